@@ -1,0 +1,28 @@
+"""The cells, by name. A new cell is one file beside these and one line below."""
+
+from collections.abc import Callable
+
+from lm.cells.elman import elman, irnn, relu
+from lm.cells.gru import gru, gru_reset_before, gru_tutorial
+from lm.cells.lstm import lstm
+from lm.config import ConfigError, InitConfig, unknown
+from lm.types import Cell
+
+CELLS: dict[str, Callable[..., Cell]] = {
+    "tanh": elman,
+    "relu": relu,
+    "irnn": irnn,
+    "lstm": lstm,
+    "gru": gru,
+    "gru_reset_before": gru_reset_before,
+    "gru_tutorial": gru_tutorial,
+}
+
+
+def make_cell(
+    name: str, hidden: int, init: InitConfig | None = None, bias: bool = True
+) -> Cell:
+    """The registered cell `name` with H = hidden; ConfigError if there is none."""
+    if name not in CELLS:
+        raise ConfigError(unknown("model.cell", name, CELLS))
+    return CELLS[name](hidden, init or InitConfig(), bias)

@@ -1,0 +1,50 @@
+"""The Elman network: h_t = φ(x_t·W_x + h_{t−1}·W_h + b).
+
+Elman 1990, "Finding structure in time". With φ = tanh and no bias it is the
+tutorial's s_t = tanh(U x_t + W s_{t−1}). With φ = ReLU and W_h = I at the start it
+is the IRNN of Le, Jaitly & Hinton 2015, equation 1.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lm.cells.forms import draw_gates, factored, zeros
+from lm.config import InitConfig
+from lm.types import Array, Cell
+
+
+class ElmanState(NamedTuple):
+    """h (B, H)."""
+
+    h: Array
+
+
+def elman(
+    hidden: int, init: InitConfig, bias: bool = True, *, φ=jnp.tanh, name="tanh"
+) -> Cell:
+    """h = φ(z + r), where z = x·W_x + b and r = h·W_h. One gate: G = H."""
+
+    def pointwise(params, z, r, state):
+        return ElmanState(h=φ(z + r))
+
+    return factored(
+        name,
+        hidden,
+        init=lambda key, d_in: draw_gates(key, d_in, hidden, 1, init, bias),
+        initial_state=zeros(ElmanState, 1, hidden),
+        pointwise=pointwise,
+    )
+
+
+def relu(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """Elman with φ = max(·, 0)."""
+    return elman(hidden, init, bias, φ=jax.nn.relu, name="relu")
+
+
+def irnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """Elman with φ = max(·, 0), W_h = gain·I and b = 0 at the start."""
+    init = replace(init, recurrent="identity")
+    return elman(hidden, init, bias, φ=jax.nn.relu, name="irnn")

@@ -1,0 +1,140 @@
+"""How a cell is put together: the pieces that all cells share.
+
+`factored` and `general` build a `Cell` from its most specific recurrent form;
+`affine`, `draw` and `draw_recurrent` are the input projection and the initializers.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lm.config import InitConfig
+from lm.types import Array, Cell, Params
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x) = ½ + ½·tanh(x/2): the logistic function, for the price of one tanh."""
+    return 0.5 + 0.5 * jnp.tanh(0.5 * x)
+
+
+def affine(params: Params, xs: Array) -> Array:
+    """zs = xs·w_x + b for every step at once; integer xs pick rows of w_x.
+
+    A row of w_x by index is the product with a one-hot row, without the product.
+    """
+    if jnp.issubdtype(xs.dtype, jnp.integer):
+        zs = jnp.take(params["w_x"], xs, axis=0, mode="clip")
+    else:
+        zs = xs @ params["w_x"]
+    return add_bias(zs, params["b"]) if "b" in params else zs
+
+
+def add_bias(zs: Array, b: Array) -> Array:
+    """zs (…, G) + b (G,), with b's missing axes spelt out."""
+    return zs + b.reshape((1,) * (zs.ndim - 1) + b.shape)
+
+
+def draw(key: Array, shape: tuple[int, int], init: InitConfig) -> Array:
+    """A (fan-in, fan-out) float32 matrix by `init.weights` and `init.scale`."""
+    fan_in, fan_out = shape
+    if init.weights == "normal":
+        return init.scale * jax.random.normal(key, shape)
+    bound = {
+        "fan_in": init.scale / math.sqrt(fan_in),
+        "uniform": init.scale,
+        "glorot": init.scale * math.sqrt(6 / (fan_in + fan_out)),
+    }[init.weights]
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+def draw_recurrent(key: Array, hidden: int, gates: int, init: InitConfig) -> Array:
+    """An (H, gates·H) recurrent matrix, one block per gate, times `init.gain`."""
+
+    def block(key):
+        if init.recurrent == "identity":
+            return jnp.eye(hidden)
+        if init.recurrent == "orthogonal":
+            return jax.random.orthogonal(key, hidden)
+        return draw(key, (hidden, hidden), init)
+
+    blocks = [block(k) for k in jax.random.split(key, gates)]
+    return init.gain * jnp.concatenate(blocks, axis=1)
+
+
+def draw_gates(
+    key: Array, d_in: int, hidden: int, gates: int, init: InitConfig, bias: bool
+) -> dict[str, Array]:
+    """{w_x (D, gates·H), w_h (H, gates·H), b (gates·H,)}; no b without bias."""
+    key_x, key_h = jax.random.split(key)
+    params = {
+        "w_x": draw(key_x, (d_in, gates * hidden), init),
+        "w_h": draw_recurrent(key_h, hidden, gates, init),
+    }
+    return params | {"b": jnp.zeros(gates * hidden)} if bias else params
+
+
+def zeros(State: Callable[..., Any], fields: int, hidden: int):
+    """initial_state for a state of `fields` zero arrays of shape (B, H)."""
+
+    def initial_state(params: Params, batch: int):
+        dtype = jax.tree.leaves(params)[0].dtype
+        return State(*(jnp.zeros((batch, hidden), dtype) for _ in range(fields)))
+
+    return initial_state
+
+
+def hidden_of(state) -> Array:
+    """output(state) of every cell whose state has a field h."""
+    return state.h
+
+
+def factored(
+    name, hidden, *, init, initial_state, pointwise, project=affine, output=hidden_of
+) -> Cell:
+    """A cell whose only recurrent product is r = output(state) · params["w_h"]."""
+
+    def w_HG(params):
+        return params["w_h"]
+
+    def step(params, state, z):
+        return pointwise(params, z, output(state) @ w_HG(params), state)
+
+    return Cell(
+        name=name,
+        d_hidden=hidden,
+        init=init,
+        initial_state=initial_state,
+        project=project,
+        step=step,
+        output=output,
+        recurrent=("w_h",),
+        w_HG=w_HG,
+        pointwise=pointwise,
+    )
+
+
+def general(
+    name,
+    hidden,
+    *,
+    init,
+    initial_state,
+    step,
+    recurrent=("w_h",),
+    project=affine,
+    output=hidden_of,
+) -> Cell:
+    """A cell that is nothing but its step."""
+    return Cell(
+        name=name,
+        d_hidden=hidden,
+        init=init,
+        initial_state=initial_state,
+        project=project,
+        step=step,
+        output=output,
+        recurrent=recurrent,
+    )

@@ -1,0 +1,93 @@
+"""Gated recurrent units, in the two forms that are often taken for one another.
+
+Reset after the product (`gru`; cuDNN, torch, Flax), gates packed r, z, n:
+
+    r = σ(x·W_xr + h·W_hr + b_r)        z = σ(x·W_xz + h·W_hz + b_z)
+    n = tanh(x·W_xn + b_n + r ⊙ (h·W_hn + b_hn))
+    h' = (1 − z) ⊙ n + z ⊙ h
+
+Reset before the product (`gru_reset_before`; Cho 2014, equations 5 to 8; the
+tutorial's Part 4), where the candidate needs a product of its own:
+
+    n = tanh(x·W_xn + b_n + (r ⊙ h)·W_hn)
+
+z keeps the old state here, as in Cho 2014, torch and the tutorial; in haiku it
+means the opposite.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from lm.cells.forms import add_bias, draw_gates, factored, general, sigmoid, zeros
+from lm.config import InitConfig
+from lm.types import Array, Cell
+
+
+class GRUState(NamedTuple):
+    """h (B, H)."""
+
+    h: Array
+
+
+def pointwise(params, z, r, state):
+    """Reset after the product: z = x·W_x + b and r = h·W_h, both (B, 3H)."""
+    x_r, x_z, x_n = jnp.split(z, 3, axis=-1)
+    h_r, h_z, h_n = jnp.split(r, 3, axis=-1)
+    reset, keep = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    if "b_hn" in params:
+        h_n = add_bias(h_n, params["b_hn"])
+    n = jnp.tanh(x_n + reset * h_n)
+    return GRUState(h=(1 - keep) * n + keep * state.h)
+
+
+def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """Reset after the product."""
+
+    def init_params(key, d_in):
+        params = draw_gates(key, d_in, hidden, 3, init, bias)
+        return params | {"b_hn": jnp.zeros(hidden)} if bias else params
+
+    return factored(
+        "gru",
+        hidden,
+        init=init_params,
+        initial_state=zeros(GRUState, 1, hidden),
+        pointwise=pointwise,
+    )
+
+
+def gru_reset_before(
+    hidden: int,
+    init: InitConfig,
+    bias: bool = True,
+    *,
+    σ=sigmoid,
+    name="gru_reset_before",
+) -> Cell:
+    """Reset before the product. σ is the gates' function."""
+
+    def step(params, state, z):
+        w_rz, w_n = jnp.split(params["w_h"], [2 * hidden], axis=1)
+        x_rz, x_n = jnp.split(z, [2 * hidden], axis=-1)
+        reset, keep = jnp.split(σ(x_rz + state.h @ w_rz), 2, axis=-1)
+        n = jnp.tanh(x_n + (reset * state.h) @ w_n)
+        return GRUState(h=(1 - keep) * n + keep * state.h)
+
+    return general(
+        name,
+        hidden,
+        init=lambda key, d_in: draw_gates(key, d_in, hidden, 3, init, bias),
+        initial_state=zeros(GRUState, 1, hidden),
+        step=step,
+    )
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """clip(0.2·x + 0.5, 0, 1), Theano's piecewise-linear stand-in for σ."""
+    return jnp.clip(0.2 * x + 0.5, 0, 1)
+
+
+def gru_tutorial(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """Reset before the product with hard-sigmoid gates: the tutorial's Part 4."""
+    return gru_reset_before(hidden, init, bias, σ=hard_sigmoid, name="gru_tutorial")

@@ -1,0 +1,51 @@
+"""Long short-term memory, with a forget gate and no peepholes.
+
+    i = σ(x·W_xi + h·W_hi + b_i)        f = σ(x·W_xf + h·W_hf + b_f)
+    g = tanh(x·W_xg + h·W_hg + b_g)     o = σ(x·W_xo + h·W_ho + b_o)
+    c' = f ⊙ c + i ⊙ g                  h' = o ⊙ tanh(c')
+
+Hochreiter & Schmidhuber 1997, with the forget gate of Gers 2000; Zaremba 2014,
+equations 4 to 9. Gates are packed i, f, g, o. Flax's carry is (c, h), torch's
+(h, c): here fields are read by name.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from lm.cells.forms import draw_gates, factored, sigmoid, zeros
+from lm.config import InitConfig
+from lm.types import Array, Cell
+
+
+class LSTMState(NamedTuple):
+    """h (B, H), what the layer above sees; c (B, H), the memory."""
+
+    h: Array
+    c: Array
+
+
+def pointwise(params, z, r, state):
+    """The gates, given z = x·W_x + b and r = h·W_h, both (B, 4H)."""
+    i, f, g, o = jnp.split(z + r, 4, axis=-1)
+    c = sigmoid(f) * state.c + sigmoid(i) * jnp.tanh(g)
+    return LSTMState(h=sigmoid(o) * jnp.tanh(c), c=c)
+
+
+def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """The equations above. `init.forget_bias` is where b_f starts."""
+
+    def init_params(key, d_in):
+        params = draw_gates(key, d_in, hidden, 4, init, bias)
+        if bias:
+            b = params["b"].at[hidden : 2 * hidden].set(init.forget_bias)
+            params["b"] = b
+        return params
+
+    return factored(
+        "lstm",
+        hidden,
+        init=init_params,
+        initial_state=zeros(LSTMState, 2, hidden),
+        pointwise=pointwise,
+    )

@@ -1,0 +1,217 @@
+"""What a model and its optimizer are made of, as plain frozen records.
+
+No JAX here, so that `--help` and `--dry-run` of a bad value answer at once. Every
+record checks itself when it is built and says what it would have accepted.
+"""
+
+import math
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+Weights = Literal["fan_in", "uniform", "glorot", "normal"]
+Recurrent = Literal["same", "orthogonal", "identity"]
+Softmax = Literal["full", "tied", "tied_projected"]
+DropoutKind = Literal["none", "between", "locked"]
+Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
+Clip = Literal["none", "norm", "value"]
+Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine"]
+Reduction = Literal["token", "time_sum"]
+Average = Literal["none", "ema", "tail"]
+
+
+class ConfigError(ValueError):
+    """A value that a config does not accept; the message says what it would."""
+
+
+def unknown(what: str, name: str, valid) -> str:
+    """One line for an unknown `name`: the nearest valid name, then all of them."""
+    near = get_close_matches(name, valid, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{what} {name!r} is unknown{hint} (valid: {', '.join(sorted(valid))})"
+
+
+def choice(what: str, value: str, literal) -> None:
+    """Raises ConfigError unless `value` is one of the literal's names."""
+    if value not in get_args(literal):
+        raise ConfigError(unknown(what, value, get_args(literal)))
+
+
+def within(what: str, value: float, low: float, high: float, open_high=False) -> None:
+    """Raises ConfigError unless low <= value <= high (< high where open)."""
+    inside = low <= value < high if open_high else low <= value <= high
+    if not (math.isfinite(value) and inside):
+        bracket = ")" if open_high else "]"
+        raise ConfigError(f"{what} is {value}: must lie in [{low}, {high}{bracket}")
+
+
+def at_least(what: str, value: float, low: float) -> None:
+    """Raises ConfigError unless value is finite and >= low."""
+    if not math.isfinite(value) or value < low:
+        raise ConfigError(f"{what} is {value}: must be a number of at least {low}")
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """How weights are drawn. Biases start at 0, but for `forget_bias`."""
+
+    weights: Weights = "fan_in"
+    """fan_in: U(±scale/√fan-in), the tutorial's; uniform: U(±scale), Zaremba's;
+    glorot: U(±scale·√(6/(fan-in + fan-out))); normal: N(0, scale²)."""
+    scale: float = 1.0
+    """The scale in the line above."""
+    recurrent: Recurrent = "same"
+    """Recurrent matrices: same as the others, orthogonal, or identity, per gate."""
+    gain: float = 1.0
+    """Factor on every recurrent matrix, whichever way it is drawn."""
+    forget_bias: float = 1.0
+    """Added to the bias of an LSTM's forget gate at the start."""
+
+    def __post_init__(self):
+        choice("init.weights", self.weights, Weights)
+        choice("init.recurrent", self.recurrent, Recurrent)
+        at_least("init.scale", self.scale, 0.0)
+        at_least("init.gain", self.gain, 0.0)
+        within("init.forget_bias", self.forget_bias, -100, 100)
+
+
+@dataclass(frozen=True)
+class DropoutConfig:
+    """What is dropped in training, as probabilities in [0, 1)."""
+
+    kind: DropoutKind = "none"
+    """For input, hidden and output. between: a fresh mask every step on all but the
+    recurrent connections (Zaremba 2014); locked: one mask for the whole window, the
+    variational kind (Gal & Ghahramani 2016)."""
+    input: float = 0.0
+    """Probability on the embedded input."""
+    hidden: float = 0.0
+    """Probability between layers."""
+    output: float = 0.0
+    """Probability on what the softmax sees."""
+    embedding: float = 0.0
+    """Probability that a word's whole embedding row is dropped (Gal 2016)."""
+    weight: float = 0.0
+    """Probability on entries of the recurrent matrices (Merity 2017)."""
+    zoneout: float = 0.0
+    """Probability that a unit keeps its old state at a step (Krueger 2017)."""
+
+    def __post_init__(self):
+        choice("dropout.kind", self.kind, DropoutKind)
+        for name in ("input", "hidden", "output", "embedding", "weight", "zoneout"):
+            within(f"dropout.{name}", getattr(self, name), 0.0, 1.0, open_high=True)
+        if self.kind == "none" and (self.input or self.hidden or self.output):
+            raise ConfigError(
+                "dropout.kind is 'none' but input, hidden or output is above 0: "
+                "choose dropout.kind 'between' or 'locked', or set them to 0"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A stack of recurrent layers between an embedding and a softmax."""
+
+    cell: str = "lstm"
+    """A name in lm.cells.CELLS: tanh, relu, irnn, lstm, gru, gru_reset_before, …"""
+    layers: int = 1
+    """Number of stacked layers, 1 to 8."""
+    hidden: int = 200
+    """Units per layer."""
+    embedding: int = 200
+    """Width of the word embedding; 0 feeds one-hot words into the cell, which is
+    the tutorial's Part 2."""
+    bias: bool = True
+    """Whether cells and softmax have biases (the tutorial's have none)."""
+    softmax: Softmax = "full"
+    """full: its own matrix; tied: the embedding's, transposed (Press & Wolf 2017);
+    tied_projected: the same behind a hidden-by-embedding matrix."""
+    init: InitConfig = field(default_factory=InitConfig)
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
+
+    def __post_init__(self):
+        within("model.layers", self.layers, 1, 8)
+        at_least("model.hidden", self.hidden, 1)
+        at_least("model.embedding", self.embedding, 0)
+        choice("model.softmax", self.softmax, Softmax)
+        if self.softmax != "full" and self.embedding == 0:
+            raise ConfigError(
+                f"model.softmax is {self.softmax!r} but model.embedding is 0: "
+                "a tied softmax needs an embedding to share"
+            )
+        if self.softmax == "tied" and self.embedding != self.hidden:
+            raise ConfigError(
+                f"model.softmax is 'tied' but model.embedding ({self.embedding}) and "
+                f"model.hidden ({self.hidden}) differ: make them equal, or use "
+                "'tied_projected'"
+            )
+        if self.dropout.embedding and self.embedding == 0:
+            raise ConfigError("dropout.embedding is above 0 but model.embedding is 0")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """One optax chain: clip, then scale, then decay, then step."""
+
+    optimizer: Optimizer = "adam"
+    """sgd, momentum, rmsprop, adam or adamw."""
+    learning_rate: float = 0.002
+    """Before the schedule."""
+    reduction: Reduction = "token"
+    """What is differentiated: token: nats per token; time_sum: nats summed over time
+    and averaged over the batch, as in Zaremba 2014 and the tutorial."""
+    momentum: float = 0.9
+    """For momentum."""
+    decay: float = 0.9
+    """Of the mean square, for rmsprop."""
+    b1: float = 0.9
+    """For adam and adamw."""
+    b2: float = 0.999
+    """For adam and adamw."""
+    eps: float = 1e-8
+    """For rmsprop, adam and adamw."""
+    weight_decay: float = 0.0
+    """adamw: decoupled; the others: added to the gradient (L2)."""
+    clip: Clip = "norm"
+    """none; norm: the global norm; value: each entry."""
+    clip_at: float = 5.0
+    """Largest norm, or largest absolute entry."""
+    schedule: Schedule = "constant"
+    """constant; halve_on_rise: × factor after an epoch whose training loss rose (the
+    tutorial's); plateau: × factor after `patience` epochs without a better validation
+    loss; step_decay: × factor after every epoch from epoch `hold` on (Zaremba);
+    cosine: to `floor` at the last step. `warmup` holds for all."""
+    factor: float = 0.5
+    """What a schedule multiplies the learning rate by."""
+    hold: int = 4
+    """step_decay: epochs at the full learning rate."""
+    patience: int = 1
+    """plateau: epochs to wait."""
+    floor: float = 0.0
+    """Smallest share of the learning rate that a schedule leaves."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    average: Average = "none"
+    """Parameters used for evaluation: none: the last; ema: an exponential moving
+    average; tail: the plain mean from step `average_from` on (Polyak)."""
+    average_decay: float = 0.999
+    """For ema."""
+    average_from: int = 0
+    """For tail, in steps."""
+
+    def __post_init__(self):
+        choice("optim.optimizer", self.optimizer, Optimizer)
+        choice("optim.reduction", self.reduction, Reduction)
+        choice("optim.clip", self.clip, Clip)
+        choice("optim.schedule", self.schedule, Schedule)
+        choice("optim.average", self.average, Average)
+        for name in ("momentum", "decay", "b1", "b2", "average_decay"):
+            within(f"optim.{name}", getattr(self, name), 0.0, 1.0, open_high=True)
+        for name in ("learning_rate", "eps", "clip_at"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"optim.{name} is {value}: must be above 0")
+        within("optim.factor", self.factor, 0.0, 1.0)
+        within("optim.floor", self.floor, 0.0, 1.0)
+        for name in ("weight_decay", "hold", "warmup", "average_from"):
+            at_least(f"optim.{name}", getattr(self, name), 0)
+        at_least("optim.patience", self.patience, 1)

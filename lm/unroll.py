@@ -1,0 +1,235 @@
+"""The only loop over time in the project.
+
+`unroll` takes a cell over a whole sequence. It hands the loop to a *driver*:
+
+    deferred   the default for factored cells: its backward pass is a reverse scan
+               that only emits the gradients of the gates; each weight matrix then
+               gets its gradient from one product over all steps and lanes.
+    scanned    `lax.scan` and autodiff, for any cell. Weight gradients are summed
+               inside the scan's carry, one product a step.
+    looped     a Python loop with the same signature: the oracle of both.
+
+All three give the same numbers; tests hold them together.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lm.types import Array, Cell, Params, State
+
+
+class Events(NamedTuple):
+    """What may happen to the state at a step besides the cell; None: nothing.
+
+    reset   (T, B, 1) 0/1: before this step the state becomes the initial state.
+    update  a state of (T, B, 1 or H) weights u: h_t = u·new + (1 − u)·old. Masks and
+            zoneout. Constants: no gradient flows to them.
+    taps    a state of (T, B, H) arrays added to the state after the step. Their
+            gradients at 0 are the ∂L/∂h_t.
+    """
+
+    reset: Any = None
+    update: Any = None
+    taps: Any = None
+
+
+Driver = Callable[..., tuple[State, Array]]
+
+
+def unroll(
+    cell: Cell,
+    params: Params,
+    xs_TBD: Array,
+    state: State,
+    *,
+    reset_TB: Array | None = None,
+    mask_TB: Array | None = None,
+    zoneout: Any = None,
+    taps: State | None = None,
+    reverse: bool = False,
+    driver: Driver | None = None,
+) -> tuple[State, Array]:
+    """The cell over a sequence: (state after the last step, hs_TBH).
+
+    xs_TBD   (T, B, D) floats, or (T, B) integers as one-hot rows by index.
+    state    where to start, leaves (B, H).
+    reset_TB true where the initial state replaces the state before the step.
+    mask_TB  false where the step is padding: the state passes through unchanged.
+    zoneout  a state of (T, B, H) update weights, see `Events`.
+    taps     see `Events`.
+    reverse  from the last step to the first; hs stay in the order of xs.
+    """
+    return unroll_projected(
+        cell,
+        params,
+        cell.project(params, xs_TBD),
+        state,
+        reset_TB=reset_TB,
+        mask_TB=mask_TB,
+        zoneout=zoneout,
+        taps=taps,
+        reverse=reverse,
+        driver=driver,
+    )
+
+
+def unroll_projected(
+    cell: Cell,
+    params: Params,
+    zs_TBG: Array,
+    state: State,
+    *,
+    reset_TB: Array | None = None,
+    mask_TB: Array | None = None,
+    zoneout: Any = None,
+    taps: State | None = None,
+    reverse: bool = False,
+    driver: Driver | None = None,
+) -> tuple[State, Array]:
+    """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
+    driver = driver or (deferred if cell.pointwise else scanned)
+    fresh = cell.initial_state(params, zs_TBG.shape[1])
+    dtype = zs_TBG.dtype
+    reset = None if reset_TB is None else reset_TB[..., None].astype(dtype)
+    update = zoneout
+    if mask_TB is not None:
+        mask = mask_TB[..., None].astype(dtype)
+        update = jax.tree.map(lambda s: mask, state) if update is None else update
+        if zoneout is not None:
+            update = jax.tree.map(lambda u: mask * u, zoneout)
+    events = Events(reset, lax.stop_gradient(update), taps)
+    return driver(cell, params, zs_TBG, state, fresh, events, reverse)
+
+
+def _restart(reset: Array | None, fresh: State, state: State) -> State:
+    """The initial state where reset is 1."""
+    if reset is None:
+        return state
+    return jax.tree.map(lambda f, s: jnp.where(reset > 0, f, s), fresh, state)
+
+
+def _finish(events: Events, new: State, old: State) -> State:
+    """The new state after masks, zoneout and taps of one step."""
+    if events.update is not None:
+        new = jax.tree.map(lambda u, n, o: u * n + (1 - u) * o, events.update, new, old)
+    if events.taps is not None:
+        new = jax.tree.map(jnp.add, new, events.taps)
+    return new
+
+
+def one_step(
+    cell: Cell, params: Params, fresh: State, state: State, z: Array, events: Events
+) -> State:
+    """One step of any driver; `events` are those of the step, leaves (B, ·)."""
+    old = _restart(events.reset, fresh, state)
+    return _finish(events, cell.step(params, old, z), old)
+
+
+def scanned(cell, params, zs, state, fresh, events, reverse):
+    """`lax.scan`, differentiated by JAX."""
+
+    def body(state, at):
+        state = one_step(cell, params, fresh, state, *at)
+        return state, cell.output(state)
+
+    return lax.scan(body, state, (zs, events), reverse=reverse)
+
+
+def looped(cell, params, zs, state, fresh, events, reverse):
+    """A Python loop: slow and plain."""
+    hs = [jnp.empty(0)] * len(zs)
+    for t in reversed(range(len(zs))) if reverse else range(len(zs)):
+        z, now = jax.tree.map(lambda x, t=t: x[t], (zs, events))
+        state = one_step(cell, params, fresh, state, z, now)
+        hs[t] = cell.output(state)
+    return state, jnp.stack(hs)
+
+
+def deferred(cell, params, zs, state, fresh, events, reverse):
+    """A scan whose weight gradients wait for one product over all steps."""
+    w_HG = cell.w_HG(params)
+    vectors = jax.tree.map(lambda p: p if p.ndim < 2 else None, params)
+    return _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events):
+    def body(state, at):
+        z, now = at
+        old = _restart(now.reset, fresh, state)
+        new = cell.pointwise(vectors, z, cell.output(old) @ w_HG, old)
+        new = _finish(now, new, old)
+        return new, cell.output(new)
+
+    return lax.scan(body, state, (zs, events), reverse=reverse)
+
+
+def _deferred_forward(cell, reverse, vectors, w_HG, zs, state, fresh, events):
+    """As `_deferred`, keeping of each step what its backward pass needs."""
+
+    def body(state, at):
+        z, now = at
+        old = _restart(now.reset, fresh, state)
+        h_old = cell.output(old)
+        new, pull = jax.vjp(cell.pointwise, vectors, z, h_old @ w_HG, old)
+        new = _finish(now, new, old)
+        return new, (cell.output(new), h_old, pull)
+
+    last, (hs, hs_old, pulls) = lax.scan(body, state, (zs, events), reverse=reverse)
+    return (last, hs), (w_HG, last, fresh, events, hs_old, pulls)
+
+
+def _deferred_backward(cell, reverse, residuals, cotangents):
+    """Backpropagation through time (Werbos 1990), the sums over t taken last.
+
+    The carry is δ_t = ∂L/∂state_t without the direct path through the output of
+    step t, which is added first. A step emits ∂L/∂z_t and ∂L/∂r_t; the gradient of
+    the recurrent matrix, Σ_t h_{t−1}ᵀ·∂L/∂r_t, is one product afterwards.
+    """
+    w_HG, last, fresh, events, hs_old, pulls = residuals
+    δ_last, δ_hs = cotangents
+    w_GH = w_HG.T
+    _, through_output = jax.vjp(cell.output, last)
+
+    def body(carry, at):
+        δ, δ_fresh = carry
+        δ_h, pull, now = at
+        δ = jax.tree.map(jnp.add, δ, through_output(δ_h)[0])
+        δ_tap = None if now.taps is None else δ
+        δ_new, δ_kept = _split(now.update, δ)
+        δ_vectors, δ_z, δ_r, δ_old = pull(δ_new)
+        δ_old = jax.tree.map(jnp.add, δ_old, through_output(δ_r @ w_GH)[0])
+        if δ_kept is not None:
+            δ_old = jax.tree.map(jnp.add, δ_old, δ_kept)
+        if now.reset is not None:
+            δ_fresh = jax.tree.map(lambda f, d: f + now.reset * d, δ_fresh, δ_old)
+            δ_old = jax.tree.map(lambda d: (1 - now.reset) * d, δ_old)
+        # A cell that adds z and r hands back one array for both: emit it once.
+        δ_r = None if δ_r is δ_z else δ_r
+        return (δ_old, δ_fresh), (δ_vectors, δ_z, δ_r, δ_tap)
+
+    start = (δ_last, jax.tree.map(jnp.zeros_like, fresh))
+    (δ_state, δ_fresh), (δ_vectors, δ_zs, δ_rs, δ_taps) = lax.scan(
+        body, start, (δ_hs, pulls, events), reverse=not reverse
+    )
+    δ_rs = δ_zs if δ_rs is None else δ_rs
+    δ_w_HG = jnp.einsum("tbh,tbg->hg", hs_old, δ_rs)
+    δ_vectors = jax.tree.map(lambda v: v.sum(0), δ_vectors)
+    δ_events = jax.tree.map(jnp.zeros_like, events)._replace(taps=δ_taps)
+    return δ_vectors, δ_w_HG, δ_zs, δ_state, δ_fresh, δ_events
+
+
+def _split(update, δ: State) -> tuple[State, State | None]:
+    """δ through u·new + (1 − u)·old: (gradient of new, gradient of old)."""
+    if update is None:
+        return δ, None
+    δ_new = jax.tree.map(jnp.multiply, update, δ)
+    return δ_new, jax.tree.map(lambda u, d: (1 - u) * d, update, δ)
+
+
+_deferred.defvjp(_deferred_forward, _deferred_backward)
