@@ -159,6 +159,9 @@ class OptimConfig:
     reduction: Reduction = "token"
     """What is differentiated: token: nats per token; time_sum: nats summed over time
     and averaged over the batch, as in Zaremba 2014 and the tutorial."""
+    truncation: int = 0
+    """0: gradients flow through the whole window; τ: each token's loss flows back
+    through at most τ recurrent steps, whatever the window (the tutorial's 4)."""
     momentum: float = 0.9
     """For momentum."""
     decay: float = 0.9
@@ -212,6 +215,6 @@ class OptimConfig:
                 raise ConfigError(f"optim.{name} is {value}: must be above 0")
         within("optim.factor", self.factor, 0.0, 1.0)
         within("optim.floor", self.floor, 0.0, 1.0)
-        for name in ("weight_decay", "hold", "warmup", "average_from"):
+        for name in ("truncation", "weight_decay", "hold", "warmup", "average_from"):
             at_least(f"optim.{name}", getattr(self, name), 0)
         at_least("optim.patience", self.patience, 1)

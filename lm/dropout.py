@@ -1,0 +1,101 @@
+"""Dropout, by its kinds: pure functions of a key.
+
+`rate` is the probability of being dropped, a number or a traced scalar below 1;
+what is kept is divided by 1 − rate, so that evaluation needs nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lm.config import DropoutConfig
+from lm.types import Array, Cell, Params, State
+
+
+class Rates(NamedTuple):
+    """The probabilities of `DropoutConfig`, as numbers that a step may trace."""
+
+    input: Any = 0.0
+    hidden: Any = 0.0
+    output: Any = 0.0
+    embedding: Any = 0.0
+    weight: Any = 0.0
+    zoneout: Any = 0.0
+
+
+def rates_of(config: DropoutConfig) -> Rates:
+    """The config's probabilities."""
+    return Rates(*(getattr(config, name) for name in Rates._fields))
+
+
+def _kept(key: Array, rate, shape: tuple[int, ...], dtype) -> Array:
+    """1/(1 − rate) where kept, 0 where dropped."""
+    kept = jax.random.bernoulli(key, 1.0 - rate, shape)
+    return (kept / (1.0 - rate)).astype(dtype)
+
+
+def none(key: Array, xs_TBD: Array, rate) -> Array:
+    """Nothing dropped."""
+    return xs_TBD
+
+
+def between(key: Array, xs_TBD: Array, rate) -> Array:
+    """A fresh mask at every step: Zaremba, Sutskever & Vinyals 2014, section 3.1."""
+    return xs_TBD * _kept(key, rate, xs_TBD.shape, xs_TBD.dtype)
+
+
+def locked(key: Array, xs_TBD: Array, rate) -> Array:
+    """One mask for all steps of a lane: Gal & Ghahramani 2016, section 4."""
+    shape = (1, *xs_TBD.shape[1:])
+    return xs_TBD * _kept(key, rate, shape, xs_TBD.dtype)
+
+
+DROPOUTS: dict[str, Callable[..., Array]] = {
+    "none": none,
+    "between": between,
+    "locked": locked,
+}
+
+
+def embedding_dropout(key: Array, embedding_VD: Array, rate) -> Array:
+    """Whole words dropped for the window: Gal & Ghahramani 2016, section 4.2."""
+    shape = (embedding_VD.shape[0], 1)
+    return embedding_VD * _kept(key, rate, shape, embedding_VD.dtype)
+
+
+def weight_drop(cell: Cell, key: Array, params: Params, rate) -> Params:
+    """DropConnect on the recurrent matrices: Merity, Keskar & Socher 2017.
+
+    One mask for the window; every other leaf is handed on as it is.
+    """
+    dropped = dict(params)
+    for name in cell.recurrent:
+        key, now = jax.random.split(key)
+        w = params[name]
+        dropped[name] = w * _kept(now, rate, w.shape, w.dtype)
+    return dropped
+
+
+def zoneout(key: Array, state: State, steps: int, rate) -> State:
+    """Update weights of Krueger 2017: a state of (T, B, H), 0 where the old is kept.
+
+    Unlike dropout nothing is scaled; evaluation uses `zoneout_mean`.
+    """
+    leaves, treedef = jax.tree.flatten(state)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [
+        jax.random.bernoulli(k, 1.0 - rate, (steps, *leaf.shape)).astype(leaf.dtype)
+        for k, leaf in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, drawn)
+
+
+def zoneout_mean(state: State, steps: int, rate) -> State:
+    """The expectation of `zoneout`'s weights, 1 − rate, as (T, B, 1)."""
+
+    def mean(leaf):
+        return jnp.full((steps, leaf.shape[0], 1), 1.0 - rate, leaf.dtype)
+
+    return jax.tree.map(mean, state)
