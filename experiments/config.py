@@ -1,0 +1,315 @@
+"""What one run is made of: a `Config`, built from a named base and the command line.
+
+A config is a tree of frozen records that check themselves when built. It goes to and
+from JSON, and `parse` reads it from the command line through tyro. No JAX here, so
+that `--help` answers at once.
+"""
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn, TypeGuard, TypeVar, get_type_hints
+
+from data_pipeline.config import DataConfig
+from lm.config import ConfigError, ModelConfig, OptimConfig, at_least, unknown, within
+
+T = TypeVar("T")
+CONFIGS = Path(__file__).parent / "configs"
+
+# Fields that say how far and how visibly a run goes, not what it computes: a run may
+# be resumed with other values. `cosine` reads the end of the run, see `differences`.
+PACING = frozenset(
+    "name train.epochs train.steps train.minutes train.checkpoint_every train.keep "
+    "train.patience train.sample_every train.samples train.tensorboard".split()
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long to train, and what to do on the way."""
+
+    epochs: int = 10
+    """Passes over the training split; 0: bounded by `steps` or `minutes` alone."""
+    steps: int = 0
+    """Largest number of optimizer steps; 0: no such bound."""
+    minutes: float = 0.0
+    """Wall-clock bound in minutes, over all sessions of the run; 0: no such bound."""
+    eval_every: int = 0
+    """Steps between evaluations on the validation split; 0: at each epoch's end."""
+    eval_batch: int = 20
+    """Lanes read in parallel in evaluation. Each starts from the initial state."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0: at each evaluation."""
+    keep: int = 2
+    """Checkpoints kept: the last so many, and the best besides."""
+    patience: int = 0
+    """Stop early after so many evaluations without a better validation loss; 0: off."""
+    sample_every: int = 0
+    """Steps between samples of text; 0: at each evaluation."""
+    samples: int = 5
+    """Texts in a sample; 0: none."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too (needs tensorboardX)."""
+
+    def __post_init__(self):
+        for name in ("epochs", "steps", "minutes", "eval_every", "checkpoint_every"):
+            at_least(f"train.{name}", getattr(self, name), 0)
+        for name in ("patience", "sample_every", "samples"):
+            at_least(f"train.{name}", getattr(self, name), 0)
+        at_least("train.eval_batch", self.eval_batch, 1)
+        at_least("train.keep", self.keep, 1)
+        if not (self.epochs or self.steps or self.minutes):
+            raise ConfigError(
+                "train.epochs, train.steps and train.minutes are all 0: the run would "
+                "never end; set one of them above 0"
+            )
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run: a pure function of this record and its seed."""
+
+    name: str = "default"
+    """What the run is called; part of its directory's name."""
+    seed: int = 0
+    """Seed of the weights, the order of the batches, dropout and samples."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self):
+        within("seed", self.seed, 0, 2**32 - 1)
+        if not self.name or any(c in self.name for c in "/\\ \0"):
+            raise ConfigError(
+                f"name is {self.name!r}: it becomes part of a folder's name, so give "
+                "it at least one character and neither blanks nor slashes"
+            )
+        if self.optim.schedule == "cosine" and not (
+            self.train.epochs or self.train.steps
+        ):
+            raise ConfigError(
+                "optim.schedule is 'cosine' but train.epochs and train.steps are 0: "
+                "it needs to know the last step; set one of them"
+            )
+        if 0 < self.train.steps < self.optim.warmup:
+            raise ConfigError(
+                f"optim.warmup is {self.optim.warmup} but train.steps is "
+                f"{self.train.steps}: warm up for fewer steps, or train for more"
+            )
+
+
+def to_dict(config: Any) -> dict:
+    """The config as nested dicts of JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict, kind: type[T] = Config, prefix: str = "") -> T:
+    """What `to_dict` gave, or an edited copy; fields left out get their defaults.
+
+    Raises:
+      ConfigError: for a field that is not there, or a value of another type.
+    """
+    hints = get_type_hints(kind)
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            valid = [prefix + name for name in hints]
+            raise ConfigError(unknown("config field", prefix + key, valid))
+        hint: Any = hints[key]
+        if _is_record(hint):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{prefix}{key} is {value!r}: must be an object")
+            built[key] = from_dict(value, hint, f"{prefix}{key}.")
+        else:
+            built[key] = _leaf(prefix + key, value, hint)
+    return kind(**built)
+
+
+def _leaf(path: str, value: Any, hint: Any) -> Any:
+    """A JSON value as the field's type."""
+    wanted = (int, float) if hint is float else hint
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(hint, type):
+        return value
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{path} is {value!r}: must be of type {hint.__name__}")
+    return float(value) if hint is float else value
+
+
+def _is_record(hint: Any) -> TypeGuard[type]:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _paths(kind: type, prefix: str = "") -> list[str]:
+    """Dotted names of all fields, those of nested records included."""
+    paths = []
+    for name, hint in get_type_hints(kind).items():
+        below = _paths(hint, f"{prefix}{name}.") if _is_record(hint) else []
+        paths += below or [prefix + name]
+    return paths
+
+
+def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """Fields in which two configs differ and that change a run's numbers: {dotted
+    name: (old value, new value)}. The `PACING` fields do not count, except that a
+    cosine schedule reads epochs and steps."""
+    pacing = PACING
+    if "cosine" in (old.optim.schedule, new.optim.schedule):
+        pacing = PACING - {"train.epochs", "train.steps"}
+    was, now = flatten(to_dict(old)), flatten(to_dict(new))
+    return {
+        key: (was[key], now[key])
+        for key in now
+        if key not in pacing and was[key] != now[key]
+    }
+
+
+def named() -> list[str]:
+    """Names of the ready configs in `experiments/configs/`."""
+    return sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem[0] != "_")
+
+
+def load_named(name: str) -> Config:
+    """`CONFIG` of `experiments/configs/NAME.py`; ConfigError for an unknown name."""
+    if not name:
+        raise ConfigError(f"--config needs a name (valid: {', '.join(named())})")
+    if name not in named():
+        raise ConfigError(unknown("config", name, named()))
+    return importlib.import_module(f"experiments.configs.{name}").CONFIG
+
+
+@dataclass(frozen=True)
+class _Command(Config):
+    """A config together with the options that are not part of it."""
+
+    config: str = "default"
+    """A file in experiments/configs/ whose values are the defaults shown here."""
+    run_dir: str | None = None
+    """Directory of the run; one that holds this run already is resumed. Default: a
+    dated one under runs/."""
+    dry_run: bool = False
+    """Show the config, parameters, memory and data, compile one step, and leave."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says besides the config."""
+
+    run_dir: Path | None = None
+    dry_run: bool = False
+
+
+def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
+    """Config and options from a command line. `--config NAME` picks the base.
+
+    A wrong name or value prints one line to standard error and exits with 2;
+    `--help` prints and exits with 0.
+    """
+    try:
+        base = load_named(_base_name(argv))
+    except ConfigError as error:
+        fail(error)
+    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(Config)}
+    default = _Command(config=_base_name(argv), **fields)
+    about = f"{description}\n\nReady configs (--config): {', '.join(named())}."
+    command = command_line(
+        _Command, argv, about, default, "python -m experiments.train"
+    )
+    fields = {name: getattr(command, name) for name in fields}
+    run_dir = None if command.run_dir is None else Path(command.run_dir)
+    return Config(**fields), Options(run_dir, command.dry_run)
+
+
+def _base_name(argv: Sequence[str]) -> str:
+    """The last value of `--config`, which has to be known before the rest is read."""
+    name = "default"
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        if flag == "--config":
+            name = value
+        elif flag.startswith("--config="):
+            name = flag.partition("=")[2]
+    return name
+
+
+class _Refused(Exception):
+    """A command line that tyro does not accept."""
+
+
+def command_line(
+    kind: type[T],
+    argv: Sequence[str],
+    description: str,
+    default: T | None = None,
+    prog: str | None = None,
+) -> T:
+    """A dataclass from a command line; on refusal one line and exit code 2."""
+    import tyro
+    from tyro import _errors
+
+    def refuse(event) -> None:
+        raise _Refused(_refusal(event, kind))
+
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with _errors.on_parse_error(refuse):
+            return tyro.cli(
+                kind, args=argv, prog=prog, description=description, **given
+            )
+    except (_Refused, ValueError) as error:
+        fail(error)
+
+
+def _refusal(event: Any, kind: type) -> str:
+    """One line for what tyro found wrong."""
+    what = type(event).__name__
+    if what == "UnrecognizedArgs":
+        flag = event.tokens[0]
+        if not flag.startswith("-"):
+            return f"{flag!r} is not an option; every option starts with --"
+        bare = flag.lstrip("-").partition("=")[0].replace("-", "_")
+        near = get_close_matches(bare, _paths(kind), 1, 0.5)
+        hint = f"did you mean --{near[0].replace('_', '-')}? " if near else ""
+        return f"option {flag} is unknown; {hint}(--help lists all)"
+    if what == "InvalidChoice":
+        flag = event.argument.display_name().lstrip("-")
+        return unknown(flag, event.value, event.choices)
+    if what == "BadValue":
+        return f"{event.argument.display_name()} needs a value (see --help)"
+    if what == "InstantiationFailure" and event.argument:
+        return f"{event.argument.display_name()}: {_plain(event.message)}"
+    if what == "InstantiationFailure":
+        return event.message
+    return f"{what} on the command line (--help lists the options)"
+
+
+def _plain(message: str) -> str:
+    """Python's words for a value that is not a number, in ours."""
+    value = message.rpartition(": ")[2]
+    if message.startswith("invalid literal for int"):
+        return f"{value} is not a whole number"
+    if message.startswith("could not convert string to float"):
+        return f"{value} is not a number"
+    return message
+
+
+def fail(error: Exception | str) -> NoReturn:
+    """Prints one line to standard error and exits with 2."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    raise SystemExit(2)

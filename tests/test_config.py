@@ -1,0 +1,146 @@
+"""Configs: validation, JSON, the ready ones, and the command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from experiments.config import (
+    Config,
+    TrainConfig,
+    differences,
+    from_dict,
+    load_named,
+    named,
+    parse,
+    to_dict,
+)
+from lm.config import ConfigError, OptimConfig
+
+
+def refused(argv, capsys):
+    """The one line that a refused command line prints."""
+    with pytest.raises(SystemExit) as leave:
+        parse(argv, "Train.")
+    out, err = capsys.readouterr()
+    assert leave.value.code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("name", named())
+def test_ready_configs_are_named_after_their_file_and_survive_json(name):
+    config = load_named(name)
+    assert config.name == name
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_ready_configs_say_their_command():
+    for name in named():
+        load_named(name)
+        module = sys.modules[f"experiments.configs.{name}"]
+        assert module.__doc__ and "experiments.train" in module.__doc__
+
+
+def test_published_setups():
+    small, large = load_named("zaremba_small"), load_named("zaremba_large")
+    assert (small.model.hidden, small.data.window, small.train.epochs) == (200, 20, 13)
+    assert (small.optim.hold, small.optim.factor, small.optim.clip_at) == (4, 0.5, 5)
+    assert (large.model.hidden, large.data.window, large.train.epochs) == (1500, 35, 55)
+    assert (large.optim.hold, large.optim.clip_at) == (14, 10)
+    assert large.model.dropout.hidden == 0.65
+    assert load_named("tutorial_part2").optim.truncation == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"steps": -1}}, "train.steps is -1"),
+        ({"train": {"epochs": 0}}, "never end"),
+        ({"train": {"keep": 0}}, "train.keep is 0"),
+        ({"train": {"minutes": float("nan")}}, "train.minutes is nan"),
+        ({"seed": -3}, "seed is -3"),
+        ({"name": "a/b"}, "name is 'a/b'"),
+        ({"optim": {"warmup": 9}, "train": {"steps": 5}}, "optim.warmup is 9"),
+        (
+            {
+                "optim": {"schedule": "cosine"},
+                "train": {"epochs": 0, "minutes": 1.0},
+            },
+            "cosine",
+        ),
+        ({"modle": {}}, "did you mean 'model"),
+        ({"model": {"hiden": 3}}, "did you mean 'model.hidden'"),
+        ({"model": {"hidden": "3"}}, "must be of type int"),
+        ({"model": {"hidden": True}}, "must be of type int"),
+        ({"model": 3}, "must be an object"),
+    ],
+)
+def test_wrong_values_are_named(changes, message):
+    with pytest.raises(ConfigError) as error:
+        from_dict(changes)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_differences_ignore_pacing_but_not_for_cosine():
+    base, longer = Config(), Config(name="b", train=TrainConfig(epochs=99, keep=5))
+    assert differences(base, longer) == {}
+    other = Config(optim=OptimConfig(learning_rate=0.5), train=TrainConfig(epochs=99))
+    assert differences(base, other) == {"optim.learning_rate": (0.002, 0.5)}
+    cosine = OptimConfig(schedule="cosine")
+    told = differences(
+        Config(optim=cosine), Config(optim=cosine, train=TrainConfig(epochs=99))
+    )
+    assert told == {"train.epochs": (10, 99)}
+
+
+def test_command_line_overrides_the_named_base():
+    argv = "--config zaremba_medium --data.one-hot --model.no-bias --run-dir x"
+    config, options = parse([*argv.split(), "--optim.learning_rate", "0.5"], "Train.")
+    base = load_named("zaremba_medium")
+    assert config.name == "zaremba_medium"
+    assert config.data.one_hot and not config.model.bias
+    assert config.optim.learning_rate == 0.5
+    assert config.model.hidden == base.model.hidden
+    assert str(options.run_dir) == "x" and not options.dry_run
+    assert type(config) is Config
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--config zaremba_smal", "did you mean 'zaremba_small'"),
+        ("--config", "--config needs a name"),
+        ("--model.cel lstm", "did you mean --model.cell?"),
+        ("--optim.learnin-rate=1", "did you mean --optim.learning-rate?"),
+        ("--model.layers", "--model.layers needs a value"),
+        ("--model.layers two", "--model.layers: 'two' is not a whole number"),
+        ("--optim.learning-rate fast", "'fast' is not a number"),
+        ("--optim.learning-rate nan", "optim.learning_rate is nan"),
+        ("--model.layers 9", "model.layers is 9: must lie in [1, 8]"),
+        ("--model.dropout.kind betwen", "did you mean 'between'"),
+        ("--data.batch 0", "data.batch is 0"),
+        ("--train.epochs 0 --train.minutes 0", "never end"),
+        ("corpus", "'corpus' is not an option"),
+    ],
+)
+def test_refused_command_lines_answer_in_one_line(argv, message, capsys):
+    assert message in refused(argv.split(), capsys)
+
+
+def test_help_shows_the_base_and_needs_no_jax():
+    code = (
+        "import sys; from experiments.config import parse\n"
+        "try: parse(['--config', 'zaremba_large', '--help'], 'Train.')\n"
+        "finally: assert 'jax' not in sys.modules"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "(default: 1500)" in shown.stdout
+    assert "--train.checkpoint-every" in shown.stdout
+    assert "tutorial_part2" in shown.stdout
