@@ -1,0 +1,124 @@
+"""The vocabulary: which tokens have an id, saved as JSON beside the weights.
+
+Id 0 is `<eos>`, the one boundary mark: the context before a first token and the
+target after a last one (Mikolov's convention, by which Penn Treebank has exactly
+10,000 tokens). It also fills padding, which masks take out. Id 1 is `<unk>`; the same
+letters in the text map to it. Then by falling frequency in the training split, ties
+in alphabetical order.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_pipeline.errors import DataError
+from data_pipeline.tokenizers import UNK
+
+EOS = "<eos>"
+EOS_ID, UNK_ID = 0, 1
+FORMAT = "vocabulary-1"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens in order of their ids, with counts in the training split.
+
+    `counts[UNK_ID]` counts the training tokens that became `<unk>`. `tokenizer` and
+    `lower` say how text was cut, so that new text can be cut alike.
+    """
+
+    tokens: tuple[str, ...]
+    counts: tuple[int, ...]
+    tokenizer: str = "words"
+    lower: bool = False
+
+    @property
+    def size(self) -> int:
+        """V, the number of ids."""
+        return len(self.tokens)
+
+    @functools.cached_property
+    def index(self) -> Mapping[str, int]:
+        """Id of each token."""
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    def id_of(self, token: str) -> int:
+        """The token's id, or that of `<unk>`."""
+        return self.index.get(token, UNK_ID)
+
+    def encode(self, tokens: Sequence[str]) -> np.ndarray:
+        """Ids (N,) int32 of N tokens."""
+        ids = (self.index.get(token, UNK_ID) for token in tokens)
+        return np.fromiter(ids, np.int32, len(tokens))
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The tokens with these ids."""
+        return [self.tokens[int(i)] for i in ids]
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, atomically."""
+        path = Path(path)
+        record = {
+            "format": FORMAT,
+            "tokenizer": self.tokenizer,
+            "lower": self.lower,
+            "tokens": self.tokens,
+            "counts": self.counts,
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Read what `save` wrote; raises DataError when it is something else."""
+        try:
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+            if record["format"] != FORMAT:
+                raise ValueError(f"its format is {record['format']!r}")
+            return cls(
+                tokens=tuple(record["tokens"]),
+                counts=tuple(record["counts"]),
+                tokenizer=record["tokenizer"],
+                lower=record["lower"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is not a vocabulary of ours: {error}") from None
+
+
+def build_vocabulary(
+    counts: Mapping[str, int],
+    sentences: int,
+    *,
+    max_size: int = 0,
+    min_count: int = 1,
+    tokenizer: str = "words",
+    lower: bool = False,
+) -> Vocabulary:
+    """The most frequent tokens of the training split.
+
+    Args:
+      counts: occurrences of each token in the training split.
+      sentences: how many `<eos>` the training split holds.
+      max_size: most ids, the two special ones included; 0 for no limit.
+      min_count: fewest occurrences of a token that is kept.
+    """
+    total = sum(counts.values())
+    ordinary = [(t, n) for t, n in counts.items() if t not in (EOS, UNK)]
+    ordinary = [(t, n) for t, n in ordinary if n >= min_count]
+    ordinary.sort(key=lambda item: (-item[1], item[0]))
+    if max_size:
+        ordinary = ordinary[: max_size - 2]
+    kept = sum(n for _, n in ordinary)
+    marks = counts.get(EOS, 0)
+    return Vocabulary(
+        tokens=(EOS, UNK, *(t for t, _ in ordinary)),
+        counts=(sentences + marks, total - kept - marks, *(n for _, n in ordinary)),
+        tokenizer=tokenizer,
+        lower=lower,
+    )

@@ -1,0 +1,181 @@
+"""Interpolated modified Kneser–Ney n-grams: the baseline beside every model.
+
+Chen & Goodman 1999, "An empirical study of smoothing techniques for language
+modeling", eq. 26: with adjusted counts c and contexts h (h' one word shorter),
+
+    p(w | h) = max(c(h w) − D(c(h w)), 0) / c(h ·) + γ(h) · p(w | h')
+    γ(h)     = (D₁ N₁(h ·) + D₂ N₂(h ·) + D₃ N₃₊(h ·)) / c(h ·)
+
+down to the uniform distribution 1/V. The discounts D₁, D₂, D₃ of each order come from
+its counts of counts in the training split (their eq. 17): nothing is tuned. Counts of
+the highest order are occurrences; below it, distinct left neighbours, except for
+n-grams at the start of a sentence, which have none. The vocabulary is closed: V ids,
+`<unk>` and `<eos>` among them. Contexts end at the start of the sentence; text without
+sentence marks is one long sentence.
+"""
+
+import argparse
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipeline.config import DataConfig
+from data_pipeline.dataset import Dataset, TokenArray, prepare
+from data_pipeline.errors import DataError
+
+
+class Order(NamedTuple):
+    """Counts of one order k; rows are the distinct k-grams, sorted by key.
+
+    keys (R,) context row · (V+1) + word; discounted (R,) max(c − D(c), 0);
+    total and gamma (C,) by row of the (k−1)-gram that is the context.
+    """
+
+    keys: np.ndarray
+    discounted: np.ndarray
+    total: np.ndarray
+    gamma: np.ndarray
+
+
+class NGram(NamedTuple):
+    """A fitted model; orders[k-1] holds the k-grams."""
+
+    orders: list[Order]
+    size: int
+
+
+class _Padded(NamedTuple):
+    """Sentences with one start mark (id V) before each; position in the sentence."""
+
+    tokens: np.ndarray
+    places: np.ndarray
+
+
+def fit(tokens: TokenArray, size: int, order: int) -> NGram:
+    """Count the training split. `size` is V, `order` the longest n-gram."""
+    if order < 1:
+        raise ValueError(f"order is {order}; an n-gram model needs 1 or more")
+    text = _padded(tokens, size)
+    rows, keys = [], []
+    for k in range(1, order + 1):
+        key = _keys(text, rows, k, size)
+        table, inverse = np.unique(key, return_inverse=True)
+        rows.append(np.where(key >= 0, inverse - (table[0] < 0), -1))
+        keys.append(table[table >= 0])
+    orders = []
+    for k in range(1, order + 1):
+        longer = rows[k] if k < order else None
+        counts = _adjusted(text, rows[k - 1], longer, k, len(keys[k - 1]))
+        contexts = len(keys[k - 2]) if k > 1 else 1
+        orders.append(_order(keys[k - 1], counts, contexts, size))
+    return NGram(orders, size)
+
+
+def probabilities(model: NGram, tokens: TokenArray) -> np.ndarray:
+    """p of each token given the tokens before it in its sentence, (N,) float64."""
+    text = _padded(tokens, model.size)
+    result = np.full(len(text.tokens), 1 / model.size)
+    rows: list[np.ndarray] = []
+    for k, order in enumerate(model.orders, start=1):
+        context = _contexts(text, rows, k)
+        key = np.where(context >= 0, context * (model.size + 1) + text.tokens, -1)
+        row = np.searchsorted(order.keys, key)
+        row = np.where(row < len(order.keys), row, 0)
+        row = np.where((key >= 0) & (order.keys[row] == key), row, -1)
+        total = np.where(context >= 0, order.total[context], 0)
+        known = total > 0
+        own = np.where(row >= 0, order.discounted[row], 0) / np.where(known, total, 1)
+        result = np.where(known, own + order.gamma[context] * result, result)
+        rows.append(row)
+    return result[text.places > 0]
+
+
+def baseline(dataset: Dataset, order: int) -> dict[str, dict[str, float]]:
+    """Nats per token and perplexity on valid and test of an n-gram model of train."""
+    model = fit(dataset.splits["train"], dataset.vocabulary.size, order)
+    result = {}
+    for name in ("valid", "test"):
+        nats = -float(np.log(probabilities(model, dataset.splits[name])).mean())
+        result[name] = {"nats_per_token": nats, "perplexity": math.exp(nats)}
+    return result
+
+
+def _padded(tokens: TokenArray, size: int) -> _Padded:
+    lengths = np.diff(tokens.starts)
+    text = np.insert(tokens.ids.astype(np.int64), tokens.starts[:-1], size)
+    begin = tokens.starts[:-1] + np.arange(len(lengths))
+    return _Padded(text, np.arange(len(text)) - np.repeat(begin, lengths + 1))
+
+
+def _contexts(text: _Padded, rows: list[np.ndarray], k: int) -> np.ndarray:
+    """Row of the (k−1)-gram before each position, -1 where there is none."""
+    if k == 1:
+        return np.zeros(len(text.tokens), np.int64)
+    before = np.concatenate([[-1], rows[k - 2][:-1]])
+    return np.where(text.places >= k - 1, before, -1)
+
+
+def _keys(text: _Padded, rows: list[np.ndarray], k: int, size: int) -> np.ndarray:
+    context = _contexts(text, rows, k)
+    return np.where(context >= 0, context * (size + 1) + text.tokens, -1)
+
+
+def _adjusted(
+    text: _Padded, row: np.ndarray, longer: np.ndarray | None, k: int, size: int
+) -> np.ndarray:
+    """Counts of each k-gram: occurrences, or distinct left neighbours below the top."""
+    if longer is None:
+        return np.bincount(row[(row >= 0) & (text.places > 0)], minlength=size)
+    _, first = np.unique(longer, return_index=True)
+    first = first[longer[first] >= 0]
+    counts = np.bincount(row[first], minlength=size)
+    starting = row[(text.places == k - 1) & (text.places > 0)]
+    return counts + np.bincount(starting, minlength=size)
+
+
+def _order(keys: np.ndarray, counts: np.ndarray, contexts: int, size: int) -> Order:
+    context = keys // (size + 1)
+    counts = np.where(keys % (size + 1) == size, 0, counts)  # the start mark
+    discounts = np.array([0.0, *_discounts(counts)])
+    discount = discounts[np.minimum(counts, 3)]
+    total = np.bincount(context, counts, contexts)
+    left_over = np.bincount(context, discount, contexts)
+    gamma = left_over / np.where(total > 0, total, 1)
+    return Order(keys, counts - discount, total, gamma)
+
+
+def _discounts(counts: np.ndarray) -> list[float]:
+    """D₁, D₂, D₃₊ from counts of counts; ½, 1, 1½ where these are degenerate."""
+    n = [int(np.sum(counts == c)) for c in range(5)]
+    if min(n[1:]) == 0:
+        return [0.5, 1.0, 1.5]
+    y = n[1] / (n[1] + 2 * n[2])
+    return [
+        float(np.clip(c - (c + 1) * y * n[c + 1] / n[c], 0.05 * c, c - 0.05))
+        for c in (1, 2, 3)
+    ]
+
+
+def main() -> None:
+    """Print perplexities by order."""
+    parser = argparse.ArgumentParser(description="Kneser–Ney n-gram perplexities")
+    parser.add_argument("--corpus", default="stdlib_docs", help="name or path")
+    parser.add_argument("--tokenizer", default="words")
+    parser.add_argument("--max-vocabulary", type=int, default=10_000)
+    parser.add_argument("--min-count", type=int, default=1)
+    parser.add_argument("--order", type=int, default=4, help="longest n-gram")
+    arguments = vars(parser.parse_args())
+    longest = arguments.pop("order")
+    try:
+        dataset = prepare(DataConfig(**arguments))
+    except DataError as error:
+        parser.exit(2, f"{error}\n")
+    for order in range(1, longest + 1):
+        scores = baseline(dataset, order)
+        valid, test = (scores[s]["perplexity"] for s in ("valid", "test"))
+        print(f"{order}-gram  valid {valid:8.2f}  test {test:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
