@@ -61,6 +61,9 @@ def fit(tokens: TokenArray, size: int, order: int) -> NGram:
     for k in range(1, order + 1):
         key = _keys(text, rows, k, size)
         table, inverse = np.unique(key, return_inverse=True)
+        if table[-1] < 0:  # no sentence is this long
+            order = k - 1
+            break
         rows.append(np.where(key >= 0, inverse - (table[0] < 0), -1))
         keys.append(table[table >= 0])
     orders = []
@@ -81,8 +84,8 @@ def probabilities(model: NGram, tokens: TokenArray) -> np.ndarray:
         context = _contexts(text, rows, k)
         key = np.where(context >= 0, context * (model.size + 1) + text.tokens, -1)
         row = np.searchsorted(order.keys, key)
-        row = np.where(row < len(order.keys), row, 0)
-        row = np.where((key >= 0) & (order.keys[row] == key), row, -1)
+        found = np.append(order.keys, -1)[row] == key
+        row = np.where((key >= 0) & found, row, -1)
         total = np.where(context >= 0, order.total[context], 0)
         known = total > 0
         own = np.where(row >= 0, order.discounted[row], 0) / np.where(known, total, 1)

@@ -10,6 +10,7 @@ fingerprint go with every run.
 """
 
 import ast
+import functools
 import platform
 import re
 import sysconfig
@@ -33,7 +34,9 @@ SKIPPED_FOLDERS = frozenset(
     "test tests idlelib lib2to3 site-packages dist-packages turtledemo pydoc_data "
     "__pycache__ idle_test _vendor".split()
 )
-_ITEM = re.compile(r"^(?:[-*+•o]|\(?\d{1,2}[.)]|:\w[^:]*:|@\w+|[*\w]+ *(?:--|:)) +")
+_ITEM = re.compile(
+    r"^(?:(?:[-*+•o]|\(?\d{1,2}[.)]|:\w[^:]*:|@\w+|[*\w]+ *(?:--|:)) +)+"
+)
 _CODE = re.compile(
     r"^(?:>>>|\.\.\. |\$ |#|@|class \w+.*:$|def \w+|import \w|from \w+ import|\.\. )"
     r"|^[\w.]+ = |^[\w.]+\(.*\)(?: ->.*)?$|::=|[|+]-|={3}|-{3}|_{3}|~{3}|\S  +\S+  +\S"
@@ -60,6 +63,7 @@ def load(config: DataConfig) -> Text:
     return Text("stdlib_docs", splits, facts)
 
 
+@functools.cache
 def read_documents(root: Path) -> dict[str, list[str]]:
     """Sentences, one a line, of each file under `root` and of each topic."""
     documents = {}
@@ -137,12 +141,12 @@ def _paragraphs(text: str) -> list[str]:
 
 def is_sentence(text: str) -> bool:
     """Starts with a capital, ends like a sentence or reads like one, mostly words."""
-    tokens = _TOKEN.findall(text)
+    tokens = _TOKEN.findall(text.replace(",", "").replace(".", ""))
     words = sum(token[0].isalpha() for token in tokens)
     ended = text.rstrip("\"')").endswith((".", "!", "?", ":"))
     return (
         text.isascii()
         and bool(re.match(r"[\"'(*]?(?!XXX)[A-Z]", text))
         and words >= (3 if ended else 4)
-        and words >= (0.65 if ended else 0.85) * len(tokens)
+        and words >= (0.7 if ended else 0.85) * len(tokens)
     )

@@ -1,0 +1,128 @@
+"""Batches: each token a target exactly once, inputs the targets shifted by one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_pipeline.batches import (
+    Sentences,
+    Streams,
+    batches_for,
+    bucket_lengths,
+    one_hot,
+    shuffled,
+)
+from data_pipeline.config import DataConfig
+from data_pipeline.dataset import TokenArray
+from data_pipeline.errors import DataError
+
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=60)
+
+
+def numbered(lengths):
+    """Sentences whose ids are 1, 2, 3, …, so that a target tells its position."""
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return TokenArray(np.arange(1, starts[-1] + 1, dtype=np.uint16), starts)
+
+
+def counted(batch):
+    """Ids of the targets that count; checks the shift on the way."""
+    real = batch.mask == 1
+    np.testing.assert_array_equal(batch.inputs[real], batch.targets[real] - 1)
+    assert set(np.unique(batch.mask)) <= {0, 1}
+    assert batch.inputs.shape == batch.targets.shape == batch.mask.shape
+    assert batch.fresh.shape == batch.inputs.shape[1:]
+    assert not batch.targets[~real].any() and not batch.inputs[~real].any()
+    return batch.targets[real].tolist()
+
+
+@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 9))
+def test_padded_streams_hold_each_token_once(size, lanes, window):
+    streams = Streams(numbered([size]).ids, lanes, window, pad=True)
+    seen = [i for s in range(streams.steps) for i in counted(streams.batch_at(0, 0, s))]
+    assert sorted(seen) == list(range(1, size + 1))
+
+
+@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 9))
+def test_training_streams_are_full_and_continue_where_they_stopped(size, lanes, window):
+    ids = numbered([size]).ids
+    if size < lanes * window:
+        with pytest.raises(DataError, match="shorter than one window"):
+            Streams(ids, lanes, window)
+        return
+    streams = Streams(ids, lanes, window)
+    batches = [streams.batch_at(0, 0, step) for step in range(streams.steps)]
+    assert all(batch.mask.all() for batch in batches)
+    seen = [i for batch in batches for i in counted(batch)]
+    assert len(set(seen)) == len(seen) == streams.steps * lanes * window
+    assert len(seen) > size - lanes * window - lanes
+    text = np.concatenate([batch.targets for batch in batches])
+    assert (np.diff(text, axis=0) == 1).all()
+    assert [bool(b.fresh.all()) for b in batches] == [True] + [False] * (
+        streams.steps - 1
+    )
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(1, 12), st.booleans(), st.integers(0, 9))
+def test_sentences_hold_each_token_once(lengths, lanes, longest, shuffle, seed):
+    tokens = numbered(lengths)
+    data = Sentences(tokens, lanes, longest, shuffle=shuffle)
+    batches = [data.batch_at(seed, 3, step) for step in range(data.steps)]
+    seen = [i for batch in batches for i in counted(batch)]
+    assert sorted(seen) == list(range(1, len(tokens.ids) + 1))
+    assert all(batch.fresh.all() for batch in batches)
+    assert len({b.inputs.shape for b in batches}) <= 8
+    positions = sum(b.mask.size for b in batches)
+    assert data.padding == pytest.approx(1 - len(seen) / positions)
+
+
+@given(LENGTHS, st.integers(0, 5), st.integers(0, 5))
+def test_order_is_a_function_of_seed_and_epoch(lengths, seed, epoch):
+    one, two = (Sentences(numbered(lengths), 4, 10) for _ in range(2))
+    for step in reversed(range(one.steps)):
+        two.batch_at(seed + 1, epoch, step)
+        for a, b in zip(
+            one.batch_at(seed, epoch, step),
+            two.batch_at(seed, epoch, step),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_golden_order():
+    assert shuffled(8, 1, 2).tolist() == GOLDEN
+    assert shuffled(8, 1, 3).tolist() != GOLDEN
+    assert sorted(shuffled(1000, 5, -1).tolist()) == list(range(1000))
+
+
+GOLDEN = [2, 5, 4, 0, 7, 1, 3, 6]
+
+
+def brute_force_padding(lengths, buckets):
+    import itertools
+
+    values = sorted(set(lengths))
+    best = float("inf")
+    for chosen in itertools.combinations(values[:-1], min(buckets, len(values)) - 1):
+        bounds = np.array([*chosen, values[-1]])
+        best = min(best, bounds[np.searchsorted(bounds, lengths)].sum())
+    return best
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 4))
+def test_buckets_have_the_least_padding(lengths, buckets):
+    bounds = bucket_lengths(np.array(lengths), buckets)
+    assert len(bounds) <= buckets and (np.diff(bounds) > 0).all()
+    positions = bounds[np.searchsorted(bounds, lengths)].sum()
+    assert positions == brute_force_padding(lengths, buckets)
+
+
+def test_configured_reading_and_one_hot():
+    tokens = numbered([4, 3, 5])
+    assert isinstance(batches_for(DataConfig(batch=2, window=3), tokens), Streams)
+    reading = batches_for(DataConfig(reading="sentences", batch=2), tokens)
+    batch = reading.batch_at(0, 0, 0)
+    rows = one_hot(batch, 13).inputs
+    assert rows.shape == (*batch.inputs.shape, 13)
+    np.testing.assert_array_equal(np.argmax(rows, axis=-1), batch.inputs)
