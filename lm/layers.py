@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from lm.cells.forms import add_bias, draw
 from lm.config import ModelConfig
+from lm.products import matmul, matmul_transposed
 from lm.types import Array, Cell, Params
 
 
@@ -12,7 +13,7 @@ def embed(embedding_VD: Array, inputs: Array) -> Array:
     """Rows of the embedding for integer ids (…,), or the product for (…, V)."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         return jnp.take(embedding_VD, inputs, axis=0, mode="clip")
-    return inputs @ embedding_VD
+    return matmul(inputs, embedding_VD)
 
 
 def project_words(
@@ -48,12 +49,12 @@ def softmax_logits(params: Params, embedding_VD: Array | None, hs: Array) -> Arr
     Tied: Press & Wolf 2017, equation 4; Inan, Khosravi & Socher 2017.
     """
     if "projection" in params:
-        hs = hs @ params["projection"]
+        hs = matmul(hs, params["projection"])
     if "w" in params:
-        logits = hs @ params["w"]
+        logits = matmul(hs, params["w"])
     else:
         assert embedding_VD is not None
-        logits = jnp.einsum("...d,vd->...v", hs, embedding_VD)
+        logits = matmul_transposed(hs, embedding_VD)
     return add_bias(logits, params["b"]) if "b" in params else logits
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lm.products import flat
 from lm.types import Array, Cell, Params, State
 
 
@@ -218,7 +219,7 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
         body, start, (δ_hs, pulls, events), reverse=not reverse
     )
     δ_rs = δ_zs if δ_rs is None else δ_rs
-    δ_w_HG = jnp.einsum("tbh,tbg->hg", hs_old, δ_rs)
+    δ_w_HG = flat(hs_old).T @ flat(δ_rs)
     δ_vectors = jax.tree.map(lambda v: v.sum(0), δ_vectors)
     δ_events = jax.tree.map(jnp.zeros_like, events)._replace(taps=δ_taps)
     return δ_vectors, δ_w_HG, δ_zs, δ_state, δ_fresh, δ_events

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from lm.config import InitConfig
+from lm.products import matmul
 from lm.types import Array, Cell, Params
 
 
@@ -28,7 +29,7 @@ def affine(params: Params, xs: Array) -> Array:
     if jnp.issubdtype(xs.dtype, jnp.integer):
         zs = jnp.take(params["w_x"], xs, axis=0, mode="clip")
     else:
-        zs = xs @ params["w_x"]
+        zs = matmul(xs, params["w_x"])
     return add_bias(zs, params["b"]) if "b" in params else zs
 
 
