@@ -1,0 +1,63 @@
+"""A whole split through the model, with carried state: used by training and scoring."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from data_pipeline.batches import batches_for, one_hot
+from data_pipeline.dataset import TokenArray
+from experiments.config import Config
+from lm.losses import Sum, perplexity
+from lm.model import LanguageModel
+from lm.train import make_eval_step
+
+
+def evaluation_batches(config: Config, tokens: TokenArray):
+    """The batches that cover a split once, `train.eval_batch` lanes wide.
+
+    A split that is too short for so many lanes is read in one.
+    """
+    lanes = config.train.eval_batch
+    if config.data.reading == "streams":
+        lanes = min(lanes, max(1, len(tokens.ids) // config.data.window))
+    data = dataclasses.replace(config.data, batch=lanes)
+    return batches_for(data, tokens, evaluation=True)
+
+
+def make_evaluator(
+    config: Config, model: LanguageModel
+) -> Callable[[Any, TokenArray], Sum]:
+    """evaluate(params, tokens) -> Sum(nats, count), as Python numbers.
+
+    Every token of the split counts once; per-window sums are float32, the total over
+    windows float64.
+    """
+    step = jax.jit(make_eval_step(model), donate_argnums=1)
+
+    def evaluate(params, tokens: TokenArray) -> Sum:
+        batches = evaluation_batches(config, tokens)
+        carry = model.initial_state(params, batches.batch)
+        totals = []
+        for number in range(batches.steps):
+            batch = batches.batch_at(config.seed, 0, number)
+            if config.data.one_hot:
+                batch = one_hot(batch, model.vocabulary)
+            carry, total = step(params, carry, batch)
+            totals.append(total)
+        nats, count = np.sum(np.asarray(jax.device_get(totals), np.float64), axis=0)
+        return Sum(float(nats), int(count))
+
+    return evaluate
+
+
+def result(total: Sum) -> dict[str, float]:
+    """{"nats_per_token", "perplexity", "tokens"} for a summary."""
+    mean = total.nats / total.count
+    return {
+        "nats_per_token": mean,
+        "perplexity": perplexity(mean),
+        "tokens": int(total.count),
+    }

@@ -1,0 +1,326 @@
+"""The training loop: batches in, checkpoints and metrics out.
+
+A run is a pure function of (config, seed). What the loop itself remembers between
+steps is `Progress`, a few plain numbers that every checkpoint holds beside the
+arrays; so a run that is stopped anywhere goes on bit for bit.
+"""
+
+import dataclasses
+import math
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from data_pipeline.batches import batches_for, one_hot
+from data_pipeline.dataset import Dataset
+from experiments.checkpoint import Checkpoints
+from experiments.config import Config
+from experiments.evaluate import make_evaluator
+from experiments.files import RunError
+from experiments.interrupts import Interrupt
+from experiments.run import Run
+from lm.layers import count_parameters
+from lm.losses import perplexity
+from lm.model import LanguageModel, build
+from lm.optim import ScheduleState, after_epoch, learning_rate
+from lm.train import (
+    StepInfo,
+    TrainState,
+    evaluation_params,
+    group_names,
+    init_state,
+    make_train_step,
+    numbers_of,
+)
+
+
+class Diverged(RunError):
+    """The loss or a gradient is no longer a finite number."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the run stands. Saved with every checkpoint.
+
+    step       optimizer steps taken.
+    epoch      passes completed; `index` steps taken in the current one.
+    nats, count  training loss so far in this epoch.
+    best       best validation loss, nats per token; `waited` evaluations since.
+    valid      the last validation loss.
+    seconds    wall clock over all sessions, evaluations included.
+    step_seconds, step_tokens  of training steps alone, without those that compiled.
+    schedule   the learning-rate schedule's memory.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0
+    nats: float = 0.0
+    count: float = 0.0
+    best: float = math.inf
+    waited: int = 0
+    valid: float = math.inf
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    step_tokens: int = 0
+    schedule: ScheduleState = ScheduleState()
+
+    @classmethod
+    def load(cls, meta: dict) -> "Progress":
+        """From a checkpoint's JSON, where infinities are strings."""
+        values = {f.name: meta[f.name] for f in dataclasses.fields(cls)}
+        scale, last, best, waited = values.pop("schedule")
+        for name in ("nats", "count", "best", "valid", "seconds", "step_seconds"):
+            values[name] = float(values[name])
+        schedule = ScheduleState(float(scale), float(last), float(best), waited)
+        return cls(**values, schedule=schedule)
+
+
+class Pending(NamedTuple):
+    """A step whose numbers are still on the device."""
+
+    step: int
+    rate: float
+    info: StepInfo
+
+
+class Trainer:
+    """A run in progress. `train` goes on until it is done or asked to stop."""
+
+    def __init__(self, run: Run, dataset: Dataset, display: Any, sampler: Any = None):
+        config = run.config
+        self.run, self.config, self.display = run, config, display
+        self.sampler = sampler
+        self.tokens = dataset.splits
+        self.model = build(config.model, dataset.vocabulary.size)
+        self.batches = batches_for(config.data, dataset.splits["train"])
+        self.steps = planned_steps(config, self.batches.steps)
+        self.checkpoints = Checkpoints(run.checkpoints, config.train.keep)
+        self.evaluate = make_evaluator(config, self.model)
+        step = make_train_step(self.model, config.optim)
+        self.train_step = jax.jit(step, donate_argnums=0)
+        self.key = jax.random.key(config.seed)
+        self.state, self.at = self._begin()
+        self.names = group_names(self.state.params)
+        self.pending: Pending | None = None
+        self.rate, self.numbers = math.nan, None
+        self.compiled: set[tuple[int, ...]] = set()
+        self.ticked = time.perf_counter()
+        if self.at.step == 0:
+            run.log(step=0, groups=self.names)
+
+    def _begin(self) -> tuple[TrainState, Progress]:
+        """The last sound checkpoint, or a fresh start."""
+        fresh = fresh_state(self.model, self.config, self.batches.batch)
+        found = self.checkpoints.latest(fresh) if self.run.resumed else None
+        if found is None:
+            self.run.rewind(0)
+            return fresh, Progress()
+        state, meta = found
+        at = Progress.load(meta)
+        self.run.rewind(at.step)
+        return jax.device_put(state), at
+
+    @property
+    def done(self) -> bool:
+        """Whether a bound of the config is reached."""
+        train, at = self.config.train, self.at
+        out_of_patience = train.patience and at.waited >= train.patience
+        out_of_time = train.minutes and at.seconds >= 60 * train.minutes
+        return bool(at.step >= self.steps or out_of_patience or out_of_time)
+
+    def train(self, stop: Interrupt) -> bool:
+        """Trains until done; False if `stop` was set before."""
+        saved = self.at.step
+        while not self.done:
+            ended = self._step()
+            best = self._evaluate(ended) if self._due("eval", ended) else False
+            if ended:
+                self._end_epoch()
+            if best or stop or self._due("checkpoint", ended) or self.done:
+                self._save(best)
+                saved = self.at.step
+            if self._due("sample", ended) and self.sampler:
+                self.run.sample(self.at.step, self.sampler(self._params()))
+            self._tick()
+            if stop:
+                break
+        self._settle()
+        if saved != self.at.step:
+            self._save(False)
+        return self.done
+
+    def _step(self) -> bool:
+        """One optimizer step; whether it was the last of its epoch."""
+        at, config = self.at, self.config
+        batch = self.batches.batch_at(config.seed, at.epoch, at.index)
+        tokens = int(batch.mask.sum())
+        if config.data.one_hot:
+            batch = one_hot(batch, self.model.vocabulary)
+        rate = learning_rate(config.optim, at.schedule, at.step, self.steps)
+        if rate != self.rate:
+            numbers = jax.tree.map(np.float32, numbers_of(config, rate))
+            self.rate, self.numbers = rate, jax.device_put(numbers)
+        started = time.perf_counter()
+        batch = jax.device_put(batch)
+        with jax.transfer_guard("disallow"):
+            self.state, info = self.train_step(
+                self.state, batch, self.key, self.numbers
+            )
+        at.step, at.index = at.step + 1, at.index + 1
+        self._settle()
+        self.pending = Pending(at.step, rate, info)
+        ended = at.index == self.batches.steps
+        if ended:
+            self._settle()
+        self._time(batch.targets.shape, tokens, time.perf_counter() - started)
+        return ended
+
+    def _time(self, shape: tuple[int, ...], tokens: int, seconds: float) -> None:
+        """Counts a step towards tokens/s, unless it was compiled for its shape."""
+        if shape in self.compiled:
+            self.at.step_seconds += seconds
+            self.at.step_tokens += tokens
+        self.compiled.add(shape)
+
+    def _tick(self) -> None:
+        """Adds the wall clock since the last tick to the run's seconds."""
+        now = time.perf_counter()
+        self.at.seconds += now - self.ticked
+        self.ticked = now
+
+    def _settle(self) -> None:
+        """Reads back the step before: its numbers go to the metrics and the display."""
+        if self.pending is None:
+            return
+        step, rate, info = self.pending
+        self.pending = None
+        info = jax.device_get(info)
+        self._check_finite(step, info)
+        nats, count = float(info.loss.nats), float(info.loss.count)
+        self.at.nats, self.at.count = self.at.nats + nats, self.at.count + count
+        row = step_row(info)
+        self.run.log(step=step, epoch=self.at.epoch, learning_rate=rate, **row)
+        self.display.step(self, step, row)
+
+    def _check_finite(self, step: int, info: StepInfo) -> None:
+        values = np.stack([info.gradients_P, info.updates_P, info.weights_P])
+        if np.isfinite(info.loss.nats) and np.isfinite(values).all():
+            return
+        broken = [
+            n
+            for n, v in zip(self.names, values.T, strict=True)
+            if not np.isfinite(v).all()
+        ]
+        kept = self.checkpoints.steps()
+        raise Diverged(
+            f"step {step}: loss {info.loss.nats:g}, not finite first in "
+            f"{', '.join(broken) or 'the loss alone'}; "
+            f"{f'checkpoint {kept[-1]} is kept' if kept else 'no checkpoint yet'}; try "
+            "a smaller --optim.learning-rate or --optim.clip-at"
+        )
+
+    def _due(self, what: str, epoch_ended: bool) -> bool:
+        """Whether an evaluation, checkpoint or sample falls here."""
+        every = getattr(self.config.train, f"{what}_every")
+        if every:
+            return self.at.step % every == 0
+        if what == "eval":
+            return epoch_ended or self.done
+        return self._due("eval", epoch_ended)
+
+    def _params(self):
+        return evaluation_params(self.state)
+
+    def best(self) -> tuple[Any, int]:
+        """Parameters with the best validation loss, and the step they are of."""
+        found = self.checkpoints.best(self.state)
+        if found is None:
+            return self._params(), self.at.step
+        state, meta = found
+        return evaluation_params(jax.device_put(state)), meta["step"]
+
+    def _evaluate(self, epoch_ended: bool) -> bool:
+        """The validation loss; whether it is the best so far."""
+        self._settle()
+        total = self.evaluate(self._params(), self.tokens["valid"])
+        at = self.at
+        at.valid = total.nats / total.count
+        best = at.valid < at.best
+        at.best, at.waited = (at.valid, 0) if best else (at.best, at.waited + 1)
+        train = at.nats / at.count if at.count else math.nan
+        row = {
+            "valid_nats_per_token": at.valid,
+            "valid_perplexity": perplexity(at.valid),
+            "train_nats_per_token": train,
+        }
+        self.run.log(step=at.step, epoch=at.epoch, **row)
+        self.display.evaluation(self, row)
+        return best
+
+    def _end_epoch(self) -> None:
+        """Moves the schedule and the position on to the next epoch."""
+        at = self.at
+        at.epoch, at.index = at.epoch + 1, 0
+        at.schedule = after_epoch(
+            self.config.optim, at.schedule, at.epoch, at.nats / at.count, at.valid
+        )
+        at.nats = at.count = 0.0
+
+    def _save(self, best: bool) -> None:
+        self._settle()
+        self.run.metrics.flush()
+        meta = dataclasses.asdict(self.at)
+        self.checkpoints.save(self.at.step, self.state, meta, best=best)
+
+
+def planned_steps(config: Config, per_epoch: int) -> int:
+    """The last step that the config allows, time aside."""
+    train = config.train
+    bounds = [train.epochs * per_epoch] if train.epochs else []
+    bounds += [train.steps] if train.steps else []
+    return min(bounds) if bounds else 2**31 - 1
+
+
+def fresh_state(model: LanguageModel, config: Config, lanes: int) -> TrainState:
+    """The state before the first step: a function of config and seed."""
+    key = jax.random.fold_in(jax.random.key(config.seed), 2**32 - 1)
+    numbers = numbers_of(config)
+    make = jax.jit(lambda key: init_state(model, config.optim, numbers, key, lanes))
+    return make(key)
+
+
+def step_row(info: StepInfo) -> dict[str, Any]:
+    """A step's numbers as a row of metrics.jsonl; lists in the order of `groups`."""
+    weights = np.maximum(info.weights_P, np.finfo(np.float32).tiny)
+    count = float(info.loss.count)
+    return {
+        "loss": float(info.loss.nats) / max(count, 1.0),
+        "tokens": int(count),
+        "gradient_norm": float(info.gradient_norm),
+        "clipped_norm": float(info.clipped_norm),
+        "gradient_norms": rounded(info.gradients_P),
+        "weight_norms": rounded(info.weights_P),
+        "update_ratios": rounded(info.updates_P / weights),
+    }
+
+
+def rounded(values: np.ndarray) -> list[float]:
+    """To five digits, which is what a plot shows."""
+    return [float(f"{value:.5g}") for value in values.tolist()]
+
+
+def summary_of(trainer: Trainer) -> dict[str, Any]:
+    """What `summary.json` says of training itself."""
+    at = trainer.at
+    return {
+        "tokens_per_second": at.step_tokens / at.step_seconds
+        if at.step_tokens
+        else 0.0,
+        "seconds": at.seconds,
+        "steps": at.step,
+        "epochs": at.epoch + at.index / trainer.batches.steps,
+        "parameters": count_parameters(trainer.state.params),
+    }

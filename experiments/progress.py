@@ -1,0 +1,127 @@
+"""What a run shows while it trains: one live line, or plain lines without a terminal.
+
+    epoch 3/10 ━━━━━━╸───  6.1k tokens/s  loss 4.62  ppl 101  |g| 1.31  clipped 12%
+
+Everything shown is in metrics.jsonl too. Drawing is limited to a few times a second,
+so that it costs no step any time.
+"""
+
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from lm.losses import perplexity
+
+PLAIN_SECONDS = 10.0
+LIVE_SECONDS = 0.2
+
+
+class Silent:
+    """Shows nothing."""
+
+    def step(self, trainer, step: int, row: dict) -> None:
+        """After each optimizer step whose numbers were read back."""
+
+    def evaluation(self, trainer, row: dict) -> None:
+        """After each evaluation on the validation split."""
+
+    def close(self) -> None:
+        """At the end."""
+
+
+class Display(Silent):
+    """The live line on a terminal; elsewhere a plain line every ten seconds."""
+
+    def __init__(self, live: bool | None = None):
+        self.live = sys.stdout.isatty() if live is None else live
+        self.recent: deque[dict[str, Any]] = deque(maxlen=100)
+        self.drawn = self.began = time.perf_counter()
+        self.first: tuple[int, float] | None = None
+        self.bar: Any = None
+
+    def step(self, trainer, step: int, row: dict) -> None:
+        self.recent.append(row)
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = (step, now)
+        if now - self.drawn < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
+            return
+        self.drawn = now
+        line = self._line(trainer, step, now)
+        if self.live:
+            self._draw(trainer, step, line)
+        else:
+            print(f"step {step:,}  {line}", flush=True)
+
+    def evaluation(self, trainer, row: dict) -> None:
+        at = trainer.at
+        train, valid = row["train_nats_per_token"], row["valid_nats_per_token"]
+        text = (
+            f"step {at.step:,}  epoch {at.epoch + at.index / trainer.batches.steps:.2f}"
+            f"  train perplexity {perplexity(train):,.1f}"
+            f"  valid {valid:.4f} nats, perplexity {perplexity(valid):,.2f}"
+            f"{'  (best)' if valid <= at.best else ''}"
+        )
+        (self.bar.console.print if self.bar else print)(text)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _line(self, trainer, step: int, now: float) -> str:
+        """Rates and means over the recent steps."""
+        rows = self.recent
+        assert self.first is not None
+        steps, seconds = step - self.first[0], max(now - self.first[1], 1e-9)
+        tokens = sum(r["tokens"] for r in rows)
+        loss = sum(r["loss"] * r["tokens"] for r in rows) / max(tokens, 1)
+        clipped = sum(r["clipped_norm"] < 0.999 * r["gradient_norm"] for r in rows)
+        rate = tokens / len(rows) * steps / seconds
+        return (
+            f"{_short(rate)} tokens/s  loss {loss:.3f}  ppl {_short(perplexity(loss))}"
+            f"  |g| {rows[-1]['gradient_norm']:.3g}  clipped {clipped / len(rows):.0%}"
+            f"  left {_clock(self._left(trainer, steps, seconds))}"
+        )
+
+    def _left(self, trainer, steps: int, seconds: float) -> float:
+        """Seconds until the last step or the time bound, whichever comes first."""
+        left = (trainer.steps - trainer.at.step) * seconds / max(steps, 1)
+        minutes = trainer.config.train.minutes
+        return min(left, 60 * minutes - trainer.at.seconds) if minutes else left
+
+    def _draw(self, trainer, step: int, line: str) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        if self.bar is None:
+            columns = (TextColumn("{task.fields[where]}"), BarColumn(16))
+            self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))
+            self.task = self.bar.add_task("", total=1, where="", line="")
+            self.bar.start()
+        where = f"epoch {trainer.at.epoch + 1}/{trainer.config.train.epochs or '∞'}"
+        self.bar.update(
+            self.task, completed=self._share(trainer), where=where, line=line
+        )
+
+    def _share(self, trainer) -> float:
+        minutes = trainer.config.train.minutes
+        in_time = trainer.at.seconds / (60 * minutes) if minutes else 0.0
+        return max(trainer.at.step / trainer.steps, in_time)
+
+
+def _short(value: float) -> str:
+    """1234567 as 1.2M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.1f}{letter}"
+    return f"{value:.1f}"
+
+
+def _clock(seconds: float) -> str:
+    """3661 as 1:01:01."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    text = f"{rest // 60:02d}:{rest % 60:02d}"
+    return f"{hours}:{text}" if hours else text

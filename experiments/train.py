@@ -1,0 +1,109 @@
+"""Train a recurrent language model; the same command again resumes it.
+
+A run is a pure function of its config and seed. Ctrl-C or SIGTERM saves and leaves;
+the run goes on, bit for bit, when the same command is given again.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline.errors import DataError
+from experiments.config import Config, Options, fail, parse
+from experiments.files import RunError
+from lm.config import ConfigError
+
+if TYPE_CHECKING:
+    from experiments.loop import Trainer
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line. Exit codes: 0 done, 2 a user's mistake, 3 interrupted."""
+    config, options = parse(sys.argv[1:] if argv is None else argv, __doc__ or "")
+    try:
+        if options.dry_run:
+            from experiments.dry_run import dry_run
+
+            dry_run(config)
+        elif not train(config, options):
+            raise SystemExit(3)
+    except (ConfigError, DataError, RunError) as error:
+        fail(error)
+
+
+def train(config: Config, options: Options, display: Any = None) -> bool:
+    """Runs to the end, writes the summary and prints it; False if interrupted."""
+    from data_pipeline.dataset import prepare
+    from experiments.interrupts import interrupts
+    from experiments.loop import Trainer
+    from experiments.progress import Display
+    from experiments.run import open_run
+
+    dataset = prepare(config.data)
+    with open_run(options.run_dir, config) as run:
+        dataset.vocabulary.save(run.vocabulary)
+        display = display or Display()
+        with interrupts() as stop:
+            trainer = Trainer(run, dataset, display)
+            print(describe(trainer, dataset.corpus), flush=True)
+            try:
+                finished = trainer.train(stop)
+            finally:
+                display.close()
+        if not finished:
+            print(
+                f"interrupted ({stop.name}) at step {trainer.at.step}, saved; resume:"
+            )
+            print(f"  {run.resume_command()}")
+            return False
+        finish(trainer, dataset)
+        return True
+
+
+def describe(trainer: "Trainer", corpus: Any) -> str:
+    """A line on what is about to be trained."""
+    from experiments.loop import count_parameters
+
+    model = trainer.config.model
+    where = f"resuming at step {trainer.at.step:,}, " if trainer.at.step else ""
+    return (
+        f"{where}{model.layers}-layer {model.cell}, {model.hidden} units, "
+        f"{count_parameters(trainer.state.params):,} parameters; corpus {corpus.name}: "
+        f"{corpus.facts['tokens']['train']:,} training tokens, vocabulary "
+        f"{corpus.facts['vocabulary']:,}; run {trainer.run.directory}"
+    )
+
+
+def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
+    """Reads validation and test splits with the best parameters; writes the summary.
+
+    The test split is read here, once, and nowhere else.
+    """
+    from experiments.evaluate import result
+    from experiments.files import versions
+    from experiments.loop import summary_of
+
+    params, step = trainer.best()
+    splits = {
+        name: result(trainer.evaluate(params, dataset.splits[name]))
+        for name in ("valid", "test")
+    }
+    facts = {"name": dataset.corpus.name, "fingerprint": dataset.corpus.fingerprint}
+    summary = {
+        **splits,
+        "best_step": step,
+        **summary_of(trainer),
+        "corpus": facts,
+        "versions": versions(),
+    }
+    trainer.run.summary(summary)
+    for name, found in splits.items():
+        print(
+            f"{name:5} perplexity {found['perplexity']:.2f}, "
+            f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
+        )
+    print(f"run {trainer.run.directory}, best of step {step:,}")
+    return summary
+
+
+if __name__ == "__main__":
+    main()
