@@ -33,11 +33,13 @@ def main(argv: list[str] | None = None) -> None:
 def train(config: Config, options: Options, display: Any = None) -> bool:
     """Runs to the end, writes the summary and prints it; False if interrupted."""
     from data_pipeline.dataset import prepare
+    from experiments.allocator import keep_memory
     from experiments.interrupts import interrupts
     from experiments.loop import Trainer
     from experiments.progress import Display
     from experiments.run import open_run
 
+    keep_memory()
     dataset = prepare(config.data)
     with open_run(options.run_dir, config) as run:
         dataset.vocabulary.save(run.vocabulary)
