@@ -7,6 +7,7 @@ from data_pipeline.errors import DataError, unknown_name
 from data_pipeline.tokenizers import TOKENIZERS
 
 READINGS = ("streams", "sentences")
+ERRORS = ("strict", "replace")
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,12 @@ class DataConfig:
     """Settings of the data; checked when built (raises DataError)."""
 
     corpus: str = "stdlib_docs"
-    """`stdlib_docs`, `grammar`, or the path of a text file or folder; a folder with
-    `train`, `valid` and `test` files is read with these splits."""
+    """`stdlib_docs`, `grammar`, `tfds:NAME[/CONFIG][:FEATURE]`, `-` for standard input,
+    or the path of a file (text, CSV, TSV, JSON lines; also .gz .bz2 .xz .zst) or of a
+    folder; a folder with `train`, `valid` and `test` files is read with these."""
     tokenizer: str = "words"
-    """`words`, `whitespace` (text that is tokenised already) or `characters`."""
+    """`words`, `whitespace` (text that is tokenised already), `characters`, `bytes`, or
+    `bpe` (subwords learnt from the training split)."""
     lower: bool = False
     """Lower-case the text first."""
     max_vocabulary: int = 10_000
@@ -30,6 +33,9 @@ class DataConfig:
     """Lanes B read in parallel."""
     window: int = 20
     """Streams: tokens T in a window, the length of truncated backpropagation."""
+    window_spread: float = 0.0
+    """Streams, training: draw the lengths of windows from N(window, window_spread²)
+    tokens, and halve one in twenty (AWD-LSTM has 5 about 70); 0 keeps them fixed."""
     max_length: int = 100
     """Sentences: longest piece in tokens; longer sentences are cut into pieces."""
     one_hot: bool = False
@@ -42,22 +48,53 @@ class DataConfig:
     grammar_sentences: int = 40_000
     """`grammar`: sentences generated for training; a tenth as many each for
     validation and test."""
+    column: str = ""
+    """CSV, TSV, JSON lines: the column or field to read; by default the first of text,
+    body, sentence, content that is there."""
+    split_sentences: bool = False
+    """Take sentences by rule in place of lines; blank lines end paragraphs, other line
+    ends are spaces."""
+    drop_containing: tuple[str, ...] = ()
+    """Leave out lines (or sentences) that contain any of these, such as http."""
+    min_length: int = 0
+    """Leave out lines (or sentences) of fewer tokens than this."""
+    deduplicate: bool = False
+    """Leave out lines of train that stand in valid or test as well, and lines of valid
+    that stand in test (documents and rows are de-duplicated in any case)."""
+    errors: str = "strict"
+    """Bytes that are not UTF-8, and NUL: `strict` (stop) or `replace` (by U+FFFD)."""
+    in_memory: int = 64
+    """Megabytes of text above which a source is prepared on disk and mapped."""
+    cache_dir: str = ""
+    """Folder of what is prepared on disk; by default one in the user's cache."""
+    workers: int = 0
+    """Processes that prepare on disk; 0 takes one per core."""
+    tfds_dir: str = ""
+    """`tfds:`: folder of prepared datasets; by default tensorflow-datasets' own."""
 
     def __post_init__(self) -> None:
+        for name, valid in (("reading", READINGS), ("errors", ERRORS)):
+            if getattr(self, name) not in valid:
+                raise unknown_name(f"data.{name}", getattr(self, name), valid)
         if self.tokenizer not in TOKENIZERS:
             raise unknown_name("tokenizer", self.tokenizer, TOKENIZERS)
-        if self.reading not in READINGS:
-            raise unknown_name("reading", self.reading, READINGS)
         for name in ("batch", "window", "max_length", "min_count", "grammar_sentences"):
-            if getattr(self, name) < 1:
-                value = getattr(self, name)
-                raise DataError(f"data.{name} is {value}; it must be 1 or more")
+            _at_least(f"data.{name}", getattr(self, name), 1)
+        for name in ("window_spread", "min_length", "in_memory", "workers"):
+            _at_least(f"data.{name}", getattr(self, name), 0)
         if self.max_vocabulary != 0 and self.max_vocabulary < 3:
             raise DataError(
                 f"data.max_vocabulary is {self.max_vocabulary}; give 3 or more "
                 "(<eos>, <unk> and a word), or 0 for no limit"
             )
+        if "" in self.drop_containing:
+            raise DataError("data.drop_containing has an empty text: in every line")
         _check_fractions(self.fractions)
+
+
+def _at_least(name: str, value: float, least: int) -> None:
+    if not (math.isfinite(value) and value >= least):
+        raise DataError(f"{name} is {value}; it must be {least} or more")
 
 
 def _check_fractions(fractions: tuple[float, float, float]) -> None:

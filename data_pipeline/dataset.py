@@ -1,17 +1,24 @@
-"""From a corpus to arrays of ids: `prepare(config)`, and `encode_text` for new text."""
+"""From a corpus to arrays of ids: `prepare(config)`, and `encode_text` for new text.
+
+Blocks of text are numbered one by one (`encode`), the numberings are merged and
+counted, the vocabulary is made from the counts of the training split, and the numbers
+become ids. Small sources stay in memory; larger ones go through the same steps in
+parallel and onto disk (`store`), and are read back by memory map.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import SPLITS, Text, fingerprint
+from data_pipeline.corpora.text import SPLITS, Fingerprint, Source
+from data_pipeline.encode import Cut, Encoded, encode_block
 from data_pipeline.errors import DataError
-from data_pipeline.tokenizers import TOKENIZERS, Tokenizer
-from data_pipeline.vocabulary import EOS, EOS_ID, UNK_ID, Vocabulary, build_vocabulary
+from data_pipeline.tokenizers import TOKENIZERS, tokenizer_named
+from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary, build_vocabulary
 
 
 class TokenArray(NamedTuple):
@@ -42,11 +49,15 @@ class Dataset(NamedTuple):
     corpus: Corpus
 
 
-class _Interned(NamedTuple):
-    """Tokens as numbers by first appearance, before a vocabulary is known."""
+class Numbered(NamedTuple):
+    """A block of a split: its numbers, and the merged number of each of them."""
 
+    split: str
     numbers: np.ndarray
-    starts: np.ndarray
+    merged: np.ndarray
+
+
+Allocate = Callable[[str, int, np.dtype], np.ndarray]
 
 
 def prepare(config: DataConfig) -> Dataset:
@@ -55,31 +66,139 @@ def prepare(config: DataConfig) -> Dataset:
     The vocabulary comes from the training split alone. Raises DataError, in one
     line, when the text cannot be read or a split is empty.
     """
-    text = corpora.load(config)
-    tokenizer = TOKENIZERS[config.tokenizer]
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    numbers[EOS] = EOS_ID
-    marks = tokenizer.marks or config.reading == "sentences"
-    interned = {
-        name: _intern(
-            _lines(text.splits[name], config.lower), tokenizer, numbers, marks
+    source = corpora.load(config)
+    if source.key and source.size > config.in_memory << 20:
+        from data_pipeline.store import prepare_on_disk
+
+        return prepare_on_disk(source, config)
+    cut = cut_of(config, source)
+    merger, seen = Merger(), dict[str, str]()
+    blocks = [
+        merger.add(split, encode_block(text, cut))
+        for split, text in hashed(source, seen)
+    ]
+    vocabulary = merger.vocabulary(config, cut)
+    splits = assemble(blocks, merger, vocabulary, cut, source.name, _in_memory)
+    return Dataset(
+        vocabulary, splits, describe(source, seen["fingerprint"], vocabulary, splits)
+    )
+
+
+def _in_memory(name: str, size: int, dtype: np.dtype) -> np.ndarray:
+    del name
+    return np.empty(size, dtype)
+
+
+def hashed(source: Source, seen: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The source's blocks; at their end seen["fingerprint"] identifies the text."""
+    fingerprint = Fingerprint()
+    for split, text in source.blocks():
+        if not source.key:
+            fingerprint.update(split, text)
+        yield split, text
+    if source.key:
+        fingerprint.update("train", source.key)
+    seen["fingerprint"] = fingerprint.hexdigest()
+
+
+def cut_of(config: DataConfig, source: Source) -> Cut:
+    """How `config` cuts text; learns subwords where it asks for them."""
+    model = ""
+    if config.tokenizer == "bpe":
+        from data_pipeline.bpe import train_bpe
+
+        train = (text for split, text in source.blocks() if split == "train")
+        train = map(str.lower, train) if config.lower else train
+        model = train_bpe(train, config.max_vocabulary)
+    return Cut(
+        config.tokenizer,
+        model,
+        lower=config.lower,
+        marks=TOKENIZERS[config.tokenizer].marks or config.reading == "sentences",
+        split_sentences=config.split_sentences,
+        drop_containing=config.drop_containing,
+        min_length=config.min_length,
+    )
+
+
+class Merger:
+    """One numbering for all blocks, and the counts of the training split."""
+
+    def __init__(self) -> None:
+        self.number: defaultdict[str, int] = defaultdict()
+        self.number.default_factory = self.number.__len__
+        self.counts = np.zeros(1 << 16, np.int64)
+        self.sizes = dict.fromkeys(SPLITS, 0)
+
+    def add(self, split: str, block: Encoded) -> Numbered:
+        """Merge a block; words that are new get the next numbers."""
+        words = block.words
+        merged = map(self.number.__getitem__, words)
+        merged = np.fromiter(merged, np.int32, len(words))
+        self.sizes[split] += len(block.numbers)
+        if split == "train":
+            grown = len(self.number) - len(self.counts)
+            if grown > 0:
+                self.counts = np.pad(self.counts, (0, grown + len(self.counts)))
+            self.counts[merged] += np.bincount(block.numbers, minlength=len(words))
+        return Numbered(split, block.numbers, merged)
+
+    def vocabulary(self, config: DataConfig, cut: Cut) -> Vocabulary:
+        """The vocabulary of the training split."""
+        words = list(self.number)
+        counts = self.counts[: len(words)].tolist()
+        table = {w: n for w, n in zip(words, counts, strict=False) if n > 0}
+        line_ends = table.pop(words[0], 0) if words else 0
+        return build_vocabulary(
+            table,
+            line_ends,
+            max_size=config.max_vocabulary,
+            min_count=config.min_count,
+            tokenizer=cut.tokenizer,
+            lower=cut.lower,
+            model=cut.model,
+            alphabet=tokenizer_named(cut.tokenizer, cut.model).alphabet,
         )
-        for name in SPLITS
-    }
-    for name, split in interned.items():
-        if split.numbers.size == 0:
+
+    def ids(self, vocabulary: Vocabulary) -> np.ndarray:
+        """The id of each merged number."""
+        table = vocabulary.encode(list(self.number)).astype(id_type(vocabulary.size))
+        table[:1] = EOS_ID
+        return table
+
+
+def assemble(
+    blocks: Iterable[Numbered],
+    merger: Merger,
+    vocabulary: Vocabulary,
+    cut: Cut,
+    name: str,
+    allocate: Allocate,
+) -> dict[str, TokenArray]:
+    """Ids and starts of each split, in arrays that `allocate` gives."""
+    for split, size in merger.sizes.items():
+        if size == 0:
             raise DataError(
-                f"the {name} split of {text.name} has no tokens; give more text or "
-                "other data.fractions"
+                f"the {split} split of {name} has no tokens; give more text or other "
+                "data.fractions"
             )
-    vocabulary = _vocabulary(interned["train"], list(numbers), marks, config)
-    table = vocabulary.encode(list(numbers)).astype(id_type(vocabulary.size))
-    splits = {
-        name: TokenArray(table[split.numbers], split.starts)
-        for name, split in interned.items()
-    }
-    return Dataset(vocabulary, splits, describe(text, vocabulary, splits))
+    table = merger.ids(vocabulary)
+    ids = {s: allocate(f"{s}.ids", n, table.dtype) for s, n in merger.sizes.items()}
+    position = dict.fromkeys(SPLITS, 0)
+    ends: dict[str, list[np.ndarray]] = {s: [np.zeros(1, np.int64)] for s in SPLITS}
+    for split, numbers, merged in blocks:
+        begin, end = position[split], position[split] + len(numbers)
+        ids[split][begin:end] = table[merged][numbers]
+        if cut.marks:
+            ends[split].append(np.flatnonzero(numbers == 0) + begin + 1)
+        position[split] = end
+    splits = {}
+    for split, size in merger.sizes.items():
+        pieces = ends[split] if cut.marks else [*ends[split], np.array([size])]
+        starts = allocate(f"{split}.starts", sum(map(len, pieces)), np.dtype(np.int64))
+        np.concatenate(pieces, out=starts)
+        splits[split] = TokenArray(ids[split], starts)
+    return splits
 
 
 def encode_text(
@@ -96,14 +215,18 @@ def encode_text(
       marks: end each line with `<eos>`. Without it (characters as streams) newlines
         are kept as tokens and the text is one piece.
     """
-    chosen = TOKENIZERS[tokenizer or vocabulary.tokenizer]
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    numbers[EOS] = EOS_ID
-    lines = _lines(text_lines, vocabulary.lower)
-    split = _intern(lines, chosen, numbers, marks or chosen.marks)
-    table = vocabulary.encode(list(numbers)).astype(id_type(vocabulary.size))
-    return TokenArray(table[split.numbers], split.starts)
+    name = tokenizer or vocabulary.tokenizer
+    marks = marks or TOKENIZERS[name].marks
+    cut = Cut(name, vocabulary.model, lower=vocabulary.lower, marks=marks)
+    lines = (line.replace("\0", "\ufffd") for line in text_lines)
+    text = "".join(
+        line if line[-1:] == "\n" or not marks else f"{line}\n" for line in lines
+    )
+    merger = Merger()
+    block = merger.add("test", encode_block(text, cut))
+    ids = merger.ids(vocabulary)[block.merged][block.numbers]
+    ends = np.flatnonzero(block.numbers == 0) + 1 if marks else np.array([len(ids)])
+    return TokenArray(ids, np.concatenate([[0], ends]).astype(np.int64))
 
 
 def id_type(size: int) -> np.dtype:
@@ -111,60 +234,26 @@ def id_type(size: int) -> np.dtype:
     return np.min_scalar_type(max(size - 1, 1))
 
 
-def _lines(lines: Iterable[str], lower: bool) -> Iterable[str]:
-    return map(str.lower, lines) if lower else lines
-
-
-def _intern(
-    lines: Iterable[str],
-    tokenizer: Tokenizer,
-    numbers: defaultdict[str, int],
-    marks: bool,
-) -> _Interned:
-    """Numbers of all tokens; lines without any token are passed over."""
-    pieces: list[int] = []
-    starts = [0]
-    number = numbers.__getitem__
-    for line in lines:
-        tokens = tokenizer.split(line.removesuffix("\n") if marks else line)
-        if tokens:
-            pieces.extend(map(number, tokens))
-            if marks:
-                pieces.append(EOS_ID)
-                starts.append(len(pieces))
-    if not marks and pieces:
-        starts.append(len(pieces))
-    return _Interned(np.array(pieces, np.int64), np.array(starts, np.int64))
-
-
-def _vocabulary(
-    train: _Interned, words: Sequence[str], marks: bool, config: DataConfig
-) -> Vocabulary:
-    counts = np.bincount(train.numbers, minlength=len(words)).tolist()
-    sentences = len(train.starts) - 1 if marks else 0
-    table = dict(zip(words, counts, strict=True))
-    table[EOS] -= sentences
-    return build_vocabulary(
-        {word: n for word, n in table.items() if n > 0},
-        sentences,
-        max_size=config.max_vocabulary,
-        min_count=config.min_count,
-        tokenizer=config.tokenizer,
-        lower=config.lower,
-    )
-
-
 def describe(
-    text: Text, vocabulary: Vocabulary, splits: dict[str, TokenArray]
+    source: Source,
+    fingerprint: str,
+    vocabulary: Vocabulary,
+    splits: dict[str, TokenArray],
 ) -> Corpus:
     """Fingerprint and facts: sizes, unknown rates, the rarest kept word."""
-    facts = dict(text.facts)
+    facts = dict(source.facts)
     facts["vocabulary"] = vocabulary.size
     facts["tokens"] = {name: int(s.ids.size) for name, s in splits.items()}
     facts["sentences"] = {name: len(s.starts) - 1 for name, s in splits.items()}
-    facts["unknown_rate"] = {
-        name: float(np.mean(s.ids == UNK_ID)) for name, s in splits.items()
-    }
+    facts["unknown_rate"] = {name: _unknown_rate(s.ids) for name, s in splits.items()}
     if vocabulary.size > 2:
         facts["rarest_kept"] = [vocabulary.tokens[-1], vocabulary.counts[-1]]
-    return Corpus(text.name, fingerprint(text.splits), facts)
+    return Corpus(source.name, fingerprint, facts)
+
+
+def _unknown_rate(ids: np.ndarray, block: int = 1 << 24) -> float:
+    unknown = sum(
+        int(np.count_nonzero(ids[i : i + block] == UNK_ID))
+        for i in range(0, len(ids), block)
+    )
+    return unknown / len(ids)

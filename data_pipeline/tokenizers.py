@@ -8,51 +8,59 @@ character is a token of its own. White space only separates.
 `whitespace`: runs of visible characters, for text that is tokenised already (Penn
 Treebank).
 
-`characters`: Unicode code points, white space and newlines included; lossless.
+`characters`: what a reader takes for one character (see `graphemes`), white space and
+newlines included; lossless.
+
+`bytes`: the bytes of UTF-8, each written as the character of the same number;
+lossless, never unknown.
+
+`bpe`: subwords learnt from the training split (see `bpe`); lossless, never unknown.
 """
 
 import functools
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
+
+from data_pipeline.graphemes import combining_marks, split_graphemes
 
 UNK = "<unk>"
 
 # Han ideographs and kana: scripts written without spaces between words.
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK += "\U00020000-\U0003ffff"
-_ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[^\w\s]", re.ASCII)
+_ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[^\w\s\x1c-\x1f]", re.ASCII)
 
 
 class Tokenizer(NamedTuple):
     """`split(text) -> tokens`, `join(tokens) -> text`.
 
-    marks: sentences are marked off with `<eos>` in streams (not so for characters,
-    where the newline is a token like any other and the text stays as it is).
+    marks     sentences are marked off with `<eos>` in streams (not so for characters
+              and bytes, where the newline is a token and the text stays as it is).
+    local     no token reaches over white space, which is itself no token.
+    alphabet  tokens that are kept in any vocabulary, seen or not.
     """
 
     split: Callable[[str], list[str]]
     join: Callable[[list[str]], str]
     marks: bool = True
+    local: bool = False
+    alphabet: tuple[str, ...] = ()
 
 
-@functools.lru_cache
-def _unicode_words() -> re.Pattern[str]:
-    marks = [chr(c) for c in range(0x300, 0x20000) if _is_mark(c)]
-    word = rf"(?:(?![{_CJK}])[\w{''.join(marks)}\u200c\u200d])+"
+@functools.lru_cache(maxsize=64)
+def _unicode_words(marks: str) -> re.Pattern[str]:
+    """The pattern for a text that holds only these of the combining marks."""
+    word = rf"(?:(?![{_CJK}])[\w{marks}\u200c\u200d])+"
     return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]|\S")
-
-
-def _is_mark(code: int) -> bool:
-    return unicodedata.category(chr(code))[0] == "M"
 
 
 def split_words(text: str) -> list[str]:
     """Tokens of `text` by the `words` rule above."""
     if text.isascii():
         return _ASCII_WORDS.findall(text)
-    return _unicode_words().findall(text)
+    marks = combining_marks().intersection(text)
+    return _unicode_words("".join(sorted(marks))).findall(text)
 
 
 _CLOSE_UP = re.compile(r" (?=[,.;:!?)\]}](?:\s|$|[,.;:!?)\]}]))|(?<=[(\[{]) ")
@@ -63,8 +71,35 @@ def join_words(tokens: list[str]) -> str:
     return _CLOSE_UP.sub("", " ".join(tokens))
 
 
+def split_bytes(text: str) -> list[str]:
+    """The UTF-8 bytes, byte b as `chr(b)`."""
+    return list(text.encode("utf-8", "surrogatepass").decode("latin-1"))
+
+
+def join_bytes(tokens: list[str]) -> str:
+    """Text again; bytes that are not UTF-8 become U+FFFD."""
+    return "".join(tokens).encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _untrained(_: object) -> list[str]:
+    raise ValueError("`bpe` is learnt from text: use tokenizer_for(vocabulary)")
+
+
 TOKENIZERS: dict[str, Tokenizer] = {
-    "words": Tokenizer(split_words, join_words),
-    "whitespace": Tokenizer(str.split, " ".join),
-    "characters": Tokenizer(list, "".join, marks=False),
+    "words": Tokenizer(split_words, join_words, local=True),
+    "whitespace": Tokenizer(str.split, " ".join, local=True),
+    "characters": Tokenizer(split_graphemes, "".join, marks=False),
+    "bytes": Tokenizer(
+        split_bytes, join_bytes, marks=False, alphabet=tuple(map(chr, range(256)))
+    ),
+    "bpe": Tokenizer(_untrained, "".join),
 }
+
+
+def tokenizer_named(name: str, model: str = "") -> Tokenizer:
+    """The tokenizer of this name; `model` is the JSON of a learnt one."""
+    if model:
+        from data_pipeline.bpe import load_bpe
+
+        return load_bpe(model)
+    return TOKENIZERS[name]

@@ -29,13 +29,15 @@ class Vocabulary:
     """Tokens in order of their ids, with counts in the training split.
 
     `counts[UNK_ID]` counts the training tokens that became `<unk>`. `tokenizer` and
-    `lower` say how text was cut, so that new text can be cut alike.
+    `lower` say how text was cut, so that new text can be cut alike; `model` is the
+    JSON of a learnt tokenizer.
     """
 
     tokens: tuple[str, ...]
     counts: tuple[int, ...]
     tokenizer: str = "words"
     lower: bool = False
+    model: str = ""
 
     @property
     def size(self) -> int:
@@ -60,6 +62,15 @@ class Vocabulary:
         """The tokens with these ids."""
         return [self.tokens[int(i)] for i in ids]
 
+    def balanced_classes(self, classes: int) -> tuple[int, ...]:
+        """First ids of at most `classes` runs of ids with about equal shares of the
+        training tokens, frequent ones first: for class-based or adaptive softmax
+        (Mikolov 2011; Grave 2017)."""
+        reached = np.cumsum(self.counts) / max(1, sum(self.counts))
+        bounds = np.searchsorted(reached, np.arange(1, classes) / classes) + 1
+        bounds = np.minimum(bounds, self.size - 1)
+        return (0, *(int(b) for b in np.unique(bounds) if b > 0))
+
     def save(self, path: str | Path) -> None:
         """Write JSON, atomically."""
         path = Path(path)
@@ -67,6 +78,7 @@ class Vocabulary:
             "format": FORMAT,
             "tokenizer": self.tokenizer,
             "lower": self.lower,
+            "model": self.model,
             "tokens": self.tokens,
             "counts": self.counts,
         }
@@ -86,6 +98,7 @@ class Vocabulary:
                 counts=tuple(record["counts"]),
                 tokenizer=record["tokenizer"],
                 lower=record["lower"],
+                model=record.get("model", ""),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not a vocabulary of ours: {error}") from None
@@ -99,6 +112,8 @@ def build_vocabulary(
     min_count: int = 1,
     tokenizer: str = "words",
     lower: bool = False,
+    model: str = "",
+    alphabet: Sequence[str] = (),
 ) -> Vocabulary:
     """The most frequent tokens of the training split.
 
@@ -107,13 +122,17 @@ def build_vocabulary(
       sentences: how many `<eos>` the training split holds.
       max_size: most ids, the two special ones included; 0 for no limit.
       min_count: fewest occurrences of a token that is kept.
+      alphabet: tokens that are kept in any case, even unseen.
     """
     total = sum(counts.values())
+    always = dict.fromkeys(alphabet, 0)
     ordinary = [(t, n) for t, n in counts.items() if t not in (EOS, UNK)]
-    ordinary = [(t, n) for t, n in ordinary if n >= min_count]
-    ordinary.sort(key=lambda item: (-item[1], item[0]))
+    ordinary = [(t, n) for t, n in ordinary if n >= min_count and t not in always]
+    ordinary.sort(key=_by_frequency)
     if max_size:
-        ordinary = ordinary[: max_size - 2]
+        ordinary = ordinary[: max(0, max_size - 2 - len(always))]
+    ordinary += [(t, counts.get(t, 0)) for t in always]
+    ordinary.sort(key=_by_frequency)
     kept = sum(n for _, n in ordinary)
     marks = counts.get(EOS, 0)
     return Vocabulary(
@@ -121,4 +140,9 @@ def build_vocabulary(
         counts=(sentences + marks, total - kept - marks, *(n for _, n in ordinary)),
         tokenizer=tokenizer,
         lower=lower,
+        model=model,
     )
+
+
+def _by_frequency(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]

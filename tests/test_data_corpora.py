@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import stdlib_docs
-from data_pipeline.corpora.files import split_text
-from data_pipeline.corpora.text import SPLITS, split_documents
+from data_pipeline.corpora.files import cut_blocks, cut_positions
+from data_pipeline.corpora.text import SPLITS, joined, split_documents
 from data_pipeline.dataset import encode_text, prepare
 from data_pipeline.errors import DataError
 
@@ -63,10 +65,35 @@ def test_characters_as_streams_keep_the_text(tmp_path):
 
 
 def test_a_file_is_cut_at_lines_for_words():
-    text = "".join(f"{i} word\n" for i in range(100))
-    parts = split_text(text, (0.8, 0.1, 0.1), True)
-    assert "".join(line for name in SPLITS for line in parts[name]) == text
-    assert [len(parts[name]) for name in SPLITS] == [81, 10, 9]
+    lines = [f"{i} word\n" for i in range(100)]
+    cuts = cut_positions(len("".join(lines)), (0.8, 0.1, 0.1))
+    parts = [part for part in cut_blocks(iter(lines), cuts, True)]
+    assert [text for _, text in parts] == lines
+    sizes = [sum(split == name for split, _ in parts) for name in SPLITS]
+    assert sizes == [81, 10, 9]
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.integers(1, 30),
+)
+def test_cuts_are_the_same_however_the_text_is_blocked(lengths, first, second, size):
+    text = "".join("x" * n + "\n" for n in lengths)
+    cuts = (min(first, len(text)), min(max(first, second), len(text)))
+    for whole_lines in (True, False):
+        plain = [cut if not whole_lines else _next_line(text, cut) for cut in cuts]
+        expected = [text[: plain[0]], text[plain[0] : plain[1]], text[plain[1] :]]
+        lines = (line + "\n" for line in text.split("\n")[:-1])
+        got = dict.fromkeys(SPLITS, "")
+        for split, part in cut_blocks(joined(lines, size), cuts, whole_lines):
+            got[split] += part
+        assert list(got.values()) == expected
+
+
+def _next_line(text, at):
+    return at if at == 0 or text[at - 1] == "\n" else text.index("\n", at) + 1
 
 
 def test_documents_are_dealt_out_whole_and_stably():

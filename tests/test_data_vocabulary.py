@@ -18,7 +18,7 @@ TEXTS = st.text(max_size=80)
 WORDS = st.lists(st.text("abcé中", min_size=1, max_size=3), min_size=1, max_size=60)
 
 
-@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "bpe"])
 @given(text=TEXTS)
 def test_tokens_are_a_fixed_point_of_join_and_split(name, text):
     tokenizer = TOKENIZERS[name]

@@ -1,11 +1,13 @@
-"""Corpora by name or path: `load(config)` gives lines of text in three splits."""
+"""Corpora by name or path: `load(config)` gives a Source of text in three splits."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import files, grammar, stdlib_docs
-from data_pipeline.corpora.text import Text
+from data_pipeline.corpora.reading import lines_of
+from data_pipeline.corpora.text import SPLITS, Source, Text, from_text, joined
 from data_pipeline.errors import DataError, unknown_name
 
 CORPORA: dict[str, Callable[[DataConfig], Text]] = {
@@ -14,18 +16,57 @@ CORPORA: dict[str, Callable[[DataConfig], Text]] = {
 }
 
 
-def load(config: DataConfig) -> Text:
-    """The text of `config.corpus`, a name in CORPORA or else a path.
+def load(config: DataConfig) -> Source:
+    """The source that `config.corpus` names: one of CORPORA, `tfds:…`, `-`, or a path.
 
     Raises DataError, in one line, for an unknown name, a missing or empty file or
     bytes that are not UTF-8.
     """
+    source = _load(config)
+    return _deduplicated(source) if config.deduplicate else source
+
+
+def _load(config: DataConfig) -> Source:
     if config.corpus in CORPORA:
-        return CORPORA[config.corpus](config)
+        return from_text(CORPORA[config.corpus](config))
+    if config.corpus == "-":
+        return files.load_standard_input(config)
+    if config.corpus.startswith("tfds:"):
+        from data_pipeline.corpora import tfds
+
+        return tfds.load(config)
     path = Path(config.corpus).expanduser()
-    if path.exists():
-        return files.load(path, config)
+    try:
+        if path.exists():
+            return files.load(path, config)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     if len(path.parts) == 1 and not path.suffix:
         error = unknown_name("corpus", config.corpus, CORPORA)
         raise DataError(f"{error}; nor is there a file or folder of this name")
     raise DataError(f"data.corpus: there is no file or folder {config.corpus!r}")
+
+
+def _deduplicated(source: Source) -> Source:
+    """Without the lines of a split that stand in a later one."""
+
+    @functools.cache
+    def held_out() -> dict[str, set[str]]:
+        lines: dict[str, set[str]] = {name: set() for name in SPLITS}
+        for split, block in source.blocks():
+            if split != "train":
+                lines[split].update(block.split("\n"))
+        later = {"train": lines["valid"] | lines["test"], "valid": lines["test"]}
+        return {split: lines - {""} for split, lines in later.items()}
+
+    def blocks() -> Iterator[tuple[str, str]]:
+        for split, block in source.blocks():
+            banned = held_out().get(split, set())
+            kept = (
+                li for li in lines_of(iter([block])) if li.rstrip("\n") not in banned
+            )
+            for part in joined(kept):
+                yield split, part
+
+    key = f"deduplicated {source.key}" if source.key else ""
+    return source._replace(blocks=blocks, key=key)

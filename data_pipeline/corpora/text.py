@@ -1,14 +1,15 @@
-"""What every corpus gives: lines of text in three splits, and how to cut them."""
+"""What every corpus gives: text in three splits, block by block."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 SPLITS = ("train", "valid", "test")
+BLOCK = 1 << 22  # characters or bytes of text handled at once
 
 
 class Text(NamedTuple):
-    """Lines by split: each keeps its newline, and one line is one sentence.
+    """A corpus in memory: lines by split, each with its newline, one sentence each.
 
     facts: what is known about the corpus, ready for JSON.
     """
@@ -18,13 +19,62 @@ class Text(NamedTuple):
     facts: dict[str, Any]
 
 
-def fingerprint(splits: dict[str, list[str]]) -> str:
-    """SHA-256, as hex, of the text of all splits and of where they are cut."""
-    digest = hashlib.sha256()
-    for name in SPLITS:
-        digest.update(f"\0{name}\0".encode())
-        digest.update("".join(splits[name]).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+class Source(NamedTuple):
+    """A corpus of any size.
+
+    blocks  gives (split, text) pairs anew at each call. A block ends where a line
+            does; the blocks of a split, joined, are its text.
+    key     a hash of the text and of how it is split; "" where it is always made anew.
+    size    bytes of text, roughly: for progress, and for choosing where to prepare it.
+    """
+
+    name: str
+    blocks: Callable[[], Iterator[tuple[str, str]]]
+    facts: dict[str, Any]
+    key: str = ""
+    size: int = 0
+
+
+def from_text(text: Text) -> Source:
+    """A corpus in memory, as a source."""
+
+    def blocks() -> Iterator[tuple[str, str]]:
+        for name in SPLITS:
+            for block in joined(text.splits[name]):
+                yield name, block
+
+    size = sum(len(line) for lines in text.splits.values() for line in lines)
+    return Source(text.name, blocks, text.facts, size=size)
+
+
+def joined(lines: Iterable[str], size: int = BLOCK) -> Iterator[str]:
+    """Lines gathered into blocks of about `size` characters."""
+    gathered: list[str] = []
+    total = 0
+    for line in lines:
+        gathered.append(line)
+        total += len(line)
+        if total >= size:
+            yield "".join(gathered)
+            gathered, total = [], 0
+    if gathered:
+        yield "".join(gathered)
+
+
+class Fingerprint:
+    """SHA-256 of the text of each split, however it is cut into blocks."""
+
+    def __init__(self) -> None:
+        self._digests = {name: hashlib.sha256() for name in SPLITS}
+
+    def update(self, split: str, text: str) -> None:
+        """Add a block of a split."""
+        self._digests[split].update(text.encode("utf-8", "surrogatepass"))
+
+    def hexdigest(self) -> str:
+        """One hash, as hex, for the three."""
+        parts = [f"{name} {d.hexdigest()}" for name, d in self._digests.items()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def split_documents(
@@ -37,8 +87,7 @@ def split_documents(
 
     The documents are ordered by SHA-256 of seed and name, and dealt out in this order
     until each split has its share of the total size; each split gets one at least
-    where there are three or more. Stable under additions elsewhere, and the same on
-    every machine.
+    where there are three or more. The same on every machine.
     """
     keys = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
     order = sorted(range(len(names)), key=lambda i: (keys[i], i))
@@ -54,6 +103,13 @@ def split_documents(
         splits[SPLITS[which]].append(i)
         running += sizes[i]
     return {name: sorted(chosen) for name, chosen in splits.items()}
+
+
+def split_of_row(text: str, fractions: Sequence[float], seed: int) -> str:
+    """The split of one row by a hash of seed and text: equal rows stay together."""
+    digest = hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()
+    share = int.from_bytes(digest, "big") / 2**64
+    return SPLITS[(share >= fractions[0]) + (share >= fractions[0] + fractions[1])]
 
 
 def unique_lines(splits: dict[str, Iterable[str]]) -> dict[str, list[str]]:
