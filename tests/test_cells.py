@@ -1,0 +1,256 @@
+"""Cells one by one: the registry, hand numbers, NumPy, and what they reduce to."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm.cells import CELLS, make_cell
+from lm.config import ConfigError, InitConfig
+from lm.unroll import unroll
+from tests import zoo
+from tests.zoo import ZOO, B, D, H, T, close
+
+pytestmark = pytest.mark.usefixtures("strict")
+every_cell = pytest.mark.parametrize("name", ZOO)
+LN2, LN3 = float(np.log(2)), float(np.log(3))  # tanh(ln 2) = 3/5, σ(±ln 3) = ½ ± ¼
+
+
+def test_the_zoo_lists_every_cell():
+    assert set(ZOO) == set(CELLS), "describe the new cell in tests/zoo.py"
+
+
+def test_an_unknown_cell_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"'lstn' is unknown; did you mean 'lstm'\?"):
+        make_cell("lstn", 2)
+
+
+@every_cell
+def test_description_and_shapes(name):
+    entry, cell = ZOO[name], zoo.cell_of(name)
+    assert (cell.name, cell.d_hidden) == (name, H)
+    assert (cell.w_HG is not None, cell.pointwise is not None) == (entry.factored,) * 2
+    params = cell.init(jax.random.key(0), D)
+    G = entry.gates * H
+    shapes = {"w_x": (D, G), "w_h": (H, G), "b": (G,), "b_hn": (H,)}
+    names = {"w_x", "w_h", *entry.biases}
+    assert {k: v.shape for k, v in params.items()} == {k: shapes[k] for k in names}
+    assert cell.recurrent == ("w_h",)
+    state = cell.initial_state(params, B)
+    assert state._fields == entry.fields
+    assert all(s.shape == (B, H) and not s.any() for s in state)
+    assert cell.output(state).shape == (B, H)
+    for lead in ((T, B), (B,), (2, T, B)):
+        for xs in (np.ones(lead, np.int32), np.ones((*lead, D), np.float32)):
+            assert jax.eval_shape(cell.project, params, xs).shape == (*lead, G)
+
+
+@every_cell
+def test_without_bias_is_a_bias_of_zero(name):
+    free, given = zoo.no_events(*zoo.window(name))
+    zero = {k: 0 * v if k in ZOO[name].biases else v for k, v in free.params.items()}
+    bare = {k: v for k, v in zero.items() if k not in ZOO[name].biases}
+    cell = make_cell(name, H, bias=False)
+    assert set(cell.init(jax.random.key(0), D)) == set(bare)
+    got = cell.step(bare, free.state, cell.project(bare, free.xs[0]))
+    want = zoo.run(name)(free._replace(params=zero), given)
+    close(cell.output(got), want.hs[0])
+
+
+TINY = {  # H = D = B = 1: (w_x, w_h, other vectors, x, state, new state)
+    "tanh": ([2], [0.5], {"b": [-1]}, 0.5, (2 * LN2,), (0.6,)),
+    "relu": ([2], [0.5], {"b": [-1]}, 1, (4,), (3,)),
+    "irnn": ([2], [0.5], {"b": [-1]}, 1, (-4,), (0,)),
+    # i, o = ¾, f = ¼, g = 3/5; c' = ¼·c + 0.45 = ln 2; h' = ¾ · 3/5
+    "lstm": (
+        [LN3, 0, LN2, 1],
+        [0, -LN3, 0, LN3],
+        {"b": [0, 0, 0, -1]},
+        1,
+        (1, 4 * (LN2 - 0.45)),
+        (0.45, LN2),
+    ),
+    # r = ¾, z = ¼, n = tanh(ln 2 − 3 + ¾·(2 + 2)); h' = ¾·n + ¼·2
+    "gru": (
+        [LN3, -LN3, LN2],
+        [0, 1, 1],
+        {"b": [0, -2, -3], "b_hn": [2]},
+        1,
+        (2,),
+        (0.95,),
+    ),
+    # n = tanh(ln 2 − 1.5 + (¾·2)·1)
+    "gru_reset_before": (
+        [LN3, -LN3, LN2],
+        [0, 1, 1],
+        {"b": [0, -2, -1.5]},
+        1,
+        (2,),
+        (0.95,),
+    ),
+    "gru_tutorial": (
+        [1.25, -1.25, LN2],
+        [0, 1, 1],
+        {"b": [0, -2, -1.5]},
+        1,
+        (2,),
+        (0.95,),
+    ),
+}
+
+
+@every_cell
+def test_one_step_by_hand(name):
+    w_x, w_h, vectors, x, state, new = TINY[name]
+    cell = make_cell(name, 1)
+    params = {"w_x": jnp.array([w_x], float), "w_h": jnp.array([w_h], float)}
+    params |= {k: jnp.array(v, float) for k, v in vectors.items()}
+    State = type(cell.initial_state(params, 1))
+    old = State(*(jnp.full((1, 1), s, float) for s in state))
+    got = cell.step(params, old, cell.project(params, jnp.full((1, 1), x, float)))
+    np.testing.assert_allclose([float(s[0, 0]) for s in got], new, rtol=1e-6, atol=1e-7)
+
+
+@every_cell
+@pytest.mark.usefixtures("x64")
+def test_numpy_values_and_gradients(name):
+    """Four lines of NumPy, unrolled with resets, padding and taps; its gradient by
+    central differences in every single number."""
+    free, given = zoo.window(name, seed=2)
+    free, given = jax.tree.map(lambda x: x.astype(np.float64), (free, given))
+    got = zoo.run(name)(free, given)
+    _, state, hs = zoo.numpy_loss(name, free, given)
+    close(got.state._asdict(), state, rtol=1e-12)
+    close(got.hs, np.stack(hs), rtol=1e-12)
+    leaves, tree = jax.tree.flatten(free)
+    want = [np.zeros_like(leaf) for leaf in leaves]
+    for leaf, slope in zip(leaves, want, strict=True):
+        for at in np.ndindex(leaf.shape):
+            middle, ends = leaf[at], []
+            for leaf[at] in (middle - 1e-6, middle + 1e-6):
+                ends.append(zoo.numpy_loss(name, tree.unflatten(leaves), given)[0])
+            leaf[at], slope[at] = middle, (ends[1] - ends[0]) / 2e-6
+    close(got.grads, tree.unflatten(want), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", zoo.FACTORED)
+def test_step_is_pointwise_of_the_recurrent_product(name):
+    (params, xs, state, _), _ = zoo.window(name)
+    cell = zoo.cell_of(name)
+    z = cell.project(params, xs[0])
+    assert cell.w_HG and cell.pointwise
+    r = cell.output(state) @ cell.w_HG(params)
+    vectors = {k: v if v.ndim < 2 else None for k, v in params.items()}
+    vectors = {k: v for k, v in vectors.items() if v is not None}
+    close(cell.pointwise(vectors, z, r, state), cell.step(params, state, z), rtol=1e-6)
+
+
+def test_identity_weights_without_input_keep_the_state_and_its_gradient():
+    cell = make_cell("irnn", H)
+    params = cell.init(jax.random.key(0), D)
+    np.testing.assert_array_equal(params["w_h"], np.eye(H))
+    h = jnp.abs(jax.random.normal(jax.random.key(1), (B, H)))
+    state = cell.initial_state(params, B)._replace(h=h)
+
+    def last(state):
+        return unroll(cell, params, jnp.zeros((T, B, D)), state)[0]
+
+    after, pull = jax.vjp(last, state)
+    np.testing.assert_array_equal(after.h, h)
+    np.testing.assert_array_equal(pull(after)[0].h, h)
+
+
+def test_forced_lstm_gates_make_an_accumulator():
+    """i = f = o = 1: c_t = c_0 + Σ tanh(x·w_g), whatever h is."""
+    free, _ = zoo.window("lstm")
+    params = dict(free.params, w_h=np.zeros((H, 4 * H), np.float32))
+    gates = np.repeat([True, True, False, True], H)
+    params["w_x"] = np.where(gates, 0, params["w_x"])
+    params["b"] = np.where(gates, 100, 0).astype(np.float32)
+    _, hs = unroll(zoo.cell_of("lstm"), params, free.xs, free.state)
+    added = np.tanh(free.xs @ params["w_x"][:, 2 * H : 3 * H])
+    close(hs, np.tanh(free.state.c + np.cumsum(added, 0)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_before", "gru_tutorial"])
+def test_forced_gru_gates(name):
+    """z = 1 keeps the state; z = 0 and r = 0 leave a feed-forward layer."""
+    free, given = zoo.no_events(*zoo.window(name))
+
+    def with_bias(reset, keep):
+        b = free.params["b"] + np.repeat([reset, keep, 0], H).astype(np.float32)
+        vectors = {"b": b} | {"b_hn": 0 * b[:H]} if name == "gru" else {"b": b}
+        params = dict(free.params, **vectors)
+        return zoo.run(name)(free._replace(params=params), given).hs, b[2 * H :]
+
+    kept, _ = with_bias(0, 100)
+    close(kept, np.broadcast_to(free.state.h, kept.shape), rtol=1e-6)
+    forgot, b_n = with_bias(-100, -100)
+    close(forgot, np.tanh(free.xs @ free.params["w_x"][:, 2 * H :] + b_n), rtol=1e-5)
+
+
+def test_reset_before_is_reset_after_where_the_candidate_matrix_is_diagonal():
+    """(r ⊙ h)·W = r ⊙ (h·W) then; and only then, so that they are not one cell."""
+    free, given = zoo.no_events(*zoo.window("gru"))
+    params = dict(free.params, b_hn=0 * free.params["b_hn"])
+    one = {k: v for k, v in params.items() if k != "b_hn"}
+
+    def pair(w_hn):
+        w_h = np.concatenate([params["w_h"][:, : 2 * H], w_hn], 1)
+        at = free._replace(params=dict(params, w_h=w_h))
+        after = zoo.run("gru")(at, given).hs
+        at = free._replace(params=dict(one, w_h=w_h))
+        return after, zoo.run("gru_reset_before")(at, given).hs
+
+    w_hn = params["w_h"][:, 2 * H :]
+    close(*pair(np.diag(np.diag(w_hn))))
+    after, before = pair(w_hn)
+    assert np.abs(after - before).max() > 1e-3
+
+
+class TestInitializers:
+    """What `InitConfig` says is what is drawn."""
+
+    def draw(self, name="lstm", bias=True, **config):
+        cell = make_cell(name, 40, InitConfig(**config), bias)
+        return cell.init(jax.random.key(0), 30)
+
+    @pytest.mark.parametrize(
+        ("weights", "scale", "x", "h"),
+        [
+            ("fan_in", 1.0, 30**-0.5, 40**-0.5),
+            ("fan_in", 2.0, 2 * 30**-0.5, 2 * 40**-0.5),
+            ("uniform", 0.1, 0.1, 0.1),
+            ("glorot", 1.0, (6 / (30 + 160)) ** 0.5, (6 / (40 + 40)) ** 0.5),
+        ],
+    )
+    def test_bounds_of_uniform_draws(self, weights, scale, x, h):
+        params = self.draw(weights=weights, scale=scale)
+        for w, bound in ((params["w_x"], x), (params["w_h"], h)):
+            assert 0.98 * bound < np.abs(w).max() <= bound
+            assert abs(w.mean()) < 0.05 * bound
+            assert float(w.std()) == pytest.approx(bound / 3**0.5, rel=0.05)
+
+    def test_normal(self):
+        w = self.draw(weights="normal", scale=0.3)["w_x"]
+        assert float(w.std()) == pytest.approx(0.3, rel=0.05)
+
+    def test_recurrent_matrices_gate_by_gate(self):
+        for kind in ("orthogonal", "identity"):
+            w_h = self.draw(recurrent=kind, gain=0.5)["w_h"]
+            for block in np.split(np.asarray(w_h), 4, axis=1):
+                close(block.T @ block, 0.25 * np.eye(40), atol=1e-6)
+        assert np.abs(block - 0.5 * np.eye(40)).max() == 0
+        w_h = np.split(self.draw(recurrent="orthogonal")["w_h"], 4, axis=1)
+        assert np.abs(w_h[0] - w_h[1]).max() > 0.1
+
+    def test_forget_bias_is_the_second_block_alone(self):
+        b = self.draw(forget_bias=1.5)["b"].reshape(4, 40)
+        close(b, np.repeat([0, 1.5, 0, 0], 40).reshape(4, 40))
+        assert "b" not in self.draw(bias=False)
+        assert not np.any(self.draw("gru", forget_bias=1.5)["b"])
+
+    def test_another_key_draws_other_weights(self):
+        cell = make_cell("gru", 4)
+        one, other = (cell.init(jax.random.key(k), 4)["w_h"] for k in (0, 1))
+        assert np.abs(one - other).max() > 0.1
