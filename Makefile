@@ -1,0 +1,42 @@
+# make run: train, evaluate, write, score.   make test: lint, types, tests.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help setup run test lint types clean
+
+help:
+	@echo "make run     a trained language model in three minutes (after installation)"
+	@echo "make test    lint, types and tests"
+	@echo "make setup   only the environment, in $(VENV)"
+	@echo "make clean   remove $(VENV) and caches; runs/ stays"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements.txt into $(VENV) (some 700 MB, a few minutes) ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.ready tests/requirements.txt
+	@$(PIP) -r tests/requirements.txt
+	@touch $@
+
+run: setup
+	@$(VENV)/bin/python -m experiments.tour
+
+lint: $(VENV)/.tested
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.tested
+	$(VENV)/bin/basedpyright
+
+test: lint types
+	$(VENV)/bin/python -m pytest
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,220 @@
+"""Text from a model: sampling and beam search, one step per token.
+
+A prompt is read once; after that each token costs one `model.step`, never the whole
+prefix again. Everything here is pure: the same key gives the same tokens, and a
+longer text begins with the shorter one.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lm.model import LanguageModel
+from lm.types import Array, Params, State
+
+NOISE = 1 << 17  # random numbers that a lane draws at once
+FOLDED = 2048  # largest vocabulary whose embedding is folded into the first layer
+
+
+class Filters(NamedTuple):
+    """What is done to the logits before a token is drawn. Static: numbers, no arrays.
+
+    temperature  logits are divided by it; 0 takes the likeliest token.
+    top_k        only the k likeliest tokens; 0: all.
+    top_p        only the fewest tokens that hold this probability; 1: all.
+    greedy       the likeliest token, without any chance.
+    banned       ids that never come.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    greedy: bool = False
+    banned: tuple[int, ...] = ()
+
+
+def ban(logits: Array, ids: tuple[int, ...]) -> Array:
+    """logits (…, V) with −∞ at `ids`."""
+    return logits.at[..., jnp.asarray(ids, jnp.int32)].set(-jnp.inf) if ids else logits
+
+
+def keep_top_k(logits: Array, k: int) -> Array:
+    """logits (…, V) with −∞ below the k-th largest (Fan, Lewis & Dauphin 2018)."""
+    if not 0 < k < logits.shape[-1]:
+        return logits
+    smallest = lax.top_k(logits, k)[0][..., -1:]
+    return jnp.where(logits < smallest, -jnp.inf, logits)
+
+
+def keep_top_p(logits: Array, p: float) -> Array:
+    """logits (…, V) with −∞ outside the nucleus: the fewest tokens whose probability
+    is at least p (Holtzman 2020). The likeliest token always stays."""
+    if p >= 1:
+        return logits
+    falling = jnp.sort(logits, axis=-1, descending=True)
+    probability = jax.nn.softmax(falling, axis=-1)
+    before = jnp.cumsum(probability, axis=-1) - probability
+    inside = jnp.where(before < p, falling, jnp.inf)
+    inside = inside.at[..., 0].set(falling[..., 0])
+    return jnp.where(logits < inside.min(-1, keepdims=True), -jnp.inf, logits)
+
+
+def filtered(logits: Array, filters: Filters) -> Array:
+    """logits (…, V) after every filter: bans, temperature, then top-k, then top-p."""
+    logits = ban(logits, filters.banned)
+    if filters.temperature not in (0, 1):
+        logits = logits / filters.temperature
+    return keep_top_p(keep_top_k(logits, filters.top_k), filters.top_p)
+
+
+def argmax(logits: Array) -> Array:
+    """Index (…,) int32 of the largest of (…, V), the first of equals.
+
+    Two plain reductions: twice as fast on a CPU as the paired one of `jnp.argmax`.
+    """
+    largest = logits.max(-1, keepdims=True)
+    last = logits.shape[-1] - 1
+    at = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    return jnp.where(logits == largest, at, last).min(-1)
+
+
+def make_sampler(
+    model: LanguageModel, filters: Filters, tokens: int, stop: int | None = None
+) -> Callable[[Params, Array, Array], Array]:
+    """sample(params, key, prompt_SB) -> ids_TB (tokens, B) int32.
+
+    A token is the argmax of its filtered logits plus Gumbel noise, which draws from
+    their softmax. The noise of lane b depends on the key and b alone, not on how many
+    lanes or tokens there are. After `stop` a lane only repeats it.
+
+    prompt_SB  ids, S ≥ 1: the context, beginning with the start mark.
+    """
+    greedy = filters.greedy or filters.temperature == 0
+    chunk = max(1, min(128, NOISE // model.vocabulary))
+    chunks = -(-tokens // chunk)
+
+    def noise(key: Array, number: Array, lanes: int) -> Array | None:
+        if greedy:
+            return None
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+        shape = (chunk, model.vocabulary)
+        return jax.vmap(lambda k: jax.random.gumbel(k, shape), out_axes=1)(keys)
+
+    def sample(params: Params, key: Array, prompt_SB: Array) -> Array:
+        params = folded(model, params)
+        lanes = prompt_SB.shape[1]
+
+        def one(carry, noise_BV):
+            state, token_B, done_B = carry
+            state, logits_BV = model.step(params, state, token_B)
+            logits_BV = filtered(logits_BV, filters)
+            token_B = argmax(logits_BV if noise_BV is None else logits_BV + noise_BV)
+            if stop is not None:
+                token_B = jnp.where(done_B, stop, token_B)
+                done_B = token_B == stop
+            return (state, token_B, done_B), token_B
+
+        def several(carry, number):
+            return lax.scan(one, carry, noise(key, number, lanes), length=chunk)
+
+        done_B = None if stop is None else jnp.zeros(lanes, bool)
+        start = (*read_prompt(model, params, prompt_SB), done_B)
+        _, ids = lax.scan(several, start, jnp.arange(chunks))
+        return ids.reshape(chunks * chunk, lanes)[:tokens]
+
+    return sample
+
+
+def read_prompt(
+    model: LanguageModel, params: Params, prompt_SB: Array
+) -> tuple[State, Array]:
+    """The state before the last token of the prompt, and that token."""
+    prompt_SB = prompt_SB.astype(jnp.int32)
+    state = model.initial_state(params, prompt_SB.shape[1])
+    if len(prompt_SB) > 1:
+        state, _ = model.apply(params, prompt_SB[:-1], state)
+    return state, prompt_SB[-1]
+
+
+def folded(model: LanguageModel, params: Params) -> Params:
+    """The same model with the embedding multiplied into the first layer's input
+    weights, so that a token costs a row look-up there. Small vocabularies only."""
+    bottom, *rest = params["layers"]
+    tied = model.config.softmax != "full"
+    large = model.vocabulary > FOLDED
+    if "embedding" not in params or "w_x" not in bottom or tied or large:
+        return params
+    bottom = bottom | {"w_x": params["embedding"] @ bottom["w_x"]}
+    others = {name: value for name, value in params.items() if name != "embedding"}
+    return others | {"layers": (bottom, *rest)}
+
+
+class Beams(NamedTuple):
+    """K texts, the likeliest first.
+
+    ids               (K, T) int32; after a stop mark only stop marks.
+    lengths           (K,) tokens, the stop mark included.
+    log_probability   (K,) nats of those tokens; −∞ where there are fewer texts.
+    """
+
+    ids: Any
+    lengths: Any
+    log_probability: Any
+
+
+def make_beam(
+    model: LanguageModel,
+    width: int,
+    tokens: int,
+    stop: int | None = None,
+    banned: tuple[int, ...] = (),
+) -> Callable[[Params, Array], Beams]:
+    """search(params, prompt_S) -> Beams: beam search for the likeliest text.
+
+    Log-probabilities are the model's own, not normalised by length. A text that
+    ended stays in the beam with the score it has. Width 1 is greedy choice; a width
+    of V^tokens is exhaustive.
+    """
+
+    def search(params: Params, prompt_S: Array) -> Beams:
+        params = folded(model, params)
+
+        def one(carry, _):
+            state, token_K, done_K, score_K = carry
+            state, logits_KV = model.step(params, state, token_K)
+            gains_KV = ban(jax.nn.log_softmax(logits_KV), banned)
+            if stop is not None:
+                ended_V = jnp.full(model.vocabulary, -jnp.inf).at[stop].set(0.0)
+                gains_KV = jnp.where(done_K[:, None], ended_V[None], gains_KV)
+            total_KV = score_K[:, None] + gains_KV
+            score_K, best_K = lax.top_k(total_KV.reshape(-1), width)
+            parent_K, token_K = jnp.divmod(best_K, model.vocabulary)
+            state = jax.tree.map(lambda s: s[parent_K], state)
+            done_K = done_K[parent_K] | (False if stop is None else token_K == stop)
+            return (state, token_K, done_K, score_K), (parent_K, token_K, done_K)
+
+        state, token = read_prompt(model, params, prompt_S[:, None])
+        state = jax.tree.map(lambda s: jnp.repeat(s, width, 0), state)
+        score_K = jnp.full(width, -jnp.inf).at[0].set(0.0)
+        begin = (state, jnp.repeat(token, width), jnp.zeros(width, bool), score_K)
+        (*_, score_K), steps = lax.scan(one, begin, length=tokens)
+        return traced_back(steps, score_K)
+
+    return search
+
+
+def traced_back(steps: tuple[Array, Array, Array], score_K: Array) -> Beams:
+    """Texts from (parent, token, done), each (T, K), by following the parents back."""
+
+    def back(lane_K, at):
+        parent_K, token_K, done_K = at
+        return parent_K[lane_K], (token_K[lane_K], done_K[lane_K])
+
+    lanes = jnp.arange(len(score_K))
+    _, (ids_TK, done_TK) = lax.scan(back, lanes, steps, reverse=True)
+    lengths = jnp.minimum(jnp.sum(~done_TK, axis=0) + 1, len(ids_TK))
+    return Beams(ids_TK.T, lengths, score_K)

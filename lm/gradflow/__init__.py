@@ -1,0 +1,1 @@
+"""Where gradients go: instruments that measure their flow through time."""
