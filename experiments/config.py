@@ -258,8 +258,13 @@ def command_line(
     description: str,
     default: T | None = None,
     prog: str | None = None,
+    pairs: bool = True,
 ) -> T:
-    """A dataclass from a command line; on refusal one line and exit code 2."""
+    """A dataclass from a command line; on refusal one line and exit code 2.
+
+    pairs: a boolean field gives both `--field` and `--no-field`; without, only the
+    one that changes its default.
+    """
     import tyro
     from tyro import _errors
 
@@ -267,6 +272,8 @@ def command_line(
         raise _Refused(_refusal(event, kind))
 
     given: dict[str, Any] = {} if default is None else {"default": default}
+    if not pairs:
+        given["config"] = (tyro.conf.FlagCreatePairsOff,)
     try:
         with _errors.on_parse_error(refuse):
             return tyro.cli(
@@ -287,6 +294,10 @@ def _refusal(event: Any, kind: type) -> str:
         near = get_close_matches(bare, _paths(kind), 1, 0.5)
         hint = f"did you mean --{near[0].replace('_', '-')}? " if near else ""
         return f"option {flag} is unknown; {hint}(--help lists all)"
+    if what == "MissingArgs":
+        first = event.missing_arguments[0].arg
+        about = " ".join(str(first.field.helptext or "").split()).rstrip(".")
+        return f"{first.display_name()} is needed: {about}"
     if what == "InvalidChoice":
         flag = event.argument.display_name().lstrip("-")
         return unknown(flag, event.value, event.choices)

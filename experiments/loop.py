@@ -19,6 +19,7 @@ from experiments.checkpoint import Checkpoints
 from experiments.config import Config
 from experiments.evaluate import make_evaluator
 from experiments.files import RunError
+from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
 from experiments.run import Run
 from lm.layers import count_parameters
@@ -34,6 +35,9 @@ from lm.train import (
     make_train_step,
     numbers_of,
 )
+
+
+SAMPLE_TOKENS = 100
 
 
 class Diverged(RunError):
@@ -89,13 +93,20 @@ class Pending(NamedTuple):
 class Trainer:
     """A run in progress. `train` goes on until it is done or asked to stop."""
 
-    def __init__(self, run: Run, dataset: Dataset, display: Any, sampler: Any = None):
+    def __init__(self, run: Run, dataset: Dataset, planned: "Plan", display: Any):
         config = run.config
         self.run, self.config, self.display = run, config, display
-        self.sampler = sampler
         self.tokens = dataset.splits
-        self.model = build(config.model, dataset.vocabulary.size)
-        self.batches = batches_for(config.data, dataset.splits["train"])
+        self.model, self.batches = planned
+        self.write = None
+        if config.train.samples:
+            self.write = make_writer(
+                config,
+                dataset.vocabulary,
+                self.model,
+                samples=config.train.samples,
+                max_tokens=SAMPLE_TOKENS,
+            )
         self.steps = planned_steps(config, self.batches.steps)
         self.checkpoints = Checkpoints(run.checkpoints, config.train.keep)
         self.evaluate = make_evaluator(config, self.model)
@@ -142,8 +153,8 @@ class Trainer:
             if best or stop or self._due("checkpoint", ended) or self.done:
                 self._save(best)
                 saved = self.at.step
-            if self._due("sample", ended) and self.sampler:
-                self.run.sample(self.at.step, self.sampler(self._params()))
+            if self.write and self._due("sample", ended):
+                self._sample(self.write)
             self._tick()
             if stop:
                 break
@@ -269,11 +280,32 @@ class Trainer:
         )
         at.nats = at.count = 0.0
 
+    def _sample(self, write) -> None:
+        """Writes texts to samples.txt; the same key every time, to compare them."""
+        key = jax.random.fold_in(self.key, 2**32 - 2)
+        self.run.sample(self.at.step, write(self._params(), key))
+
     def _save(self, best: bool) -> None:
         self._settle()
         self.run.metrics.flush()
         meta = dataclasses.asdict(self.at)
         self.checkpoints.save(self.at.step, self.state, meta, best=best)
+
+
+class Plan(NamedTuple):
+    """Model and training batches of a config; making them finds a user's mistakes
+    before a run directory is touched."""
+
+    model: LanguageModel
+    batches: Any
+
+
+def plan(config: Config, dataset: Dataset) -> Plan:
+    """Raises ConfigError and DataError where the config cannot be run."""
+    return Plan(
+        build(config.model, dataset.vocabulary.size),
+        batches_for(config.data, dataset.splits["train"]),
+    )
 
 
 def planned_steps(config: Config, per_epoch: int) -> int:

@@ -5,6 +5,7 @@ the run goes on, bit for bit, when the same command is given again.
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.errors import DataError
@@ -24,28 +25,30 @@ def main(argv: list[str] | None = None) -> None:
             from experiments.dry_run import dry_run
 
             dry_run(config)
-        elif not train(config, options):
+        elif train(config, options) is None:
             raise SystemExit(3)
     except (ConfigError, DataError, RunError) as error:
         fail(error)
 
 
-def train(config: Config, options: Options, display: Any = None) -> bool:
-    """Runs to the end, writes the summary and prints it; False if interrupted."""
+def train(config: Config, options: Options, display: Any = None) -> Path | None:
+    """Runs to the end, writes the summary and prints it; the run's directory, or None
+    if it was interrupted."""
     from data_pipeline.dataset import prepare
     from experiments.allocator import keep_memory
     from experiments.interrupts import interrupts
-    from experiments.loop import Trainer
+    from experiments.loop import Trainer, plan
     from experiments.progress import Display
     from experiments.run import open_run
 
     keep_memory()
     dataset = prepare(config.data)
+    planned = plan(config, dataset)
     with open_run(options.run_dir, config) as run:
         dataset.vocabulary.save(run.vocabulary)
         display = display or Display()
         with interrupts() as stop:
-            trainer = Trainer(run, dataset, display)
+            trainer = Trainer(run, dataset, planned, display)
             print(describe(trainer, dataset.corpus), flush=True)
             try:
                 finished = trainer.train(stop)
@@ -56,9 +59,9 @@ def train(config: Config, options: Options, display: Any = None) -> bool:
                 f"interrupted ({stop.name}) at step {trainer.at.step}, saved; resume:"
             )
             print(f"  {run.resume_command()}")
-            return False
+            return None
         finish(trainer, dataset)
-        return True
+        return run.directory
 
 
 def describe(trainer: "Trainer", corpus: Any) -> str:

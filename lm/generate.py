@@ -93,7 +93,7 @@ def make_sampler(
     prompt_SB  ids, S ≥ 1: the context, beginning with the start mark.
     """
     greedy = filters.greedy or filters.temperature == 0
-    chunk = max(1, min(128, NOISE // model.vocabulary))
+    chunk = max(1, min(tokens, 128, NOISE // model.vocabulary))
     chunks = -(-tokens // chunk)
 
     def noise(key: Array, number: Array, lanes: int) -> Array | None:
