@@ -148,7 +148,7 @@ def make_writer(
 
 
 def filters_of(trained: "Trained", options: Generate) -> "Filters":
-    """The options as filters; RunError where they leave nothing to draw from."""
+    """The options as filters."""
     from lm.generate import Filters
 
     return Filters(

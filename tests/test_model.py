@@ -1,0 +1,251 @@
+"""The language model as a whole: the same numbers by every way of asking for them."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
+from lm.layers import count_parameters, project_words
+from lm.losses import token_nats
+from lm.model import build
+from lm.unroll import looped
+from tests.zoo import close
+
+pytestmark = pytest.mark.usefixtures("strict")
+T, B, V, H = 6, 2, 7, 4
+CONFIGS = {
+    "full": ModelConfig("lstm", layers=2, hidden=H, embedding=3),
+    "tied": ModelConfig("gru", hidden=H, embedding=H, softmax="tied"),
+    "projected": ModelConfig("tanh", 2, H, 3, softmax="tied_projected"),
+    "one-hot": ModelConfig("gru_reset_before", layers=2, hidden=H, embedding=0),
+    "tutorial": ModelConfig("tanh", hidden=H, embedding=0, bias=False),
+}
+every_model = pytest.mark.parametrize("name", CONFIGS)
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(0, V, (T, B)).astype(np.int32)
+TARGETS = RNG.integers(0, V, (T, B)).astype(np.int32)
+
+
+@cache
+def built(name):
+    """(model, params, state), the state and the biases not zero."""
+    model = build(CONFIGS[name], V)
+    params = model.init(jax.random.key(0))
+    state = model.initial_state(params, B)
+    rng = np.random.default_rng(1)
+
+    def jitter(x):
+        return np.asarray(x) + 0.3 * rng.normal(size=x.shape).astype(np.float32)
+
+    return model, jax.tree.map(jitter, params), jax.tree.map(jitter, state)
+
+
+def evaluate(model, driver, params, inputs, state, targets, mask):
+    """(logits, state) and the gradient of Σ mask·nats in the parameters."""
+
+    def loss(params):
+        after, hs = model.apply(params, inputs, state, mask_TB=mask, driver=driver)
+        logits = model.logits(params, hs)
+        return jnp.sum(mask * token_nats(logits, targets)), (logits, after)
+
+    (_, values), grads = jax.value_and_grad(loss, has_aux=True)(params)
+    return values, grads
+
+
+@cache
+def compiled(name):
+    return jax.jit(partial(evaluate, built(name)[0], None))
+
+
+def ones(t=T):
+    return np.ones((t, B), np.float32)
+
+
+@every_model
+def test_parameters(name):
+    model, params, state = built(name)
+    c, G = CONFIGS[name], {"lstm": 4, "tanh": 1}.get(CONFIGS[name].cell, 3) * H
+    assert model.vocabulary == V and model.config is c
+    assert len(model.cells) == len(params["layers"]) == len(state) == c.layers
+    widths = [c.embedding or V, H]
+    for d_in, layer in zip(widths, params["layers"], strict=False):
+        assert layer["w_x"].shape == (d_in, G) and layer["w_h"].shape == (H, G)
+        assert ("b" in layer) == c.bias
+    assert ("embedding" in params) == bool(c.embedding)
+    shapes = {k: v.shape for k, v in params["softmax"].items()}
+    full, projection = {"w": (H, V)}, {"projection": (H, c.embedding)}
+    wanted = {"full": full, "tied": {}, "tied_projected": projection}[c.softmax]
+    assert shapes == wanted | ({"b": (V,)} if c.bias else {})
+    assert count_parameters(params) == sum(x.size for x in jax.tree.leaves(params))
+
+
+def test_count_by_hand():
+    """V·D + 4·(D·H + H·H + H) + H·V + V."""
+    model = build(ModelConfig("lstm", 1, hidden=5, embedding=3), 10)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    assert count_parameters(params) == 30 + 4 * (15 + 25 + 5) + 50 + 10
+
+
+@every_model
+def test_ids_are_one_hot_rows(name):
+    _, params, state = built(name)
+    got = compiled(name)(params, IDS, state, TARGETS, ones())
+    one_hot = np.eye(V, dtype=np.float32)[IDS]
+    close(got, compiled(name)(params, one_hot, state, TARGETS, ones()))
+
+
+@every_model
+def test_every_driver_gives_the_same(name):
+    model, params, state = built(name)
+    mask = RNG.integers(0, 2, (T, B)).astype(np.float32)
+    got = compiled(name)(params, IDS, state, TARGETS, mask)
+    close(got, evaluate(model, looped, params, IDS, state, TARGETS, mask))
+
+
+@every_model
+def test_step_by_step_and_window_by_window_is_the_whole(name):
+    model, params, state = built(name)
+    (logits, last), _ = compiled(name)(params, IDS, state, TARGETS, ones())
+    now, step = state, jax.jit(model.step)
+    for t in range(T):
+        now, logits_BV = step(params, now, IDS[t])
+        close(logits_BV, logits[t], rtol=1e-5, atol=1e-5)
+    close(now, last, rtol=1e-5, atol=1e-5)
+    middle, _ = model.apply(params, IDS[:2], state, driver=looped)
+    after, hs = model.apply(params, IDS[2:], middle, driver=looped)
+    close((model.logits(params, hs), after), (logits[2:], last), rtol=1e-5, atol=1e-5)
+
+
+@every_model
+def test_padding_is_as_if_it_were_not_there(name):
+    _, params, state = built(name)
+    mask = ones()
+    mask[3:, 0] = 0
+    got = compiled(name)(params, IDS, state, TARGETS, mask)
+    ids = np.where(mask > 0, IDS, (IDS + 1) % V).astype(np.int32)
+    (_, last), grads = compiled(name)(params, ids, state, TARGETS, mask)
+    close((last, grads), (got[0][1], got[1]), rtol=0, atol=0)
+
+
+def test_reset_starts_the_lane_anew():
+    model, params, state = built("full")
+    reset = np.zeros((T, B), bool)
+    reset[2, 1] = True
+    _, hs = model.apply(params, IDS, state, reset_TB=reset)
+    _, fresh = model.apply(params, IDS[2:], model.initial_state(params, B))
+    close(hs[2:, 1], fresh[:, 1])
+    _, plain = model.apply(params, IDS, state)
+    close(hs[:, 0], plain[:, 0])
+
+
+def test_gradient_of_a_tied_matrix_is_the_sum_of_both_uses():
+    _, params, state = built("tied")
+    untied = build(ModelConfig("gru", hidden=H, embedding=H), V)
+    softmax = {"w": params["embedding"].T, **params["softmax"]}
+    at = dict(params, softmax=softmax)
+    want, δ = evaluate(untied, None, at, IDS, state, TARGETS, ones())
+    got, δ_tied = compiled("tied")(params, IDS, state, TARGETS, ones())
+    close(got, want)
+    close(δ_tied["embedding"], δ["embedding"] + δ["softmax"]["w"].T)
+    close(δ_tied["layers"], δ["layers"])
+
+
+def test_a_linear_projection_behind_a_tied_softmax():
+    """logits = h·P·Eᵀ + b: that of a full softmax with w = P·Eᵀ."""
+    model, params, _ = built("projected")
+    hs = RNG.normal(size=(T, B, H)).astype(np.float32)
+    w = params["softmax"]["projection"] @ params["embedding"].T
+    close(model.logits(params, hs), hs @ w + params["softmax"]["b"][None, None])
+    close(model.logits(params, hs[0, 0]), hs[0, 0] @ w + params["softmax"]["b"])
+
+
+def test_rows_of_the_projected_embedding_are_projections_of_its_rows():
+    model, params, _ = built("full")
+    cell, layer, table = model.cells[0], params["layers"][0], params["embedding"]
+
+    def both(ids):
+        def zs(layer, table):
+            return jnp.sum(jnp.sin(project_words(cell, layer, table, ids)))
+
+        return jax.value_and_grad(zs, (0, 1))(layer, table)
+
+    few = IDS[:3]  # 6 < V ids, looked up first
+    many = np.concatenate([few, few])  # 12 ≥ V, projected first
+    value, grads = both(many)
+    close((value, grads), jax.tree.map(lambda x: 2 * x, both(few)), atol=1e-5)
+    assert project_words(cell, layer, table, many).shape == (6, B, 4 * H)
+
+
+@every_model
+def test_taps_reach_every_layer(name):
+    """The gradient of a tap on the last layer's output is the logits' weight."""
+    model, params, state = built(name)
+    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape)), state)
+
+    def loss(taps):
+        _, hs = model.apply(params, IDS, state, taps=taps)
+        return jnp.sum(hs[-1])
+
+    grads = jax.grad(loss)(taps)
+    close(grads[-1].h[-1], np.ones((B, H)))
+    assert all(np.abs(layer.h[0]).max() > 0 for layer in grads)
+
+
+def test_initial_loss_is_ln_v():
+    for config in CONFIGS.values():
+        model = build(config, 50)
+        params = model.init(jax.random.key(0))
+        state = model.initial_state(params, B)
+        _, hs = model.apply(params, IDS, state, driver=looped)
+        nats = token_nats(model.logits(params, hs), TARGETS)
+        assert float(nats.mean()) == pytest.approx(np.log(50), abs=0.25)
+
+
+def test_every_draw_is_within_the_scale():
+    init = InitConfig(weights="uniform", scale=0.05, forget_bias=0)
+    params = build(ModelConfig(layers=2, hidden=9, embedding=9, init=init), 11).init(
+        jax.random.key(0)
+    )
+    leaves = {id(x): np.asarray(x) for x in jax.tree.leaves(params)}
+    for leaf in leaves.values():
+        assert np.abs(leaf).max() <= 0.05 and (leaf.ndim == 1) == (not leaf.any())
+    w = [x for x in leaves.values() if x.shape == (9, 36)]
+    assert len(w) == 4 and len({x.tobytes() for x in w}) == 4
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"layers": 0}, r"model.layers is 0: must lie in \[1, 8\]"),
+        ({"layers": 9}, "model.layers is 9"),
+        ({"hidden": 0}, "model.hidden is 0"),
+        ({"softmax": "tide"}, "did you mean 'tied'"),
+        ({"softmax": "tied", "hidden": 3, "embedding": 4}, r"\(4\).*\(3\) differ"),
+        ({"softmax": "tied", "embedding": 0}, "needs an embedding"),
+    ],
+)
+def test_a_bad_config_says_what_it_would_take(bad, why):
+    with pytest.raises(ConfigError, match=why):
+        ModelConfig(**bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"input": 0.1}, "choose dropout.kind 'between' or 'locked'"),
+        ({"kind": "locked", "hidden": 1.0}, r"must lie in \[0.0, 1.0\)"),
+        ({"zoneout": float("nan")}, "dropout.zoneout is nan"),
+        ({"kind": "lokked"}, "did you mean 'locked'"),
+    ],
+)
+def test_bad_dropout_says_what_it_would_take(bad, why):
+    with pytest.raises(ConfigError, match=why):
+        DropoutConfig(**bad)
+
+
+def test_an_unknown_cell_is_refused_when_built():
+    with pytest.raises(ConfigError, match="did you mean 'gru'"):
+        build(ModelConfig("gro"), V)
