@@ -96,6 +96,11 @@ class Config:
                 "optim.schedule is 'cosine' but train.epochs and train.steps are 0: "
                 "it needs to know the last step; set one of them"
             )
+        if self.optim.truncation and self.model.dropout.on:
+            raise ConfigError(
+                f"optim.truncation is {self.optim.truncation} and dropout is on: its "
+                "two passes would draw different masks; set either to 0"
+            )
         if 0 < self.train.steps < self.optim.warmup:
             raise ConfigError(
                 f"optim.warmup is {self.optim.warmup} but train.steps is "

@@ -8,7 +8,8 @@ import jax
 from data_pipeline.batches import batches_for
 from data_pipeline.dataset import prepare
 from experiments.config import Config, to_dict
-from experiments.loop import fresh_state, planned_steps
+from experiments.loop import fresh_state
+from experiments.position import planned_steps
 from lm.layers import count_parameters
 from lm.model import build
 from lm.train import make_train_step, numbers_of

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib.figure import Figure
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
@@ -15,7 +12,8 @@ MARKERS = "osD^vPX*"
 
 def draw_lag_profiles(path: Path, curves: Mapping[str, np.ndarray], title: str) -> None:
     """G(k)/G(0) against the lag k, one line a curve; written to `path`."""
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
     for number, (name, values) in enumerate(curves.items()):
         axes.semilogy(
             np.arange(len(values)),
@@ -39,4 +37,3 @@ def draw_lag_profiles(path: Path, curves: Mapping[str, np.ndarray], title: str) 
         fontsize=8,
     )
     figure.savefig(path, dpi=150)
-    plt.close(figure)

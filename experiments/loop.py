@@ -1,7 +1,7 @@
 """The training loop: batches in, checkpoints and metrics out.
 
 A run is a pure function of (config, seed). What the loop itself remembers between
-steps is `Progress`, a few plain numbers that every checkpoint holds beside the
+steps is `Position`, a few plain numbers that every checkpoint holds beside the
 arrays; so a run that is stopped anywhere goes on bit for bit.
 """
 
@@ -21,11 +21,12 @@ from experiments.evaluate import make_evaluator
 from experiments.files import RunError
 from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
+from experiments.position import Position, planned_steps
 from experiments.run import Run
 from lm.layers import count_parameters
 from lm.losses import perplexity
 from lm.model import LanguageModel, build
-from lm.optim import ScheduleState, after_epoch, learning_rate
+from lm.optim import after_epoch, learning_rate
 from lm.train import (
     StepInfo,
     TrainState,
@@ -36,50 +37,11 @@ from lm.train import (
     numbers_of,
 )
 
-
 SAMPLE_TOKENS = 100
 
 
 class Diverged(RunError):
     """The loss or a gradient is no longer a finite number."""
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where the run stands. Saved with every checkpoint.
-
-    step       optimizer steps taken.
-    epoch      passes completed; `index` steps taken in the current one.
-    nats, count  training loss so far in this epoch.
-    best       best validation loss, nats per token; `waited` evaluations since.
-    valid      the last validation loss.
-    seconds    wall clock over all sessions, evaluations included.
-    step_seconds, step_tokens  of training steps alone, without those that compiled.
-    schedule   the learning-rate schedule's memory.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    index: int = 0
-    nats: float = 0.0
-    count: float = 0.0
-    best: float = math.inf
-    waited: int = 0
-    valid: float = math.inf
-    seconds: float = 0.0
-    step_seconds: float = 0.0
-    step_tokens: int = 0
-    schedule: ScheduleState = ScheduleState()
-
-    @classmethod
-    def load(cls, meta: dict) -> "Progress":
-        """From a checkpoint's JSON, where infinities are strings."""
-        values = {f.name: meta[f.name] for f in dataclasses.fields(cls)}
-        scale, last, best, waited = values.pop("schedule")
-        for name in ("nats", "count", "best", "valid", "seconds", "step_seconds"):
-            values[name] = float(values[name])
-        schedule = ScheduleState(float(scale), float(last), float(best), waited)
-        return cls(**values, schedule=schedule)
 
 
 class Pending(NamedTuple):
@@ -117,20 +79,21 @@ class Trainer:
         self.names = group_names(self.state.params)
         self.pending: Pending | None = None
         self.rate, self.numbers = math.nan, None
+        self.evaluated = -1
         self.compiled: set[tuple[int, ...]] = set()
         self.ticked = time.perf_counter()
         if self.at.step == 0:
             run.log(step=0, groups=self.names)
 
-    def _begin(self) -> tuple[TrainState, Progress]:
+    def _begin(self) -> tuple[TrainState, Position]:
         """The last sound checkpoint, or a fresh start."""
         fresh = fresh_state(self.model, self.config, self.batches.batch)
         found = self.checkpoints.latest(fresh) if self.run.resumed else None
         if found is None:
             self.run.rewind(0)
-            return fresh, Progress()
+            return fresh, Position()
         state, meta = found
-        at = Progress.load(meta)
+        at = Position.load(meta)
         self.run.rewind(at.step)
         return jax.device_put(state), at
 
@@ -147,7 +110,8 @@ class Trainer:
         saved = self.at.step
         while not self.done:
             ended = self._step()
-            best = self._evaluate(ended) if self._due("eval", ended) else False
+            self._tick()
+            best = self._evaluate() if self._due("eval", ended) else False
             if ended:
                 self._end_epoch()
             if best or stop or self._due("checkpoint", ended) or self.done:
@@ -238,26 +202,34 @@ class Trainer:
         every = getattr(self.config.train, f"{what}_every")
         if every:
             return self.at.step % every == 0
-        if what == "eval":
-            return epoch_ended or self.done
-        return self._due("eval", epoch_ended)
+        return epoch_ended if what == "eval" else self._due("eval", epoch_ended)
 
     def _params(self):
         return evaluation_params(self.state)
 
     def best(self) -> tuple[Any, int]:
-        """Parameters with the best validation loss, and the step they are of."""
+        """Parameters with the best validation loss, and the step they are of.
+
+        A run that ends between evaluations has its last parameters looked at here,
+        without any trace in the position, so that it can still go on as if it had
+        never stopped.
+        """
+        if self.evaluated != self.at.step:
+            total = self.evaluate(self._params(), self.tokens["valid"])
+            if total.nats / total.count < self.at.best:
+                self._save(best=True)
         found = self.checkpoints.best(self.state)
         if found is None:
             return self._params(), self.at.step
         state, meta = found
         return evaluation_params(jax.device_put(state)), meta["step"]
 
-    def _evaluate(self, epoch_ended: bool) -> bool:
+    def _evaluate(self) -> bool:
         """The validation loss; whether it is the best so far."""
         self._settle()
         total = self.evaluate(self._params(), self.tokens["valid"])
         at = self.at
+        self.evaluated = at.step
         at.valid = total.nats / total.count
         best = at.valid < at.best
         at.best, at.waited = (at.valid, 0) if best else (at.best, at.waited + 1)
@@ -306,14 +278,6 @@ def plan(config: Config, dataset: Dataset) -> Plan:
         build(config.model, dataset.vocabulary.size),
         batches_for(config.data, dataset.splits["train"]),
     )
-
-
-def planned_steps(config: Config, per_epoch: int) -> int:
-    """The last step that the config allows, time aside."""
-    train = config.train
-    bounds = [train.epochs * per_epoch] if train.epochs else []
-    bounds += [train.steps] if train.steps else []
-    return min(bounds) if bounds else 2**31 - 1
 
 
 def fresh_state(model: LanguageModel, config: Config, lanes: int) -> TrainState:

@@ -45,6 +45,7 @@ class Display(Silent):
         now = time.perf_counter()
         if self.first is None:
             self.first = (step, now)
+            return
         if now - self.drawn < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
             return
         self.drawn = now

@@ -46,10 +46,20 @@ def write_row(
     return row
 
 
-def row_of_run(run: Path, name: str) -> dict[str, Any]:
-    """Writes a row from a run's own records: its command, machine and summary."""
+def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
+    """Writes a row from a run's own records: its command, machine and summary.
+
+    baseline: n of an n-gram model of the same splits to put beside; 0: none.
+    """
     record = read_json(run / "config.json")
     summary = read_json(run / "summary.json")
+    if baseline:
+        from data_pipeline.dataset import prepare
+        from experiments import ngram
+        from experiments.run import config_of
+
+        dataset = prepare(config_of(record, run).data)
+        summary["baseline"] = ngram.baseline(dataset, baseline)
     sessions = [record, *record["resumed"]]
     metrics = {
         **{split: summary[split] for split in ("valid", "test")},
@@ -113,6 +123,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("run", nargs="?", type=Path, help="a finished run's directory")
     parser.add_argument("name", nargs="?", help="the row's name")
+    parser.add_argument(
+        "--baseline",
+        type=int,
+        default=0,
+        metavar="N",
+        help="put an N-gram model's perplexity on the same splits beside it",
+    )
     parser.add_argument("--readme", action="store_true", help="write the tables")
     given = parser.parse_args(sys.argv[1:] if argv is None else argv)
     try:
@@ -123,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
             text = path.read_text(encoding="utf-8")
             write_text_atomic(path, with_tables(text, tables(rows())))
         elif given.run and given.name:
-            row = row_of_run(given.run, given.name)
+            row = row_of_run(given.run, given.name, given.baseline)
             print(f"results/{row['name']}.json written")
         else:
             parser.error("give RUN and NAME, or --readme")

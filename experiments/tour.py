@@ -144,9 +144,9 @@ def reach(run_dir: Path, trained: Any, dataset: Any, lags: int = 40) -> str:
     draw_lag_profiles(path, curves, f"{model.config.cell}, top layer")
     horizons = {name: int(p.horizon_L[-1]) for name, p in profiles.items()}
     return (
-        f"A token's loss still moves the state {horizons['trained']} steps back by more "
-        f"than 1 % of what it moves the last one\n(untrained: {horizons['untrained']} "
-        f"steps). The figure: {path}"
+        f"A token's loss moves the state {horizons['trained']} steps back by over"
+        f"\n1 % of what it moves the last state (untrained: {horizons['untrained']} "
+        f"steps): {path}"
     )
 
 

@@ -88,11 +88,13 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
     from experiments.loop import summary_of
 
     params, step = trainer.best()
-    splits = {
+    splits: dict[str, Any] = {
         name: result(trainer.evaluate(params, dataset.splits[name]))
         for name in ("valid", "test")
     }
     facts = {"name": dataset.corpus.name, "fingerprint": dataset.corpus.fingerprint}
+    if "optimal_perplexity" in dataset.corpus.facts:
+        splits["optimum"] = dataset.corpus.facts["optimal_perplexity"]
     summary = {
         **splits,
         "best_step": step,
@@ -101,11 +103,14 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
         "versions": versions(),
     }
     trainer.run.summary(summary)
-    for name, found in splits.items():
+    for name in ("valid", "test"):
+        found = splits[name]
         print(
             f"{name:5} perplexity {found['perplexity']:.2f}, "
             f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
         )
+    if "optimum" in splits:
+        print(f"exact optimum  {splits['optimum']:.2f}, by the entropy of the corpus")
     print(f"run {trainer.run.directory}, best of step {step:,}")
     return summary
 

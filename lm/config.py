@@ -96,9 +96,20 @@ class DropoutConfig:
     zoneout: float = 0.0
     """Probability that a unit keeps its old state at a step (Krueger 2017)."""
 
+    @property
+    def rates(self) -> dict[str, float]:
+        """The probabilities by name."""
+        names = ("input", "hidden", "output", "embedding", "weight", "zoneout")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is dropped at all."""
+        return any(self.rates.values())
+
     def __post_init__(self):
         choice("dropout.kind", self.kind, DropoutKind)
-        for name in ("input", "hidden", "output", "embedding", "weight", "zoneout"):
+        for name in self.rates:
             within(f"dropout.{name}", getattr(self, name), 0.0, 1.0, open_high=True)
         if self.kind == "none" and (self.input or self.hidden or self.output):
             raise ConfigError(

@@ -27,7 +27,7 @@ class Rates(NamedTuple):
 
 def rates_of(config: DropoutConfig) -> Rates:
     """The config's probabilities."""
-    return Rates(*(getattr(config, name) for name in Rates._fields))
+    return Rates(**config.rates)
 
 
 def _kept(key: Array, rate, shape: tuple[int, ...], dtype) -> Array:

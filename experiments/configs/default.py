@@ -6,18 +6,27 @@ Command     python -m experiments.train
 
 from data_pipeline.config import DataConfig
 from experiments.config import Config, TrainConfig
-from lm.config import DropoutConfig, ModelConfig, OptimConfig
+from lm.config import DropoutConfig, InitConfig, ModelConfig, OptimConfig
 
 CONFIG = Config(
     name="default",
-    data=DataConfig(corpus="stdlib_docs", tokenizer="words", batch=20, window=20),
+    data=DataConfig(
+        corpus="stdlib_docs",
+        tokenizer="words",
+        max_vocabulary=6_000,
+        batch=20,
+        window=20,
+    ),
     model=ModelConfig(
         cell="lstm",
-        layers=1,
         hidden=200,
         embedding=200,
-        dropout=DropoutConfig(kind="between", input=0.2, output=0.2),
+        softmax="tied",
+        init=InitConfig(weights="uniform", scale=0.1),
+        dropout=DropoutConfig(kind="between", input=0.3, output=0.3),
     ),
-    optim=OptimConfig(optimizer="adam", learning_rate=0.002),
-    train=TrainConfig(epochs=5, minutes=2.0),
+    optim=OptimConfig(
+        optimizer="adam", learning_rate=0.005, schedule="cosine", clip_at=1.0
+    ),
+    train=TrainConfig(epochs=3, minutes=2.2),
 )
