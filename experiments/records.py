@@ -8,6 +8,7 @@ measured them and committed; the README's tables are generated from them.
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,18 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if given.readme:
             from experiments.tables import tables
+            from experiments.tree import tree
 
             path = ROOT / "README.md"
             text = path.read_text(encoding="utf-8")
-            write_text_atomic(path, with_tables(text, tables(rows())))
+            generated = {**tables(rows()), "tree": tree()}
+            write_text_atomic(path, with_tables(text, generated))
         elif given.run and given.name:
             row = row_of_run(given.run, given.name, given.baseline)
             print(f"results/{row['name']}.json written")
+            for name, kept in (("tour.txt", f"{given.name}.txt"), ("reach.png",) * 2):
+                if (given.run / name).exists():
+                    shutil.copy(given.run / name, RESULTS / kept)
         else:
             parser.error("give RUN and NAME, or --readme")
     except RunError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from experiments.records import machine
+from experiments.records import RESULTS, machine
 
 Row = dict[str, Any]
 
@@ -101,7 +101,15 @@ def speed(rows: dict[str, Row]) -> str:
     return markdown(head, lines)
 
 
+def first_run(rows: dict[str, Row]) -> str:
+    """What `make run` printed, as it was kept beside the rows."""
+    path = RESULTS / "first_run.txt"
+    text = path.read_text(encoding="utf-8").strip("\n") if path.exists() else ""
+    return f"```text\n{text}\n```\n"
+
+
 TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
+    "first_run": first_run,
     "published": published,
     "tutorial": tutorial,
     "speed": speed,

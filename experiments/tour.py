@@ -7,6 +7,7 @@ scored, and draws how far back its gradient reaches. No network is needed.
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,41 +44,58 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def tour(run_dir: Path) -> None:
-    """Prints and draws what a finished run's model can do."""
+    """Prints what a finished run's model can do; RUN/tour.txt keeps it."""
+    lines = []
+    for line in chapters(run_dir):
+        print(line, flush=True)
+        lines.append(line)
+    (run_dir / "tour.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def chapters(run_dir: Path) -> Iterator[str]:
+    """The tour's lines, one after another as they are found out."""
     from data_pipeline.dataset import prepare
-    from experiments import ngram
-    from experiments.files import read_json
     from experiments.trained import load_trained
 
     trained = load_trained(run_dir)
     dataset = prepare(trained.config.data)
-    heading("Perplexity, beside an interpolated Kneser-Ney 4-gram of the same text")
+    yield from heading(
+        "Perplexity, beside an interpolated Kneser-Ney 4-gram of the same text"
+    )
+    yield from beside_ngram(run_dir, trained.config.model.cell, dataset)
+    yield from heading("Five sentences that it wrote")
+    yield from (f"  {text}" for text in written(trained))
+    yield from heading("Three sentences that it scored: one set of words, three orders")
+    yield from scored(trained)
+    yield from heading("How far back its gradient reaches")
+    yield reach(run_dir, trained, dataset)
+    yield from heading("Next")
+    yield f"the run is {run_dir}; try"
+    python = ".venv/bin/python -m experiments."
+    yield f"  {python}generate --run {run_dir} --prompt Return"
+    yield f"  {python}score --run {run_dir} --split valid --per-token"
+    yield f"  {python}train --model.cell tanh"
+    yield f"  {python}train --help"
+
+
+def heading(text: str) -> list[str]:
+    """A line that stands out, after an empty one."""
+    return ["", text, "─" * len(text)]
+
+
+def beside_ngram(run_dir: Path, cell: str, dataset: Any) -> Iterator[str]:
+    """The run's perplexities and a 4-gram's."""
+    from experiments import ngram
+    from experiments.files import read_json
+
     summary = read_json(run_dir / "summary.json")
     baseline = ngram.baseline(dataset, 4)
     for split in ("valid", "test"):
         ours, theirs = summary[split]["perplexity"], baseline[split]["perplexity"]
-        print(
-            f"{split:5}  {trained.config.model.cell} {ours:7.2f}   "
-            f"4-gram {theirs:7.2f}   {ours / theirs - 1:+.1%}"
+        yield (
+            f"  {split:5}   {cell} {ours:.2f}   4-gram {theirs:.2f}   "
+            f"({ours / theirs - 1:+.1%})"
         )
-    heading("Five sentences that it wrote")
-    for text in written(trained):
-        print(f"  {text}")
-    heading("Three sentences that it scored: the same words, ever less in order")
-    scored(trained)
-    heading("How far back its gradient reaches")
-    print(reach(run_dir, trained, dataset))
-    heading("Next")
-    print(f"the run is {run_dir}; try")
-    print(f"  .venv/bin/python -m experiments.generate --run {run_dir} --prompt Return")
-    print(f"  .venv/bin/python -m experiments.score --run {run_dir} --per-token")
-    print("  .venv/bin/python -m experiments.train --model.cell tanh")
-    print("  .venv/bin/python -m experiments.train --help")
-
-
-def heading(text: str) -> None:
-    """A line that stands out, after an empty one."""
-    print(f"\n{text}\n{'─' * len(text)}", flush=True)
 
 
 def written(trained: Any, samples: int = 5) -> list[str]:
@@ -100,15 +118,15 @@ def written(trained: Any, samples: int = 5) -> list[str]:
     return write(trained.params, jax.random.key(0))
 
 
-def scored(trained: Any) -> None:
-    """Prints log-probability and perplexity of three sentences."""
+def scored(trained: Any) -> Iterator[str]:
+    """Log-probability and perplexity of three sentences."""
     from experiments.score import score_lines
 
     for sentence in score_lines(trained, SENTENCES):
         row = sentence.record(per_token=False)
-        print(
-            f"  ln P = {row['log_probability']:8.2f}   perplexity "
-            f"{row['perplexity']:9,.1f}   {sentence.text}"
+        yield (
+            f"  ln P = {row['log_probability']:7.2f}   perplexity "
+            f"{row['perplexity']:7,.1f}   {sentence.text}"
         )
 
 
@@ -144,9 +162,9 @@ def reach(run_dir: Path, trained: Any, dataset: Any, lags: int = 40) -> str:
     draw_lag_profiles(path, curves, f"{model.config.cell}, top layer")
     horizons = {name: int(p.horizon_L[-1]) for name, p in profiles.items()}
     return (
-        f"A token's loss moves the state {horizons['trained']} steps back by over"
-        f"\n1 % of what it moves the last state (untrained: {horizons['untrained']} "
-        f"steps): {path}"
+        f"  {horizons['trained']} steps: so far back a token's loss still moves the "
+        f"state by over 1 %\n  of what it moves the last one "
+        f"(untrained: {horizons['untrained']} steps). The figure: {path}"
     )
 
 

@@ -1,0 +1,86 @@
+"""The README: its tables are the rows, its tree is the tree, its blocks run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.config import load_named, parse
+from experiments.records import rows, with_tables
+from experiments.tables import tables
+from experiments.tree import tree
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every `python -m …` line of the README's shell blocks, as words."""
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    lines = [line.removeprefix(".venv/bin/") for line in lines]
+    return [shlex.split(line) for line in lines if line.startswith("python -m")]
+
+
+def test_tables_are_made_of_the_rows():
+    generated = {**tables(rows()), "tree": tree()}
+    assert with_tables(README, generated) == README, (
+        "run python -m experiments.records --readme"
+    )
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_are_accepted(words):
+    """Flags of `train` parse; other modules know each --flag by their help."""
+    module, *given = words[2:]
+    if module == "experiments.train":
+        config, _ = parse(given, "")
+        assert config.name
+        return
+    shown = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True
+    )
+    assert shown.returncode == 0
+    for flag in (w for w in given if w.startswith("--")):
+        assert flag in shown.stdout
+
+
+def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
+    """The README's cell, registered by one line, in a run from end to end."""
+    import dataclasses
+
+    from experiments.config import Config, Options, TrainConfig
+    from experiments.generate import Generate, generate
+    from experiments.progress import Silent
+    from experiments.train import train
+    from lm.cells import CELLS
+    from lm.config import ModelConfig
+
+    found: dict = {}
+    exec(compile(blocks("python")[0], "README.md", "exec"), found)
+    monkeypatch.setitem(CELLS, "mgu", found["mgu"])
+    data = dataclasses.replace(
+        load_named("default").data, corpus="grammar", grammar_sentences=60
+    )
+    config = Config(
+        data=dataclasses.replace(data, batch=4, window=8),
+        model=ModelConfig(cell="mgu", hidden=8, embedding=8),
+        train=TrainConfig(epochs=0, steps=3, samples=0),
+    )
+    run_dir = train(config, Options(tmp_path / "run"), Silent())
+    assert run_dir is not None
+    texts = generate(Generate(run=str(run_dir), samples=2, max_tokens=5))
+    assert len(texts) == 2
+
+
+def test_every_named_config_says_what_it_reproduces():
+    for path in (ROOT / "experiments" / "configs").glob("[a-z]*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "Reproduces" in text and "Command" in text, path
+        assert load_named(path.stem).name == path.stem
