@@ -31,5 +31,5 @@ CONFIG = Config(
     optim=OptimConfig(
         optimizer="adam", learning_rate=0.003, schedule="cosine", clip_at=1.0
     ),
-    train=TrainConfig(epochs=24),
+    train=TrainConfig(epochs=14),
 )
