@@ -7,15 +7,28 @@ one, and over an evaluation pass each token is a target exactly once.
 
 import functools
 import math
-from typing import Any
+from statistics import NormalDist
+from typing import Any, Protocol
 
 import numpy as np
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import TokenArray
 from data_pipeline.errors import DataError
+from data_pipeline.order import random_uniform, shuffled
 from data_pipeline.vocabulary import EOS_ID
 from lm.types import Batch
+
+HALVED = 0.05  # share of random windows of half the length (Merity 2017)
+
+
+class Reading(Protocol):
+    """A split as batches: `batch_at(seed, epoch, step)` for step < `steps`."""
+
+    batch: int
+    steps: int
+
+    def batch_at(self, seed: int, epoch: int, step: int) -> Batch: ...
 
 
 class Streams:
@@ -26,16 +39,28 @@ class Streams:
     pad=True (evaluation): lanes of ⌈N / B⌉ tokens, the last window padded and masked,
     each token a target exactly once.
 
+    spread > 0 (training): the windows of an epoch follow each other without gaps as
+    before, but their lengths are drawn anew for each (seed, epoch) from N(T, spread²),
+    one in twenty from N(T/2, spread²), as AWD-LSTM does (Merity 2017: T 70, spread 5).
+    Lengths are multiples of the spread: few shapes, few compilations. The number of
+    windows is the same in all epochs; where they would not fit, the last are shorter.
+
     Args:
-      ids: (N,) integers.
+      ids: (N,) integers, in memory or mapped.
     Raises DataError when no window fits.
     """
 
     def __init__(
-        self, ids: np.ndarray, batch: int, window: int, *, pad: bool = False
+        self,
+        ids: np.ndarray,
+        batch: int,
+        window: int,
+        *,
+        pad: bool = False,
+        spread: float = 0.0,
     ) -> None:
         self.batch, self.window, self.pad = batch, window, pad
-        self.ids = ids
+        self.ids, self.spread = ids, 0.0 if pad else spread
         size = len(ids)
         self.lane = math.ceil(size / batch) if pad else size // batch
         self.steps = math.ceil(self.lane / window) if pad else self.lane // window
@@ -45,16 +70,48 @@ class Streams:
                 f"{batch} lanes × {window} tokens = {batch * window:,}; lower "
                 "data.batch or data.window, or give more text"
             )
+        if self.spread:
+            mean = window * (1 - HALVED / 2)
+            self.steps = max(1, int(self.lane / mean))
 
     def batch_at(self, seed: int, epoch: int, step: int) -> Batch:
         """Window `step` < `steps`: (T, B) each; the order is that of the text."""
-        del seed, epoch
         _check_step(step, self.steps)
-        within_T = step * self.window + np.arange(self.window)
-        at_TB = within_T[:, None] + np.arange(self.batch) * self.lane
-        real_TB = (within_T[:, None] < self.lane) & (at_TB < len(self.ids))
         fresh_B = np.full(self.batch, step == 0)
-        return _gather(self.ids, at_TB, real_TB, fresh_B)
+        if self.pad:
+            within_T = step * self.window + np.arange(self.window)
+            at_TB = within_T[:, None] + np.arange(self.batch) * self.lane
+            real_TB = (within_T[:, None] < self.lane) & (at_TB < len(self.ids))
+            return _gather(self.ids, at_TB, real_TB, fresh_B)
+        begin, end = step * self.window, (step + 1) * self.window
+        if self.spread:
+            bounds = self.windows(seed, epoch)
+            begin, end = int(bounds[step]), int(bounds[step + 1])
+        lanes_BN = self.ids[: self.batch * self.lane].reshape(self.batch, self.lane)
+        tokens_BT = np.empty((self.batch, end - begin + 1), np.int32)
+        tokens_BT[:, 1:] = lanes_BN[:, begin:end]
+        if begin:
+            tokens_BT[:, 0] = lanes_BN[:, begin - 1]
+        else:  # the last token of the lane before
+            tokens_BT[:, 0] = np.append(EOS_ID, lanes_BN[:-1, -1])
+        tokens_TB = np.ascontiguousarray(tokens_BT.T)
+        mask_TB = np.ones((end - begin, self.batch), np.float32)
+        return Batch(tokens_TB[:-1], tokens_TB[1:], mask_TB, fresh_B)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as the data)
+    def windows(self, seed: int, epoch: int) -> np.ndarray:
+        """Where the windows of an epoch begin in their lane, and the last one ends."""
+        if not self.spread:
+            return np.arange(self.steps + 1) * self.window
+        uniform_2N = random_uniform(2 * self.steps, seed, epoch, -2).reshape(2, -1)
+        base_N = np.where(uniform_2N[0] < HALVED, self.window / 2, self.window)
+        normal_N = np.array([NormalDist().inv_cdf(u) for u in uniform_2N[1]])
+        grid = max(1, int(self.spread))
+        lengths_N = grid * np.round((base_N + self.spread * normal_N) / grid)
+        lengths_N = np.maximum(lengths_N, min(5, self.window)).astype(np.int64)
+        bounds = np.concatenate([[0], np.cumsum(lengths_N)])
+        latest = self.lane - np.arange(self.steps, -1, -1)  # each is one token at least
+        return np.minimum(bounds, latest)
 
 
 class Sentences:
@@ -62,10 +119,11 @@ class Sentences:
 
     Sentences of more than `max_length` tokens are cut into pieces (a piece's first
     input is the token before it). Pieces are padded to one of at most `buckets`
-    lengths, chosen so that padding is least, and masked; a bucket's last batch is
-    filled up with empty lanes. With `shuffle`, pieces within a bucket and the order of
-    batches are drawn anew for each (seed, epoch); without, buckets follow each other
-    in text order. Each token is a target exactly once an epoch.
+    lengths, chosen so that padding is least, and masked. What does not fill a bucket's
+    last batch goes up into the next bucket; only the very last batch is filled up with
+    empty lanes. With `shuffle`, pieces within a bucket and the order of batches are
+    drawn anew for each (seed, epoch); without, buckets follow each other in text
+    order. Each token is a target exactly once an epoch.
     """
 
     def __init__(
@@ -73,7 +131,7 @@ class Sentences:
         tokens: TokenArray,
         batch: int,
         max_length: int,
-        buckets: int = 8,
+        buckets: int = 12,
         *,
         shuffle: bool = True,
     ) -> None:
@@ -84,23 +142,29 @@ class Sentences:
         self.bucket_lengths = bucket_lengths(self.lengths, buckets)
         bucket = np.searchsorted(self.bucket_lengths, self.lengths)
         self._members = [np.flatnonzero(bucket == k) for k in range(max(bucket) + 1)]
-        self.steps = sum(math.ceil(len(m) / batch) for m in self._members)
+        self.steps = math.ceil(len(self.lengths) / batch)
 
     @property
     def padding(self) -> float:
-        """Share of positions (empty lanes included) in an epoch that are padding."""
-        filled = [math.ceil(len(m) / self.batch) * self.batch for m in self._members]
-        return 1 - float(self.lengths.sum() / np.dot(filled, self.bucket_lengths))
+        """Share of positions (empty lanes included) of an epoch that are padding."""
+        longest = [self.lengths[members].max() for members in self._plan(0, 0)]
+        at = np.searchsorted(self.bucket_lengths, longest)
+        positions = self.batch * self.bucket_lengths[at].sum()
+        return 1 - float(self.lengths.sum() / positions)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as the data)
     def _plan(self, seed: int, epoch: int) -> list[np.ndarray]:
+        """The pieces of each batch."""
         batches: list[np.ndarray] = []
+        left = np.zeros(0, np.int64)
         for k, members in enumerate(self._members):
+            members = np.concatenate([left, members])
             if self.shuffle:
                 members = members[shuffled(len(members), seed, epoch, k)]
-            batches += [
-                members[i : i + self.batch] for i in range(0, len(members), self.batch)
-            ]
+            whole = len(members) // self.batch * self.batch
+            batches += np.split(members[:whole], whole // self.batch) if whole else []
+            left = members[whole:]
+        batches += [left] if len(left) else []
         if self.shuffle:
             batches = [batches[i] for i in shuffled(len(batches), seed, epoch, -1)]
         return batches
@@ -110,20 +174,39 @@ class Sentences:
         _check_step(step, self.steps)
         seed, epoch = (seed, epoch) if self.shuffle else (0, 0)
         members = self._plan(seed, epoch)[step]
-        length = int(
-            self.bucket_lengths[
-                np.searchsorted(self.bucket_lengths, self.lengths[members].max())
-            ]
-        )
+        longest = self.lengths[members].max()
+        length = int(self.bucket_lengths[np.searchsorted(self.bucket_lengths, longest)])
         lengths_B = np.zeros(self.batch, np.int64)
         starts_B = np.zeros(self.batch, np.int64)
         lengths_B[: len(members)] = self.lengths[members]
         starts_B[: len(members)] = self.starts[members]
         within_T1 = np.arange(length)[:, None]
-        at_TB = starts_B + within_T1
+        real_TB = within_T1 < lengths_B
         return _gather(
-            self.ids, at_TB, within_T1 < lengths_B, np.full(self.batch, True)
+            self.ids, starts_B + within_T1, real_TB, np.full(self.batch, True)
         )
+
+
+class Shard:
+    """What one of `count` processes reads: its own lanes of every batch.
+
+    The shards of a batch, side by side, are the batch. Raises DataError when the
+    lanes cannot be dealt out evenly.
+    """
+
+    def __init__(self, whole: Reading, index: int, count: int) -> None:
+        if not 0 <= index < count or whole.batch % count:
+            raise DataError(
+                f"shard {index} of {count}: a batch of {whole.batch} lanes must be a "
+                "multiple of the number of processes; change data.batch"
+            )
+        self._whole, self.steps, self.batch = whole, whole.steps, whole.batch // count
+        self._lanes = slice(index * self.batch, (index + 1) * self.batch)
+
+    def batch_at(self, seed: int, epoch: int, step: int) -> Batch:
+        """The shard's lanes of batch `step`."""
+        batch = self._whole.batch_at(seed, epoch, step)
+        return Batch(*(field[..., self._lanes] for field in batch))
 
 
 def batches_for(
@@ -131,7 +214,13 @@ def batches_for(
 ) -> Streams | Sentences:
     """The reading that `config` asks for; `evaluation` covers each token once."""
     if config.reading == "streams":
-        return Streams(tokens.ids, config.batch, config.window, pad=evaluation)
+        return Streams(
+            tokens.ids,
+            config.batch,
+            config.window,
+            pad=evaluation,
+            spread=config.window_spread,
+        )
     shuffle = not evaluation
     return Sentences(tokens, config.batch, config.max_length, shuffle=shuffle)
 
@@ -164,25 +253,6 @@ def bucket_lengths(lengths: np.ndarray, buckets: int) -> np.ndarray:
             chosen.append(values[j - 1])
             j = choice[j - 1]
     return np.array(chosen[::-1], np.int64)
-
-
-def shuffled(size: int, *key: int) -> np.ndarray:
-    """A permutation of range(size) that is the same wherever it is computed.
-
-    The order of SplitMix64 hashes (Steele 2014) of (key, position): NumPy's own
-    generators may give other streams in other versions.
-    """
-    state = np.array([0x2545F4914F6CDD1D], np.uint64)
-    for part in key:
-        state = _mix(state ^ np.array([part], np.int64).astype(np.uint64))
-    return np.argsort(_mix(state ^ np.arange(size, dtype=np.uint64)), kind="stable")
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _pieces(starts: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -47,10 +47,10 @@ class Encoded(NamedTuple):
 
 def encode_block(text: str, cut: Cut) -> Encoded:
     """Numbers of a block's tokens; lines without tokens leave no trace."""
-    if cut.lower:
-        text = text.lower()
     if cut.split_sentences or cut.drop_containing:
         text = "".join(f"{line}\n" for line in cut_lines(text, cut))
+    elif cut.lower:
+        text = text.lower()
     tokenizer = tokenizer_named(cut.tokenizer, cut.model)
     if not cut.marks:
         return _characters(text, tokenizer)
@@ -64,8 +64,12 @@ def encode_block(text: str, cut: Cut) -> Encoded:
 
 
 def cut_lines(text: str, cut: Cut) -> Iterator[str]:
-    """Lines, or the sentences of its paragraphs, less those to be dropped."""
+    """Lines, or the sentences of its paragraphs, less those to be dropped.
+
+    Sentences end before capitals, so letters are lowered after they are found.
+    """
     for line in _sentences(text) if cut.split_sentences else text.split("\n"):
+        line = line.lower() if cut.lower else line
         if not any(part in line for part in cut.drop_containing):
             yield line
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
@@ -15,6 +15,9 @@ from data_pipeline.corpora.files import cut_blocks, cut_positions
 from data_pipeline.corpora.text import SPLITS, joined, split_documents
 from data_pipeline.dataset import encode_text, prepare
 from data_pipeline.errors import DataError
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 

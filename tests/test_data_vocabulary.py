@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
@@ -13,6 +13,9 @@ from data_pipeline.errors import DataError
 from data_pipeline.sentences import split_sentences
 from data_pipeline.tokenizers import TOKENIZERS
 from data_pipeline.vocabulary import EOS, UNK_ID, Vocabulary, build_vocabulary
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 TEXTS = st.text(max_size=80)
 WORDS = st.lists(st.text("abcé中", min_size=1, max_size=3), min_size=1, max_size=60)

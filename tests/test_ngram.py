@@ -4,12 +4,15 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import TokenArray, prepare
 from experiments import ngram
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SIZE = 4
 TEXTS = st.lists(

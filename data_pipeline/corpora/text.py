@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-SPLITS = ("train", "valid", "test")
+SPLITS: tuple[str, str, str] = ("train", "valid", "test")
 BLOCK = 1 << 22  # characters or bytes of text handled at once
 
 

@@ -1,0 +1,58 @@
+"""What a task is, and helpers to make its batches."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lm.types import Array, Batch
+
+
+class Task(NamedTuple):
+    """A family of sequences with an answer that needs memory.
+
+    name      the registry's name.
+    symbols   number of input symbols; 0 where inputs are (T', B, 2) real numbers.
+    classes   number of target classes; 0 where targets are real numbers.
+    sample    (key, B, T) -> Batch, pure; T' = length(T) steps.
+    length    steps T' of a sample for the parameter T.
+    floor     T -> loss per counted target of the best predictor without memory.
+    shortest  least T.
+    """
+
+    name: str
+    symbols: int
+    classes: int
+    sample: Callable[[Array, int, int], Batch]
+    length: Callable[[int], int]
+    floor: Callable[[int], float]
+    shortest: int
+
+
+def checked(name: str, batch: int, length: int, shortest: int) -> None:
+    """Raise ValueError where a task cannot be that short."""
+    if batch < 1 or length < shortest:
+        raise ValueError(
+            f"task {name}: B is {batch} and T is {length}; B must be 1 or more and T "
+            f"{shortest} or more"
+        )
+
+
+def everywhere(inputs_TB: Array, targets_TB: Array, mask_TB: Array) -> Batch:
+    """A batch of sequences that all begin here."""
+    fresh_B = jnp.ones(inputs_TB.shape[1], bool)
+    return Batch(inputs_TB, targets_TB, mask_TB.astype(jnp.float32), fresh_B)
+
+
+def at_end(inputs_TB: Array, answer_B: Array) -> Batch:
+    """A batch with one target, at the last step."""
+    steps, lanes = inputs_TB.shape[:2]
+    targets_TB = jnp.zeros((steps, lanes), answer_B.dtype).at[-1].set(answer_B)
+    return everywhere(inputs_TB, targets_TB, jnp.zeros((steps, lanes)).at[-1].set(1))
+
+
+def position_within(key: Array, batch: int, begin: float, end: float) -> Array:
+    """(B,) whole numbers, uniform from ⌈begin⌉ up to, not including, ⌈end⌉."""
+    low, high = -int(-begin // 1), -int(-end // 1)
+    return jax.random.randint(key, (batch,), low, max(high, low + 1))
