@@ -63,6 +63,10 @@ def test_published_setups():
         ({"train": {"minutes": float("nan")}}, "train.minutes is nan"),
         ({"seed": -3}, "seed is -3"),
         ({"name": "a/b"}, "name is 'a/b'"),
+        (
+            {"optim": {"truncation": 4}, "model": {"dropout": {"weight": 0.1}}},
+            "optim.truncation is 4",
+        ),
         ({"optim": {"warmup": 9}, "train": {"steps": 5}}, "optim.warmup is 9"),
         (
             {
