@@ -43,6 +43,7 @@ def write_row(
         "seconds": seconds,
         "metrics": metrics,
     }
+    RESULTS.mkdir(exist_ok=True)
     write_json_atomic(RESULTS / f"{name}.json", row)
     return row
 
@@ -78,6 +79,7 @@ def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
     }
     if len(sessions) > 1:
         row["resumed"] = len(sessions) - 1
+    RESULTS.mkdir(exist_ok=True)
     write_json_atomic(RESULTS / f"{name}.json", row)
     return row
 
