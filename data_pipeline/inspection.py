@@ -122,10 +122,9 @@ def plot(inspection: Inspection, path: Path) -> None:
     left.annotate(
         f"{limit:,} kept\n{kept:.1f} %",
         (limit, kept),
-        xytext=(-6, -14),
-        textcoords="offset points",
+        xytext=(-6, 12),
+        textcoords=("offset points", "axes points"),
         ha="right",
-        va="top",
     )
     left.set(xscale="log", xlabel="vocabulary size", ylabel="training tokens known (%)")
     left.set(ylim=(0, 103), title=f"{dataset.corpus.name}: coverage")

@@ -8,6 +8,7 @@ import lzma
 import os
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from data_pipeline.errors import DataError
 TEXT = "".join(f"line {i} of the text, {i % 7} é\n" for i in range(300))
 
 
-def read(path, **settings):
+def read(path, **settings: Any):
     """The text of each split."""
     source = corpora.load(DataConfig(corpus=str(path), **settings))
     texts = dict.fromkeys(SPLITS, "")
@@ -55,9 +56,9 @@ def test_packed_files_read_as_the_plain_one(tmp_path, ending):
     plain = read(tmp_path / "a.txt")
     assert "".join(plain.values()) == TEXT
     assert read(tmp_path / f"a.txt{ending}") == plain
-    packed, config = tmp_path / f"a.txt{ending}", {"tokenizer": "characters"}
+    packed = tmp_path / f"a.txt{ending}"
     one, two = (
-        prepare(DataConfig(corpus=str(p), **config))
+        prepare(DataConfig(corpus=str(p), tokenizer="characters"))
         for p in (tmp_path / "a.txt", packed)
     )
     assert one.corpus.fingerprint == two.corpus.fingerprint

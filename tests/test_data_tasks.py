@@ -116,7 +116,7 @@ def reber_accepts(text):
         return False
     state = 0
     for letter in text[2:-2]:
-        ways = dict(zip(REBER[state][::2], REBER[state][1::2], strict=True))
+        ways = dict(REBER[state])
         if letter not in ways:
             return False
         state = ways[letter]
@@ -231,6 +231,6 @@ def state_after(inner):
     for letter in inner:
         if state >= 7:
             return 8
-        ways = dict(zip(REBER[state][::2], REBER[state][1::2], strict=True))
+        ways = dict(REBER[state])
         state = ways[letter]
     return state

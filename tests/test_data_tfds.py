@@ -74,9 +74,8 @@ def test_export_opens_elsewhere(text, exported):
 
 
 def test_what_was_exported_comes_back(text, exported):
-    config = {"tokenizer": "characters"}
-    back = prepare(DataConfig(corpus=f"tfds:{exported}:text", **config))
-    original = prepare(DataConfig(corpus=str(text), **config))
+    back = prepare(DataConfig(corpus=f"tfds:{exported}:text", tokenizer="characters"))
+    original = prepare(DataConfig(corpus=str(text), tokenizer="characters"))
     assert back.vocabulary == original.vocabulary
     for name in SPLITS:
         one, two = back.splits[name].ids, original.splits[name].ids
@@ -118,11 +117,14 @@ def test_tiny_shakespeare_by_its_own_builder(tmp_path):
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)
     (manual / "input.txt").write_bytes(SHAKESPEARE.read_bytes())
-    config = {"tokenizer": "characters"}
     data = prepare(
-        DataConfig(corpus="tfds:tiny_shakespeare", tfds_dir=str(tmp_path), **config)
+        DataConfig(
+            corpus="tfds:tiny_shakespeare",
+            tfds_dir=str(tmp_path),
+            tokenizer="characters",
+        )
     )
-    plain = prepare(DataConfig(corpus=str(SHAKESPEARE), **config))
+    plain = prepare(DataConfig(corpus=str(SHAKESPEARE), tokenizer="characters"))
     assert data.vocabulary == plain.vocabulary
     for name in SPLITS:
         np.testing.assert_array_equal(data.splits[name].ids, plain.splits[name].ids)

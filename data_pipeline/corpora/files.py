@@ -16,7 +16,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.reading import OPENERS, open_binary, text_blocks
@@ -218,7 +218,7 @@ def _of_files(
     path: Path,
     parts: list[tuple[str, Path, _Survey]],
     config: DataConfig,
-    facts: dict[str, object],
+    facts: dict[str, Any],
     *,
     documents: bool,
 ) -> Source:

@@ -15,21 +15,21 @@ from lm.types import Array, Batch
 LETTERS = "BTPSXVE"
 # From each state two ways, taken with equal chance: (letter, next state).
 REBER = {
-    0: ("B", 1, "B", 1),
-    1: ("T", 2, "P", 3),
-    2: ("S", 2, "X", 4),
-    3: ("T", 3, "V", 5),
-    4: ("X", 3, "S", 6),
-    5: ("P", 4, "V", 6),
-    6: ("E", 7, "E", 7),
+    0: (("B", 1), ("B", 1)),
+    1: (("T", 2), ("P", 3)),
+    2: (("S", 2), ("X", 4)),
+    3: (("T", 3), ("V", 5)),
+    4: (("X", 3), ("S", 6)),
+    5: (("P", 4), ("V", 6)),
+    6: (("E", 7), ("E", 7)),
 }
 END = 7
 LEAST_LEFT = (7, 6, 5, 5, 4, 4, 3, 2)  # steps from a state to the embedded end
 SHORTEST_REBER = 9  # inputs of B T, B T X S E, T: one step more ends it with E
 
-_LETTER = np.array([[LETTERS.index(w[0]), LETTERS.index(w[2])] for w in REBER.values()])
-_NEXT = np.array([[w[1], w[3]] for w in REBER.values()])
-_LEFT = np.array([[LEAST_LEFT[w[1]], LEAST_LEFT[w[3]]] for w in REBER.values()])
+_LETTER = np.array([[LETTERS.index(w) for w, _ in ways] for ways in REBER.values()])
+_NEXT = np.array([[after for _, after in ways] for ways in REBER.values()])
+_LEFT = np.array(LEAST_LEFT)[_NEXT]
 
 
 def _sample_reber(key: Array, batch: int, steps: int) -> Batch:
