@@ -145,9 +145,7 @@ def step_sides(vocabulary: int, window: int, lanes: int, config, optim):
         step = jax.jit(make_train_step(variant, optim), donate_argnums=0)
         sides[name] = Stepper(state, step, batch, key, numbers)
     state, step = make_peer(config, optim, numbers, vocabulary, lanes)
-    sides["flax"] = Stepper(
-        (state, None), lambda s, *a: (step(s[0], *a), None), batch, numbers
-    )
+    sides["flax"] = Stepper(state, step, batch, numbers)
     return sides
 
 

@@ -59,7 +59,7 @@ def make_peer(
 ):
     """(state, step): a functional training step of the Flax model.
 
-    step(state, batch, numbers) -> state, jit-compiled, its state donated.
+    step(state, batch, numbers) -> (state, None), jit-compiled, its state donated.
     """
     model = FlaxLM(config, vocabulary, rngs=nnx.Rngs(0))
     graph, params, rest = nnx.split(model, nnx.Param, ...)
@@ -83,6 +83,6 @@ def make_peer(
         raw, _ = clipper(optim, numbers.clip_at).update(raw, optax.EmptyState())
         rule = optimizer(optim, numbers)
         updates, opt_state = rule.update(raw, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, after
+        return (optax.apply_updates(params, updates), opt_state, after), None
 
     return state, jax.jit(step, donate_argnums=0)

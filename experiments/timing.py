@@ -9,14 +9,14 @@ import numpy as np
 
 
 class Stepper:
-    """A training step that feeds its own state back, so that buffers are donated."""
+    """A step(state, *given) -> (state, info) that is fed its own state, so that buffers
+    can be donated."""
 
     def __init__(self, state: Any, step: Callable[..., Any], *given: Any):
         self.state, self.step, self.given = state, step, given
 
     def __call__(self) -> None:
-        out = self.step(self.state, *self.given)
-        self.state = out[0] if isinstance(out, tuple) and len(out) == 2 else out
+        self.state, _ = self.step(self.state, *self.given)
         jax.block_until_ready(self.state)
 
 

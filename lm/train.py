@@ -148,7 +148,7 @@ def make_train_step(model: LanguageModel, optim: OptimConfig):
             clipped_norm=clipped_norm(optim, gradient_norm, clipped, numbers),
             gradients_P=gradients_P,
             weights_P=norms(state.params),
-            updates_P=norms(updates),
+            updates_P=update_norms(optim, updates, gradients_P, gradient_norm, numbers),
         )
         average = averaged(optim, state.average, params, state.step)
         return TrainState(state.step + 1, params, opt_state, carry, average), info
@@ -161,6 +161,15 @@ def clipped_norm(optim: OptimConfig, gradient_norm, clipped: Params, numbers):
     if optim.clip == "norm":
         return jnp.minimum(gradient_norm, numbers.clip_at)
     return gradient_norm if optim.clip == "none" else optax.global_norm(clipped)
+
+
+def update_norms(optim: OptimConfig, updates: Params, gradients_P, norm, numbers):
+    """(P,) norms of the updates; for plain SGD they follow from the gradients', which
+    saves a pass over all parameters."""
+    if optim.optimizer != "sgd" or optim.weight_decay or optim.clip == "value":
+        return norms(updates)
+    scale = jnp.minimum(1.0, numbers.clip_at / norm) if optim.clip == "norm" else 1.0
+    return jnp.abs(numbers.learning_rate) * scale * gradients_P
 
 
 def averaged(optim: OptimConfig, average, params: Params, step):

@@ -34,6 +34,7 @@ def truncated_apply(
     so the whole costs τ + 1 steps of T·B lanes. With τ ≥ T − 1 the gradient is the
     full one. Dropout would break the equality of the two passes: not supported.
     """
+    inputs_TB = jnp.asarray(inputs_TB)
     T, B = inputs_TB.shape[:2]
     τ = min(τ, T - 1)
     before, after = states_before(model, *lax.stop_gradient((params, inputs_TB, state)))
