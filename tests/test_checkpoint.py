@@ -260,7 +260,10 @@ def test_real_kills_in_the_middle_of_saves(tmp_path):
         )
         assert process.stdout is not None
         restored = process.stdout.readline()
-        time.sleep(0.5 + chance.random())
+        checkpoints = Checkpoints(tmp_path)
+        while process.poll() is None and checkpoints.steps()[-1:] <= [int(restored)]:
+            time.sleep(0.01)  # until it has saved once
+        time.sleep(0.3 * chance.random())
         process.send_signal(signal.SIGKILL)
         _, errors = process.communicate()
         assert restored, errors
