@@ -36,7 +36,7 @@ types: $(VENV)/.tested
 	$(VENV)/bin/basedpyright
 
 test: lint types
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
