@@ -1,5 +1,7 @@
 """Cells one by one: the registry, hand numbers, NumPy, and what they reduce to."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,16 @@ LN2, LN3 = float(np.log(2)), float(np.log(3))  # tanh(ln 2) = 3/5, σ(±ln 3) = 
 
 def test_the_zoo_lists_every_cell():
     assert set(ZOO) == set(CELLS), "describe the new cell in tests/zoo.py"
+
+
+@pytest.mark.parametrize("name", zoo.SAME)
+def test_cells_that_are_said_to_be_the_same_are(name):
+    """The same program, values and gradients: so one stands for both elsewhere."""
+    one, other = (
+        re.sub("0x[0-9a-f]+", "", str(jax.make_jaxpr(zoo.run(n))(*zoo.window(n))))
+        for n in (name, zoo.SAME[name])
+    )
+    assert one == other
 
 
 def test_an_unknown_cell_is_answered_with_the_nearest():
@@ -45,7 +57,7 @@ def test_description_and_shapes(name):
             assert jax.eval_shape(cell.project, params, xs).shape == (*lead, G)
 
 
-@every_cell
+@pytest.mark.parametrize("name", zoo.DISTINCT)
 def test_without_bias_is_a_bias_of_zero(name):
     free, given = zoo.no_events(*zoo.window(name))
     zero = {k: 0 * v if k in ZOO[name].biases else v for k, v in free.params.items()}
@@ -111,7 +123,7 @@ def test_one_step_by_hand(name):
     np.testing.assert_allclose([float(s[0, 0]) for s in got], new, rtol=1e-6, atol=1e-7)
 
 
-@every_cell
+@pytest.mark.parametrize("name", zoo.DISTINCT)
 @pytest.mark.usefixtures("x64")
 def test_numpy_values_and_gradients(name):
     """Four lines of NumPy, unrolled with resets, padding and taps; its gradient by

@@ -20,8 +20,9 @@ FLOORS = [
     {"cells", "unroll", "losses"},
     {"dropout", "layers"},
     {"model", "optim"},
-    {"truncation", "generate", "score", "gradflow"},
+    {"truncation"},
     {"train"},
+    {"generate", "score", "gradflow"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -68,8 +69,8 @@ def by_path(paths):
 
 @by_path(SOURCES)
 def test_no_tensorflow_torch_or_pickle(path):
-    if path == pathlib.Path("tests/golden/make_torch.py"):
-        return  # makes stored numbers, is never imported
+    if path.parts[:2] == ("tests", "golden"):
+        return  # the scripts that made the stored numbers
     found = {name.split(".")[0] for name in imports(path)} & BANNED
     assert not found, f"{path} imports {found}"
     for node in ast.walk(parse(path)):

@@ -8,14 +8,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 from lm.losses import token_nats
 from lm.model import build
+from lm.optim import clipper
 from lm.score import make_score_step
 from lm.train import (
     averaged,
+    clipped_norm,
     evaluation_params,
     group_names,
     init_state,
@@ -123,6 +126,17 @@ def test_what_a_step_reports():
     assert group_names(state.params)[:2] == ["embedding", "layers.0.b"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "want"), [("norm", 2), ("value", 2 * 2**0.5), ("none", 5)]
+)
+def test_norm_after_clipping(kind, want):
+    grads = {"w": np.array([3.0, -4.0], np.float32)}
+    optim = OptimConfig(clip=kind, clip_at=2.0)
+    numbers = training()[3]._replace(clip_at=2.0)
+    clipped, _ = clipper(optim, 2.0).update(grads, optax.EmptyState())
+    close(clipped_norm(optim, jnp.float32(5), clipped, numbers), want, rtol=1e-6)
+
+
 def test_the_state_is_carried_but_for_fresh_lanes():
     model, step, state, numbers = training()
     after, _ = step(state, batch(), KEY, numbers)
@@ -224,7 +238,7 @@ class TestAverages:
     def go(self, **config):
         optim, average, out = OptimConfig(**config), {"w": np.float32(10.0)}, []
         for step, value in enumerate(self.STEPS):
-            average = averaged(optim, average, {"w": value}, step)
+            average = averaged(optim, average, {"w": value}, step) or {}
             out.append(float(average["w"]))
         return out
 
