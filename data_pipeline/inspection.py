@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,13 +128,20 @@ def plot(inspection: Inspection, path: Path) -> None:
     )
     left.set(xscale="log", xlabel="vocabulary size", ylabel="training tokens known (%)")
     left.set(ylim=(0, 103), title=f"{dataset.corpus.name}: coverage")
+    _draw_lengths(right, dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_lengths(axes: Any, dataset: Dataset) -> None:
+    axes.set(xlabel="tokens in a sentence (with <eos>)", ylabel="density")
+    if all(len(split.starts) == 2 for split in dataset.splits.values()):
+        axes.set(title="one piece of text without sentence marks", xticks=[], yticks=[])
+        return
     for name in SPLITS:
         lengths = np.diff(dataset.splits[name].starts)
         top = max(2, int(np.percentile(lengths, 99.5)))
         edges = np.linspace(0.5, top + 0.5, min(top, 60) + 1)
-        right.hist(lengths, edges, density=True, histtype="step", label=name)
-    right.set(xlabel="tokens in a sentence (with <eos>)", ylabel="density")
-    right.set(title="sentence lengths, 99.5 % of them")
-    right.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+        axes.hist(lengths, edges, density=True, histtype="step", label=name)
+    axes.set(title="sentence lengths, 99.5 % of them")
+    axes.legend()
