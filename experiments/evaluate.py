@@ -18,11 +18,12 @@ from lm.train import make_eval_step
 def evaluation_batches(config: Config, tokens: TokenArray):
     """The batches that cover a split once, `train.eval_batch` lanes wide.
 
-    A split that is too short for so many lanes is read in one.
+    A lane starts in mid-sentence from the initial state, so a short text is read in
+    fewer: a lane has at least 50 windows.
     """
     lanes = config.train.eval_batch
     if config.data.reading == "streams":
-        lanes = min(lanes, max(1, len(tokens.ids) // config.data.window))
+        lanes = min(lanes, max(1, len(tokens.ids) // (50 * config.data.window)))
     data = dataclasses.replace(config.data, batch=lanes)
     return batches_for(data, tokens, evaluation=True)
 

@@ -291,6 +291,8 @@ def fresh_state(model: LanguageModel, config: Config, lanes: int) -> TrainState:
 def step_row(info: StepInfo) -> dict[str, Any]:
     """A step's numbers as a row of metrics.jsonl; lists in the order of `groups`."""
     weights = np.maximum(info.weights_P, np.finfo(np.float32).tiny)
+    with np.errstate(over="ignore"):
+        ratios = info.updates_P / weights
     count = float(info.loss.count)
     return {
         "loss": float(info.loss.nats) / max(count, 1.0),
@@ -299,7 +301,7 @@ def step_row(info: StepInfo) -> dict[str, Any]:
         "clipped_norm": float(info.clipped_norm),
         "gradient_norms": rounded(info.gradients_P),
         "weight_norms": rounded(info.weights_P),
-        "update_ratios": rounded(info.updates_P / weights),
+        "update_ratios": rounded(ratios),
     }
 
 

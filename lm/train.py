@@ -45,8 +45,8 @@ class StepInfo(NamedTuple):
     gradient_norm   global, before clipping.
     clipped_norm    global, after clipping.
     gradients_P, weights_P, updates_P
-                    norms per group: of the raw gradient, of the weights before the
-                    step and of the update.
+                    norms per group: of the raw gradient, of the weights after the
+                    step (before it, they would have to be copied) and of the update.
     """
 
     loss: Sum
@@ -141,13 +141,13 @@ def make_train_step(model: LanguageModel, optim: OptimConfig):
         )
         params = optax.apply_updates(state.params, updates)
         gradients_P = norms(raw)
-        gradient_norm = jnp.sqrt(jnp.sum(jnp.square(gradients_P)))
+        gradient_norm = jnp.linalg.norm(gradients_P)
         info = StepInfo(
             loss=total,
             gradient_norm=gradient_norm,
             clipped_norm=clipped_norm(optim, gradient_norm, clipped, numbers),
             gradients_P=gradients_P,
-            weights_P=norms(state.params),
+            weights_P=norms(params),
             updates_P=update_norms(optim, updates, gradients_P, gradient_norm, numbers),
         )
         average = averaged(optim, state.average, params, state.step)
@@ -160,7 +160,7 @@ def clipped_norm(optim: OptimConfig, gradient_norm, clipped: Params, numbers):
     """The global norm after clipping; known without another pass unless by value."""
     if optim.clip == "norm":
         return jnp.minimum(gradient_norm, numbers.clip_at)
-    return gradient_norm if optim.clip == "none" else optax.global_norm(clipped)
+    return gradient_norm if optim.clip == "none" else jnp.linalg.norm(norms(clipped))
 
 
 def update_norms(optim: OptimConfig, updates: Params, gradients_P, norm, numbers):

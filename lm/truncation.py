@@ -15,13 +15,19 @@ from lm.types import Array, Params, State
 
 def states_before(model, params: Params, inputs_TB: Array, state: State) -> State:
     """The states before each step, leaves (T, B, H), and after the last."""
+    layers = []
 
-    def body(state, token_B):
-        after, _ = model.apply(params, token_B[None], state)
-        return after, state
+    def recording(cell, params, zs, state, fresh, events, reverse):
+        def body(state, z):
+            after = cell.step(params, state, z)
+            return after, (state, cell.output(after))
 
-    after, before = lax.scan(body, state, inputs_TB)
-    return before, after
+        after, (before, hs) = lax.scan(body, state, zs)
+        layers.append(before)
+        return after, hs
+
+    after, _ = model.apply(params, inputs_TB, state, driver=recording)
+    return tuple(layers), after
 
 
 def truncated_apply(
