@@ -108,32 +108,23 @@ def test_zoneout_draws_zeros_and_ones_for_every_field_by_itself():
         np.testing.assert_allclose(leaf, 1 - RATE, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["tanh", "lstm", "gru_reset_before"])
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
 def test_zoneout_keeps_units_and_padding_keeps_all(name):
     free, given = zoo.window(name)
-    steps, lanes = given.mask.shape
+    steps = len(given.mask)
     weights = drop.zoneout(key(), free.state, steps, 0.5)
     cell = zoo.cell_of(name)
 
-    def go(params, driver=None):
-        return unroll(
-            cell,
-            params,
-            free.xs,
-            free.state,
-            mask_TB=given.mask,
-            zoneout=weights,
-            driver=driver,
-        )
+    def loss(params, driver):
+        events = {"mask_TB": given.mask, "zoneout": weights, "driver": driver}
+        _, hs = unroll(cell, params, free.xs, free.state, **events)
+        return jnp.sum(jnp.sin(hs)), hs
 
-    _, hs = go(free.params)
+    both = jax.value_and_grad(loss, has_aux=True)
+    (_, hs), grads = jax.jit(both, static_argnums=1)(free.params, None)
     before = np.concatenate([free.state.h[None], hs[:-1]])
     kept = (np.asarray(weights.h) * given.mask[..., None]) == 0
     np.testing.assert_array_equal(np.asarray(hs)[kept], before[kept])
     assert 0.2 < kept.mean() < 0.9
-
-    def loss(params, driver):
-        return jnp.sum(jnp.sin(go(params, driver)[1]))
-
-    got, want = (jax.grad(loss)(free.params, d) for d in (None, looped))
-    close(got, want, rtol=1e-4, atol=1e-5)
+    (_, want), want_grads = both(free.params, looped)
+    close((hs, grads), (want, want_grads), rtol=1e-4, atol=1e-5)

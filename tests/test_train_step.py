@@ -25,8 +25,10 @@ from lm.train import (
     make_eval_step,
     make_loss,
     make_train_step,
+    norms,
     numbers_of,
     start,
+    update_norms,
 )
 from lm.truncation import truncated_apply
 from lm.types import Batch
@@ -108,21 +110,20 @@ def test_what_a_step_reports():
 
     value, grads = jax.value_and_grad(loss)(state.params)
 
-    def norms(tree):
-        return np.array([np.linalg.norm(x) for x in jax.tree.leaves(tree)])
-
     assert float(info.loss.mean()) == pytest.approx(float(value), rel=1e-5)
     assert info.loss.count == T * B and after.step == state.step + 1
-    whole = np.linalg.norm(norms(grads))
+    whole = float(optax.tree.norm(grads))
     assert whole > 0.05, "clipping should have something to do"
     close(info.gradients_P, norms(grads), rtol=1e-4)
     close(info.gradient_norm, whole, rtol=1e-5)
     close(info.clipped_norm, 0.05, rtol=1e-6)
-    close(info.weights_P, norms(state.params))
+    close(info.weights_P, norms(after.params))
     close(info.updates_P, 0.5 * norms(grads) * 0.05 / whole, rtol=1e-4)
     moved = jax.tree.map(lambda p, g: p - 0.5 * g * 0.05 / whole, state.params, grads)
     close(after.params, moved, rtol=1e-4, atol=1e-6)
     assert len(group_names(state.params)) == len(info.weights_P)
+    by_numpy = [np.linalg.norm(x) for x in jax.tree.leaves(grads)]
+    close(norms(grads), np.array(by_numpy), rtol=1e-5)
     assert group_names(state.params)[:2] == ["embedding", "layers.0.b"]
 
 
@@ -135,6 +136,22 @@ def test_norm_after_clipping(kind, want):
     numbers = training()[3]._replace(clip_at=2.0)
     clipped, _ = clipper(optim, 2.0).update(grads, optax.EmptyState())
     close(clipped_norm(optim, jnp.float32(5), clipped, numbers), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["norm", "value", "none"])
+@pytest.mark.parametrize("size", [1.0, 0.01, 0.0])
+def test_norms_of_sgd_updates_without_a_pass(kind, size):
+    """What plain SGD's updates are known to be is what they are."""
+    grads = {
+        "a": np.array([3.0, -4.0], np.float32) * size,
+        "b": np.full(1, size, np.float32),
+    }
+    optim, whole = OptimConfig("sgd", 0.5, clip=kind, clip_at=2.0), norms(grads)
+    numbers = training()[3]._replace(clip_at=2.0, learning_rate=0.5)
+    clipped, _ = clipper(optim, 2.0).update(grads, optax.EmptyState())
+    updates = jax.tree.map(lambda g: -0.5 * g, clipped)
+    got = update_norms(optim, updates, whole, jnp.linalg.norm(whole), numbers)
+    close(got, norms(updates), rtol=1e-6)
 
 
 def test_the_state_is_carried_but_for_fresh_lanes():
@@ -275,7 +292,7 @@ class TestTruncation:
             after, hs = how(model, params, inputs, carry, τ)
             return jnp.sum(weights * hs), (after, hs)
 
-        return jax.value_and_grad(loss, has_aux=True)(state.params)
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
 
     @staticmethod
     def one_by_one(model, params, inputs, state, τ):
@@ -327,7 +344,8 @@ def test_a_text_is_learnt_by_heart():
     assert nats[0] > 1.5 and nats[-1] < 0.05
 
 
-@pytest.mark.usefixtures("no_leaks", "fresh_keys")
 def test_no_tracer_leaks_and_no_key_twice():
     _, step, state, numbers = training(None, DropoutConfig("locked", 0.1, 0.1, 0.1))
-    jax.eval_shape(step.__wrapped__, state, batch(), KEY, numbers)
+    data = batch()
+    with jax.checking_leaks(), jax.debug_key_reuse(True):
+        jax.eval_shape(step.__wrapped__, state, data, KEY, numbers)
