@@ -107,16 +107,20 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _decode(path: Path, data: bytes, offset: int, errors: str) -> str:
+    text = _decoded(path, data, offset, errors)
+    return text.replace("\r\n", "\n") if b"\r" in data else text
+
+
+def _decoded(path: Path, data: bytes, offset: int, errors: str) -> str:
     if errors == "replace":
-        text = data.decode("utf-8", "replace").replace("\0", "\ufffd")
-        return text.replace("\r\n", "\n")
+        return data.decode("utf-8", "replace").replace("\0", "\ufffd")
     if (nul := data.find(b"\0")) >= 0:
         raise DataError(
             f"{path} has a NUL byte at offset {offset + nul}; is it text? "
             "--data.errors replace reads it all the same"
         )
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8: byte {data[error.start]:#04x} at offset "
