@@ -4,6 +4,8 @@
 clipping and the optimizer are those of `lm`, so that only the model differs.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -37,8 +39,9 @@ class FlaxLM(nnx.Module):
         self.layers = nnx.List(layers)
         self.softmax = nnx.Linear(config.hidden, vocabulary, rngs=rngs)
 
-    def __call__(self, inputs_TB: Array, carries):
+    def __call__(self, inputs_TB: Array, carries) -> tuple[list[Any], Any]:
         """(carries after the window, logits_TBV)."""
+        xs: Any
         if hasattr(self, "embed"):
             xs = self.embed(inputs_TB)
         else:
@@ -64,7 +67,7 @@ def make_peer(
     model = FlaxLM(config, vocabulary, rngs=nnx.Rngs(0))
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     carries = [
-        layer.cell.initialize_carry((lanes, layer.cell.in_features), nnx.Rngs(0))
+        layer.cell.initialize_carry((lanes, config.hidden), nnx.Rngs(0))
         for layer in model.layers
     ]
     carries = jax.tree.map(jnp.zeros_like, carries)

@@ -56,7 +56,9 @@ def build(config: ModelConfig, vocabulary: int) -> LanguageModel:
     def init(key: Array) -> Params:
         key_embedding, key_softmax, *keys = jax.random.split(key, config.layers + 2)
         widths = [config.embedding or vocabulary] + [config.hidden] * config.layers
-        layers = tuple(c.init(*a) for c, *a in zip(cells, keys, widths, strict=False))
+        layers = tuple(
+            c.init(k, d_in) for c, k, d_in in zip(cells, keys, widths, strict=False)
+        )
         params: dict[str, Any] = {"layers": layers}
         if config.embedding:
             shape = (vocabulary, config.embedding)

@@ -39,7 +39,7 @@ class Events(NamedTuple):
     taps: Any = None
 
 
-Driver = Callable[..., tuple[State, Array]]
+Driver = Callable[..., Any]
 
 
 def unroll(
@@ -93,7 +93,7 @@ def unroll_projected(
     driver: Driver | None = None,
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
-    driver = driver or (deferred if cell.pointwise else scanned)
+    drive: Driver = driver or (deferred if cell.pointwise else scanned)
     fresh = cell.initial_state(params, zs_TBG.shape[1])
     dtype = zs_TBG.dtype
     reset = None if reset_TB is None else reset_TB[..., None].astype(dtype)
@@ -104,7 +104,7 @@ def unroll_projected(
         if zoneout is not None:
             update = jax.tree.map(lambda u: mask * u, zoneout)
     events = Events(reset, lax.stop_gradient(update), taps)
-    return driver(cell, params, zs_TBG, state, fresh, events, reverse)
+    return drive(cell, params, zs_TBG, state, fresh, events, reverse)
 
 
 def _restart(reset: Array | None, fresh: State, state: State) -> State:
