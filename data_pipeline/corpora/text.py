@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 SPLITS: tuple[str, str, str] = ("train", "valid", "test")
-BLOCK = 1 << 22  # characters or bytes of text handled at once
+BLOCK = 1 << 23  # characters or bytes of text handled at once
 
 
 class Text(NamedTuple):
