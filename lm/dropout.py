@@ -33,7 +33,7 @@ def rates_of(config: DropoutConfig) -> Rates:
 def _kept(key: Array, rate, shape: tuple[int, ...], dtype) -> Array:
     """1/(1 − rate) where kept, 0 where dropped."""
     kept = jax.random.bernoulli(key, 1.0 - rate, shape)
-    return (kept / (1.0 - rate)).astype(dtype)
+    return jnp.where(kept, 1.0 / (1.0 - rate), 0.0).astype(dtype)
 
 
 def none(key: Array, xs_TBD: Array, rate) -> Array:

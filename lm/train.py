@@ -110,7 +110,7 @@ def make_loss(model: LanguageModel, optim: OptimConfig):
         dropout = None if key is None else (key, rates)
         if optim.truncation:
             carry, hs = truncated_apply(
-                model, params, batch.inputs, carry, optim.truncation, dropout=dropout
+                model, params, batch.inputs, carry, optim.truncation
             )
         else:
             carry, hs = model.apply(params, batch.inputs, carry, dropout=dropout)

@@ -31,14 +31,14 @@ def states_before(model, params: Params, inputs_TB: Array, state: State) -> Stat
 
 
 def truncated_apply(
-    model, params: Params, inputs_TB: Array, state: State, τ: int, *, dropout=None
+    model, params: Params, inputs_TB: Array, state: State, τ: int
 ) -> tuple[State, Array]:
     """`model.apply` whose hs_TBH keep only τ recurrent steps of gradient.
 
     The states are found by one pass that no gradient sees; then each position
     becomes a lane of its own that starts τ steps earlier and is unrolled to here,
     so the whole costs τ + 1 steps of T·B lanes. With τ ≥ T − 1 the gradient is the
-    full one. Dropout would break the equality of the two passes: not supported.
+    full one. There is no dropout here: its two passes would draw different masks.
     """
     inputs_TB = jnp.asarray(inputs_TB)
     T, B = inputs_TB.shape[:2]
