@@ -1,6 +1,6 @@
 """What a run shows while it trains: one live line, or plain lines without a terminal.
 
-    epoch 3/10 ━━━━━━╸───  6.1k tokens/s  loss 4.62  ppl 101  |g| 1.31  clipped 12%
+    epoch 3/10 ━━━╸── 6.1k tokens/s loss 4.62 ppl 101 |g| 1.3 clipped 12% left 00:41
 
 Everything shown is in metrics.jsonl too. Drawing is limited to a few times a second,
 so that it costs no step any time.
@@ -64,7 +64,10 @@ class Display(Silent):
             f"  valid {valid:.4f} nats, perplexity {perplexity(valid):,.2f}"
             f"{'  (best)' if valid <= at.best else ''}"
         )
-        (self.bar.console.print if self.bar else print)(text)
+        if self.bar is None:
+            print(text)
+        else:
+            self.bar.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
     def close(self) -> None:
@@ -82,9 +85,9 @@ class Display(Silent):
         clipped = sum(r["clipped_norm"] < 0.999 * r["gradient_norm"] for r in rows)
         rate = tokens / len(rows) * steps / seconds
         return (
-            f"{_short(rate)} tokens/s  loss {loss:.3f}  ppl {_short(perplexity(loss))}"
-            f"  |g| {rows[-1]['gradient_norm']:.3g}  clipped {clipped / len(rows):.0%}"
-            f"  left {_clock(self._left(trainer, steps, seconds))}"
+            f"{_short(rate)} tokens/s loss {loss:.2f} ppl {_short(perplexity(loss))} "
+            f"|g| {rows[-1]['gradient_norm']:.2g} clipped {clipped / len(rows):.0%} "
+            f"left {_clock(self._left(trainer, steps, seconds))}"
         )
 
     def _left(self, trainer, steps: int, seconds: float) -> float:
@@ -97,7 +100,7 @@ class Display(Silent):
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self.bar is None:
-            columns = (TextColumn("{task.fields[where]}"), BarColumn(16))
+            columns = (TextColumn("{task.fields[where]}"), BarColumn(6))
             self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))
             self.task = self.bar.add_task("", total=1, where="", line="")
             self.bar.start()
