@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from data_pipeline.errors import DataError
 from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary
-from experiments.config import Config, command_line, fail
-from experiments.files import RunError
+from experiments.command import user_errors
+from experiments.config import Config, command_line
 from lm.config import ConfigError, at_least, within
 
 if TYPE_CHECKING:
@@ -77,10 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m experiments.generate",
         pairs=False,
     )
-    try:
-        texts = generate(options)
-    except (ConfigError, DataError, RunError) as error:
-        fail(error)
+    with user_errors():
+        show(generate(options))
+
+
+def show(texts: Sequence[str]) -> None:
+    """Prints the texts; those of several lines are set apart."""
     several_lines = any("\n" in text for text in texts)
     for number, text in enumerate(texts, 1):
         if several_lines and len(texts) > 1:

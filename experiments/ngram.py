@@ -22,7 +22,7 @@ import numpy as np
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import Dataset, TokenArray, prepare
-from data_pipeline.errors import DataError
+from experiments.command import user_errors
 
 
 class Order(NamedTuple):
@@ -170,14 +170,12 @@ def main() -> None:
     parser.add_argument("--order", type=int, default=4, help="longest n-gram")
     arguments = vars(parser.parse_args())
     longest = arguments.pop("order")
-    try:
+    with user_errors():
         dataset = prepare(DataConfig(**arguments))
-    except DataError as error:
-        parser.exit(2, f"{error}\n")
-    for order in range(1, longest + 1):
-        scores = baseline(dataset, order)
-        valid, test = (scores[s]["perplexity"] for s in ("valid", "test"))
-        print(f"{order}-gram  valid {valid:8.2f}  test {test:8.2f}")
+        for order in range(1, longest + 1):
+            scores = baseline(dataset, order)
+            valid, test = (scores[s]["perplexity"] for s in ("valid", "test"))
+            print(f"{order}-gram  valid {valid:8.2f}  test {test:8.2f}")
 
 
 if __name__ == "__main__":

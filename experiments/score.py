@@ -19,7 +19,8 @@ import numpy as np
 from data_pipeline.dataset import TokenArray, encode_text
 from data_pipeline.errors import DataError
 from data_pipeline.vocabulary import EOS, UNK_ID
-from experiments.config import command_line, fail
+from experiments.command import user_errors
+from experiments.config import command_line
 from experiments.files import RunError, plain
 from experiments.written import Written, as_written, grouped, read_lines
 from lm.config import ConfigError
@@ -99,14 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m experiments.score",
         pairs=False,
     )
-    try:
-        sentences = score(options)
-    except (ConfigError, DataError, RunError) as error:
-        fail(error)
-    try:
-        show(options, sentences)
-    except BrokenPipeError:  # as in `| head`
-        sys.stderr.close()
+    with user_errors():
+        show(options, score(options))
 
 
 def score(options: Score) -> list[Sentence]:

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.errors import DataError
-from experiments.config import Options, fail, load_named
-from experiments.files import RunError
+from experiments.command import user_errors
+from experiments.config import Options, load_named
 from experiments.train import train
-from lm.config import ConfigError
 
 SENTENCES = (
     "Return the number of items in the list.",
@@ -34,13 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--run-dir", type=Path, help="default: a dated one under runs/")
     parser.add_argument("--config", default="default", help="default: %(default)s")
     given = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    try:
+    with user_errors():
         run_dir = train(load_named(given.config), Options(given.run_dir))
         if run_dir is None:
             raise SystemExit(3)
         tour(run_dir)
-    except (ConfigError, DataError, RunError) as error:
-        fail(error)
 
 
 def tour(run_dir: Path) -> None:

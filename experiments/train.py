@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_pipeline.errors import DataError
-from experiments.config import Config, Options, fail, parse
-from experiments.files import RunError
-from lm.config import ConfigError
+from experiments.command import user_errors
+from experiments.config import Config, Options, parse
 
 if TYPE_CHECKING:
     from experiments.loop import Trainer
@@ -20,15 +18,13 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 2 a user's mistake, 3 interrupted."""
     config, options = parse(sys.argv[1:] if argv is None else argv, __doc__ or "")
-    try:
+    with user_errors():
         if options.dry_run:
             from experiments.dry_run import dry_run
 
             dry_run(config)
         elif train(config, options) is None:
             raise SystemExit(3)
-    except (ConfigError, DataError, RunError) as error:
-        fail(error)
 
 
 def train(config: Config, options: Options, display: Any = None) -> Path | None:
