@@ -1,0 +1,1 @@
+"""Studies of where gradients go: `python -m experiments.gradients NAME`."""
