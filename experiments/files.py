@@ -92,8 +92,9 @@ def git_state() -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, memory, and JAX's devices (those
-    only if JAX is imported already: asking must not cost a second)."""
+    """Processor, cores that this process may use, memory, priority where it is not the
+    usual one, and JAX's devices (those only if JAX is imported already: asking must
+    not cost a second)."""
     found: dict[str, Any] = {"system": platform.system(), "cpu": _cpu()}
     try:
         found["cores"] = len(os.sched_getaffinity(0))
@@ -104,9 +105,21 @@ def hardware() -> dict[str, Any]:
         found["memory_GiB"] = round(size / 2**30, 1)
     except (ValueError, OSError, AttributeError):
         pass
+    found |= _priority()
     if "jax" in sys.modules:
         found["devices"] = [d.device_kind for d in sys.modules["jax"].devices()]
     return found
+
+
+def _priority() -> dict[str, str]:
+    """{"priority": "real-time" or "nice N"}, or {} for the usual one."""
+    try:
+        if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+            return {"priority": "real-time"}
+        nice = os.nice(0)
+        return {"priority": f"nice {nice}"} if nice else {}
+    except (AttributeError, OSError):  # not on macOS
+        return {}
 
 
 def _cpu() -> str:

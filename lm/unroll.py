@@ -61,6 +61,7 @@ def unroll(
     state    where to start, leaves (B, H).
     reset_TB true where the initial state replaces the state before the step.
     mask_TB  false where the step is padding: the state passes through unchanged.
+             The numbers behind it must be finite all the same: 0·NaN is NaN.
     zoneout  a state of (T, B, H) update weights, see `Events`.
     taps     see `Events`.
     reverse  from the last step to the first; hs stay in the order of xs.
@@ -93,7 +94,7 @@ def unroll_projected(
     driver: Driver | None = None,
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
-    drive: Driver = driver or (deferred if cell.pointwise else scanned)
+    drive = driver or default_driver(cell)
     fresh = cell.initial_state(params, zs_TBG.shape[1])
     dtype = zs_TBG.dtype
     reset = None if reset_TB is None else reset_TB[..., None].astype(dtype)
@@ -105,6 +106,14 @@ def unroll_projected(
             update = jax.tree.map(lambda u: mask * u, zoneout)
     events = Events(reset, lax.stop_gradient(update), taps)
     return drive(cell, params, zs_TBG, state, fresh, events, reverse)
+
+
+def default_driver(cell: Cell) -> Driver:
+    """The fastest that the cell allows; under `jax.disable_jit` the Python loop, which
+    is the one to step through with a debugger."""
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        return looped
+    return deferred if cell.pointwise else scanned
 
 
 def _restart(reset: Array | None, fresh: State, state: State) -> State:

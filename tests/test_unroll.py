@@ -22,6 +22,14 @@ def test_default_driver_is_the_python_loop(name):
     close(zoo.run(name)(*zoo.window(name)), zoo.oracle(name))
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+def test_one_can_step_through_it_with_a_debugger(name):
+    free, given = zoo.window(name)
+    with jax.disable_jit():
+        _, (state, hs) = zoo.loss(name, "default", False, free, given)
+    close((state, hs), zoo.oracle(name)[:2])
+
+
 @of_each_form
 def test_reverse_is_the_python_loop_and_the_mirror_of_forward(name):
     free, given = zoo.window(name)
