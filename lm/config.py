@@ -133,6 +133,8 @@ class ModelConfig:
     the tutorial's Part 2."""
     bias: bool = True
     """Whether cells and softmax have biases (the tutorial's have none)."""
+    residual: bool = False
+    """Whether each layer from the second on adds its input to its output."""
     softmax: Softmax = "full"
     """full: its own matrix; tied: the embedding's, transposed (Press & Wolf 2017);
     tied_projected: the same behind a hidden-by-embedding matrix."""

@@ -1,7 +1,11 @@
 """A recurrent language model: embedding, stacked cells, softmax.
 
-    h⁰_t = E[x_t]        hˡ_t = cellˡ(hˡ⁻¹_t, stateˡ_{t−1})
+    h⁰_t = E[x_t]        hˡ_t = cellˡ(hˡ⁻¹_t, stateˡ_{t−1})  [+ hˡ⁻¹_t, l ≥ 2]
     P(x_{t+1} | x_1 … x_t) = softmax(hᴸ_t·W + b)
+
+With residual connections (He 2016; in recurrent stacks, Wu 2016, section 3.1) the
+bracket is added: a layer hands on its output plus its input, from the second layer
+on, where both are H wide. The recurrent state is the cell's own, without the sum.
 
 `build` turns a `ModelConfig` into a record of pure functions. `apply` reads windows
 (training, evaluation, scoring), `step` one token at a time (sampling); both are made
@@ -149,6 +153,7 @@ def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
             keys = layer_keys(key, number)
             if keys.weight is not None and c.weight:
                 layer = drop.weight_drop(cell, keys.weight, layer, rates.weight)
+            below = hs
             if number == 0:
                 zs = first(params, layer, inputs, keys, rates)
             else:
@@ -165,6 +170,7 @@ def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
                 taps=None if taps is None else taps[number],
                 driver=driver,
             )
+            hs = below + hs if config.residual and number else hs
             states.append(after)
         output_key = layer_keys(key, len(cells)).features
         return tuple(states), features(output_key, hs, c.output, rates.output)
@@ -180,12 +186,14 @@ def make_step(config: ModelConfig, cells: tuple[Cell, ...], logits):
         x, states = token_B, []
         if "embedding" in params:
             x = embed(params["embedding"], token_B)
-        for cell, layer, old in zip(cells, params["layers"], state, strict=True):
+        layers = zip(cells, params["layers"], state, strict=True)
+        for number, (cell, layer, old) in enumerate(layers):
             new = cell.step(layer, old, cell.project(layer, x))
             if keep:
                 new = jax.tree.map(lambda n, o: (1 - keep) * n + keep * o, new, old)
             states.append(new)
-            x = cell.output(new)
+            below, x = x, cell.output(new)
+            x = below + x if config.residual and number else x
         return tuple(states), logits(params, x)
 
     return step

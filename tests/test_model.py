@@ -1,5 +1,6 @@
 """The language model as a whole: the same numbers by every way of asking for them."""
 
+from dataclasses import replace
 from functools import cache, partial
 
 import jax
@@ -11,7 +12,7 @@ from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
 from lm.layers import count_parameters, project_words
 from lm.losses import token_nats
 from lm.model import build
-from lm.unroll import looped
+from lm.unroll import looped, unroll
 from tests.zoo import close
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -21,6 +22,7 @@ CONFIGS = {
     "tied": ModelConfig("gru", hidden=H, embedding=H, softmax="tied"),
     "projected": ModelConfig("tanh", 2, H, 3, softmax="tied_projected"),
     "one-hot": ModelConfig("gru_reset_before", hidden=H, embedding=0),
+    "residual": ModelConfig("gru", 3, H, 3, residual=True),
     "tutorial": ModelConfig("tanh", hidden=H, embedding=0, bias=False),
 }
 every_model = pytest.mark.parametrize("name", CONFIGS)
@@ -171,6 +173,34 @@ def test_rows_of_the_projected_embedding_are_projections_of_its_rows():
     value, grads = both(many)
     close((value, grads), jax.tree.map(lambda x: 2 * x, both(few)), atol=1e-5)
     assert project_words(cell, layer, table, many).shape == (6, B, 4 * H)
+
+
+def test_a_residual_layer_adds_its_input_from_the_second_layer_on():
+    model, params, state = built("residual")
+    xs = jnp.asarray(params["embedding"])[IDS]
+    cell, (first, *above) = model.cells[0], params["layers"]
+    _, hs = unroll(cell, first, xs, state[0])
+    for layer, at in zip(above, state[1:], strict=True):
+        hs = hs + unroll(cell, layer, hs, at)[1]
+    close(model.apply(params, IDS, state)[1], hs)
+    plain = build(replace(CONFIGS["residual"], residual=False), V)
+    assert not np.allclose(plain.apply(params, IDS, state)[1], hs, atol=0.1)
+
+
+def test_gradient_passes_residual_layers_that_do_nothing():
+    """With zero weights above the first layer, GRUs at rest hand their input on: the
+    gradient reaches the first layer as it reaches the last."""
+    model, params, _ = built("residual")
+    zero = jax.tree.map(jnp.zeros_like, params["layers"][1:])
+    params = {**params, "layers": (params["layers"][0], *zero)}
+    state = model.initial_state(params, B)
+    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape)), state)
+
+    def loss(taps):
+        return jnp.sum(model.apply(params, IDS, state, taps=taps)[1][-1])
+
+    grads = jax.grad(loss)(taps)
+    close([g.h[-1] for g in grads], [np.ones((B, H))] * 3)
 
 
 @pytest.mark.parametrize("name", ["full", "tied"])
