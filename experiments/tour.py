@@ -135,7 +135,7 @@ def reach(run_dir: Path, trained: Any, dataset: Any, lags: int = 40) -> str:
     import jax
     import numpy as np
 
-    from experiments.figures import draw_lag_profiles
+    from experiments.figures import lag_profiles, save
     from lm.gradflow.through_time import lag_profile
 
     ids = dataset.splits["valid"].ids.astype(np.int32)
@@ -155,7 +155,7 @@ def reach(run_dir: Path, trained: Any, dataset: Any, lags: int = 40) -> str:
     }
     path = run_dir / "reach.png"
     curves = {name: p.normalised_LK[-1] for name, p in profiles.items()}
-    draw_lag_profiles(path, curves, f"{model.config.cell}, top layer")
+    save(lag_profiles(curves, f"{model.config.cell}, top layer"), path)
     horizons = {name: int(p.horizon_L[-1]) for name, p in profiles.items()}
     return (
         f"  {horizons['trained']} steps: so far back a token's loss still moves the "

@@ -1,0 +1,128 @@
+"""What all figures share: size, ink, lines told apart without colour, a sentence.
+
+A figure is drawn in one dark ink on nothing, with curves in colours of middle
+brightness, so that it can be read on white and, with its ink exchanged, on black
+(`experiments.report.page`). It is small, since it is read on a phone too.
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#1b1f24"
+COLOURS = ("#2f7fc1", "#d9772b", "#2c9c69", "#a864bd", "#cf4a5c", "#2fa0ad", "#8c8a35")
+DASHES = ("-", "--", "-.", ":")
+MARKERS = "osD^vPX*<>hp"
+WIDTH, HEIGHT = 5.4, 3.7
+POINTS = 1_500
+
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "legend.fontsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.18,
+    "legend.framealpha": 0.0,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "svg.hashsalt": "figures",
+    "axes.unicode_minus": True,
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "grid.color",
+        ),
+        INK,
+    ),
+}
+
+
+def styled() -> AbstractContextManager:
+    """The context in which figures are drawn."""
+    return matplotlib.rc_context(STYLE)
+
+
+def new_figure(
+    reading: str, width: float = WIDTH, height: float = HEIGHT, **subplots: Any
+) -> tuple[Figure, Any]:
+    """A figure and its axes. `reading`: the sentence on how to read it, which stands
+    below it, or as its caption on a page (`reading_of`)."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(**subplots)
+    letters = int(width * 15)
+    figure.supxlabel(fill(reading, letters), fontsize=8, x=0.02, ha="left")
+    for one in np.ravel(axes):
+        one.grid(True)
+    return figure, axes
+
+
+def reading_of(figure: Figure) -> str:
+    """The sentence on how to read a figure, on one line."""
+    return " ".join(figure.get_supxlabel().split())
+
+
+def line_style(number: int, points: int = 0) -> dict[str, Any]:
+    """Colour, dashes and markers of curve `number`; with `points`, about eight markers
+    on the curve, not at the places of its neighbours' markers."""
+    style: dict[str, Any] = {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": DASHES[number % len(DASHES)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }
+    if points > 8:
+        every = max(1, points // 8)
+        style["markevery"] = (number * max(1, every // 3) % every, every)
+    return style
+
+
+def limit_line(axes: Axes, y: float, text: str, left: bool = False) -> None:
+    """A thin horizontal line with its name at the right end, or at the left: a floor,
+    a threshold, an optimum."""
+    axes.axhline(y, color=INK, linewidth=0.8, alpha=0.6)
+    axes.annotate(
+        text,
+        (0 if left else 1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(2 if left else -2, 2),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        fontsize=8,
+    )
+
+
+def legend(axes: Axes, **options: Any) -> None:
+    """The legend, where there is anything to tell apart."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**options)
+
+
+def nothing_here(axes: Axes, why: str) -> None:
+    """A note in the middle of a figure without data."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def decimated(count: int, points: int = POINTS) -> np.ndarray:
+    """Indices of at most so many of `count` points, evenly spaced, the ends kept."""
+    return np.unique(np.linspace(0, max(0, count - 1), min(count, points)).astype(int))
+
+
+def save(figure: Figure, path: str | Path, dpi: int = 130) -> None:
+    """Writes a PNG or SVG on white, by the name's ending; the same bytes every time."""
+    path = Path(path)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with styled():
+        figure.savefig(path, dpi=dpi, facecolor="white", metadata=metadata)
