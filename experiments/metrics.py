@@ -20,7 +20,7 @@ class Metrics:
 
     def __init__(self, path: str | Path, tensorboard: bool = False):
         self.path = Path(path)
-        self._board = _board(self.path.parent) if tensorboard else None
+        self._board = Board(self.path) if tensorboard else None
         self._file: Any = None
         self._flushed = time.monotonic()
 
@@ -32,7 +32,7 @@ class Metrics:
             self._file = open(self.path, "a", encoding="utf-8", buffering=1 << 17)
         self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         if self._board is not None:
-            _to_board(self._board, row)
+            self._board.write(row)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -48,7 +48,7 @@ class Metrics:
             self._file.close()
             self._file = None
         if self._board is not None:
-            self._board.flush()
+            self._board.close()
 
     def rewind(self, step: int) -> None:
         """Drops the rows beyond `step`, which a resumed run will write again."""
@@ -91,18 +91,41 @@ def _end_line(path: Path) -> None:
             file.truncate(tail_at + tail.rfind(b"\n") + 1)
 
 
-def _board(directory: Path) -> Any:
-    try:
-        from tensorboardX import SummaryWriter  # type: ignore
-    except ImportError:
-        raise RunError(
-            "train.tensorboard needs the package tensorboardX: pip install "
-            "tensorboardX, or leave the option out"
-        ) from None
-    return SummaryWriter(str(directory / "tensorboard"))
+class Board:
+    """The same rows for TensorBoard, in `tensorboard/` beside the metrics.
 
+    Numbers go under their name, lists of numbers per parameter group under
+    name/group.
+    """
 
-def _to_board(board: Any, row: dict[str, Any]) -> None:
-    for name, value in row.items():
-        if isinstance(value, int | float) and name != "step":
-            board.add_scalar(name, value, row.get("step", 0))
+    def __init__(self, metrics: Path):
+        try:
+            from tensorboardX import SummaryWriter  # type: ignore
+        except ImportError:
+            raise RunError(
+                "train.tensorboard needs the package tensorboardX: pip install "
+                "tensorboardX, or leave the option out"
+            ) from None
+        rows = read_metrics(metrics) if metrics.exists() else iter(())
+        self._groups = next(rows, {}).get("groups", [])
+        folder = metrics.parent / "tensorboard"
+        # Its files are named after the second only: number those of resumed runs.
+        number = len(list(folder.iterdir())) if folder.is_dir() else 0
+        self._writer = SummaryWriter(str(folder), filename_suffix=f".{number}")
+
+    def write(self, row: dict[str, Any]) -> None:
+        """One row."""
+        self._groups = row.get("groups", self._groups)
+        for name, value in row.items():
+            if isinstance(value, list) and len(value) == len(self._groups):
+                pairs = zip(self._groups, value, strict=True)
+                found = {f"{name}/{group}": number for group, number in pairs}
+            else:
+                found = {name: value}
+            for label, number in found.items():
+                if isinstance(number, int | float) and label != "step":
+                    self._writer.add_scalar(label, number, row.get("step", 0))
+
+    def close(self) -> None:
+        """Waits until everything is written; a later `write` opens a new file."""
+        self._writer.close()

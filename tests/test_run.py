@@ -214,3 +214,43 @@ def test_the_second_signal_ends_the_process():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
     )
     assert ended.stdout == "SIGINT\n" and ended.returncode == 130
+
+
+def board_scalars(folder):
+    """{(tag, step): value} of TensorBoard's event files, without TensorBoard."""
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    found = {}
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        while data:
+            size = int.from_bytes(data[:8], "little")
+            event = event_pb2.Event.FromString(data[12 : 12 + size])
+            for value in event.summary.value:
+                found[value.tag, event.step] = value.simple_value
+            data = data[16 + size :]
+    return found
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path):
+    pytest.importorskip("tensorboardX")
+    metrics = Metrics(tmp_path / "metrics.jsonl", tensorboard=True)
+    metrics.write({"step": 0, "groups": ["w", "b"]})
+    metrics.write({"step": 1, "loss": 2.5, "weight_norms": [3.0, 4.0]})
+    metrics.close()
+    again = Metrics(tmp_path / "metrics.jsonl", tensorboard=True)
+    again.write({"step": 2, "loss": 1.5, "weight_norms": [5.0, 6.0]})
+    again.close()
+    assert board_scalars(tmp_path / "tensorboard") == {
+        ("loss", 1): 2.5,
+        ("weight_norms/w", 1): 3.0,
+        ("weight_norms/b", 1): 4.0,
+        ("loss", 2): 1.5,
+        ("weight_norms/w", 2): 5.0,
+        ("weight_norms/b", 2): 6.0,
+    }
+
+
+def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(RunError, match="pip install tensorboardX"):
+        Metrics(tmp_path / "metrics.jsonl", tensorboard=True)
