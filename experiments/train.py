@@ -62,7 +62,7 @@ def train(config: Config, options: Options, display: Any = None) -> Path | None:
 
 def describe(trainer: "Trainer", corpus: Any) -> str:
     """A line on what is about to be trained."""
-    from experiments.loop import count_parameters
+    from lm.layers import count_parameters
 
     model = trainer.config.model
     where = f"resuming at step {trainer.at.step:,}, " if trainer.at.step else ""
@@ -79,34 +79,23 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
 
     The test split is read here, once, and nowhere else.
     """
-    from experiments.evaluate import result
-    from experiments.files import versions
-    from experiments.loop import summary_of
+    from experiments.logbook import conclude
+    from lm.layers import count_parameters
 
     params, step = trainer.best()
-    splits: dict[str, Any] = {
-        name: result(trainer.evaluate(params, dataset.splits[name]))
+    totals = {
+        name: trainer.evaluate(params, dataset.splits[name])
         for name in ("valid", "test")
     }
-    facts = {"name": dataset.corpus.name, "fingerprint": dataset.corpus.fingerprint}
-    if "optimal_perplexity" in dataset.corpus.facts:
-        splits["optimum"] = dataset.corpus.facts["optimal_perplexity"]
-    summary = {
-        **splits,
-        "best_step": step,
-        **summary_of(trainer),
-        "corpus": facts,
-        "versions": versions(),
-    }
-    trainer.run.summary(summary)
+    summary = conclude(trainer, dataset.corpus, totals, step, count_parameters(params))
     for name in ("valid", "test"):
-        found = splits[name]
+        found = summary[name]
         print(
             f"{name:5} perplexity {found['perplexity']:.2f}, "
             f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
         )
-    if "optimum" in splits:
-        print(f"exact optimum  {splits['optimum']:.2f}, by the entropy of the corpus")
+    if "optimum" in summary:
+        print(f"exact optimum  {summary['optimum']:.2f}, by the entropy of the corpus")
     print(f"run {trainer.run.directory}, best of step {step:,}")
     return summary
 

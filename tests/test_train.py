@@ -21,7 +21,8 @@ from experiments.checkpoint import Checkpoints
 from experiments.config import Config, Options, TrainConfig, to_dict
 from experiments.files import read_json
 from experiments.interrupts import Interrupt
-from experiments.loop import Diverged, Trainer, plan
+from experiments.logbook import Diverged
+from experiments.loop import Trainer, plan
 from experiments.metrics import read_metrics
 from experiments.progress import Silent
 from experiments.run import open_run
