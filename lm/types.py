@@ -57,6 +57,10 @@ class Cell(NamedTuple):
                    r = output(state) @ w_HG. No matrix product happens inside, and
                    of `params` only the vectors are there to be read. `output` is
                    linear in the state (a field of it, or a sum of fields).
+    gates          (params, state_before, z_BG) -> {name: (B, H)}: what the step that
+                   starts there lets through, in [0, 1]. The gates by name, and, for
+                   a cell with a squashing unit φ, "slope": |φ′| at its candidate.
+                   Only looked at, never trained through. None: not known.
     """
 
     name: str
@@ -69,3 +73,4 @@ class Cell(NamedTuple):
     recurrent: tuple[str, ...]
     w_HG: Callable[[Params], Array] | None = None
     pointwise: Callable[[Params, Array, Array, State], State] | None = None
+    gates: Callable[[Params, State, Array], dict[str, Array]] | None = None

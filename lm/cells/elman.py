@@ -22,13 +22,35 @@ class ElmanState(NamedTuple):
     h: Array
 
 
+def tanh_slope(h: Array) -> Array:
+    """tanh′ where tanh is h."""
+    return 1 - h * h
+
+
+def relu_slope(h: Array) -> Array:
+    """ReLU′ where ReLU is h."""
+    return (h > 0).astype(h.dtype)
+
+
 def elman(
-    hidden: int, init: InitConfig, bias: bool = True, *, φ=jnp.tanh, name="tanh"
+    hidden: int,
+    init: InitConfig,
+    bias: bool = True,
+    *,
+    φ=jnp.tanh,
+    slope=tanh_slope,
+    name="tanh",
 ) -> Cell:
-    """h = φ(z + r), where z = x·W_x + b and r = h·W_h. One gate: G = H."""
+    """h = φ(z + r), where z = x·W_x + b and r = h·W_h. One block: G = H.
+
+    slope: φ′ as a function of φ's value.
+    """
 
     def pointwise(params, z, r, state):
         return ElmanState(h=φ(z + r))
+
+    def gates(params, z, r, state):
+        return {"slope": slope(φ(z + r))}
 
     return factored(
         name,
@@ -36,15 +58,16 @@ def elman(
         init=lambda key, d_in: draw_gates(key, d_in, hidden, 1, init, bias),
         initial_state=zeros(ElmanState, 1, hidden),
         pointwise=pointwise,
+        gates=gates,
     )
 
 
 def relu(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
     """Elman with φ = max(·, 0)."""
-    return elman(hidden, init, bias, φ=jax.nn.relu, name="relu")
+    return elman(hidden, init, bias, φ=jax.nn.relu, slope=relu_slope, name="relu")
 
 
 def irnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
     """Elman with φ = max(·, 0), W_h = gain·I and b = 0 at the start."""
     init = replace(init, recurrent="identity")
-    return elman(hidden, init, bias, φ=jax.nn.relu, name="irnn")
+    return elman(hidden, init, bias, φ=jax.nn.relu, slope=relu_slope, name="irnn")

@@ -93,15 +93,29 @@ def hidden_of(state) -> Array:
 
 
 def factored(
-    name, hidden, *, init, initial_state, pointwise, project=affine, output=hidden_of
+    name,
+    hidden,
+    *,
+    init,
+    initial_state,
+    pointwise,
+    gates=lambda params, z, r, state: {},
+    project=affine,
+    output=hidden_of,
 ) -> Cell:
-    """A cell whose only recurrent product is r = output(state) · params["w_h"]."""
+    """A cell whose only recurrent product is r = output(state) · params["w_h"].
+
+    gates: (params, z_BG, r_BG, state) -> {name: (B, H)}, as `pointwise` is called.
+    """
 
     def w_HG(params):
         return params["w_h"]
 
     def step(params, state, z):
         return pointwise(params, z, output(state) @ w_HG(params), state)
+
+    def gates_of(params, state, z):
+        return gates(params, z, output(state) @ w_HG(params), state)
 
     return Cell(
         name=name,
@@ -114,6 +128,7 @@ def factored(
         recurrent=("w_h",),
         w_HG=w_HG,
         pointwise=pointwise,
+        gates=gates_of,
     )
 
 
@@ -124,6 +139,7 @@ def general(
     init,
     initial_state,
     step,
+    gates=None,
     recurrent=("w_h",),
     project=affine,
     output=hidden_of,
@@ -138,4 +154,5 @@ def general(
         step=step,
         output=output,
         recurrent=recurrent,
+        gates=gates,
     )

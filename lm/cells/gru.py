@@ -30,15 +30,25 @@ class GRUState(NamedTuple):
     h: Array
 
 
-def pointwise(params, z, r, state):
-    """Reset after the product: z = x·W_x + b and r = h·W_h, both (B, 3H)."""
+def activations(params, z, r):
+    """r, z, n, reset after the product: z = x·W_x + b and r = h·W_h, both (B, 3H)."""
     x_r, x_z, x_n = jnp.split(z, 3, axis=-1)
     h_r, h_z, h_n = jnp.split(r, 3, axis=-1)
     reset, keep = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
     if "b_hn" in params:
         h_n = add_bias(h_n, params["b_hn"])
-    n = jnp.tanh(x_n + reset * h_n)
+    return reset, keep, jnp.tanh(x_n + reset * h_n)
+
+
+def pointwise(params, z, r, state):
+    """The state after a step."""
+    _, keep, n = activations(params, z, r)
     return GRUState(h=(1 - keep) * n + keep * state.h)
+
+
+def named(reset, keep, n):
+    """Both gates, and tanh′ at the candidate n."""
+    return {"reset": reset, "update": keep, "slope": 1 - n * n}
 
 
 def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
@@ -54,6 +64,7 @@ def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(GRUState, 1, hidden),
         pointwise=pointwise,
+        gates=lambda params, z, r, state: named(*activations(params, z, r)),
     )
 
 
@@ -67,11 +78,14 @@ def gru_reset_before(
 ) -> Cell:
     """Reset before the product. σ is the gates' function."""
 
-    def step(params, state, z):
+    def activations(params, state, z):
         w_rz, w_n = jnp.split(params["w_h"], [2 * hidden], axis=1)
         x_rz, x_n = jnp.split(z, [2 * hidden], axis=-1)
         reset, keep = jnp.split(σ(x_rz + state.h @ w_rz), 2, axis=-1)
-        n = jnp.tanh(x_n + (reset * state.h) @ w_n)
+        return reset, keep, jnp.tanh(x_n + (reset * state.h) @ w_n)
+
+    def step(params, state, z):
+        _, keep, n = activations(params, state, z)
         return GRUState(h=(1 - keep) * n + keep * state.h)
 
     return general(
@@ -80,6 +94,7 @@ def gru_reset_before(
         init=lambda key, d_in: draw_gates(key, d_in, hidden, 3, init, bias),
         initial_state=zeros(GRUState, 1, hidden),
         step=step,
+        gates=lambda params, state, z: named(*activations(params, state, z)),
     )
 
 

@@ -25,11 +25,23 @@ class LSTMState(NamedTuple):
     c: Array
 
 
-def pointwise(params, z, r, state):
-    """The gates, given z = x·W_x + b and r = h·W_h, both (B, 4H)."""
+def activations(z, r):
+    """i, f, g, o of z = x·W_x + b and r = h·W_h, both (B, 4H)."""
     i, f, g, o = jnp.split(z + r, 4, axis=-1)
-    c = sigmoid(f) * state.c + sigmoid(i) * jnp.tanh(g)
-    return LSTMState(h=sigmoid(o) * jnp.tanh(c), c=c)
+    return sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+
+
+def pointwise(params, z, r, state):
+    """The state after a step."""
+    i, f, g, o = activations(z, r)
+    c = f * state.c + i * g
+    return LSTMState(h=o * jnp.tanh(c), c=c)
+
+
+def gates(params, z, r, state):
+    """The three gates, and tanh′ at the candidate g."""
+    i, f, g, o = activations(z, r)
+    return {"input": i, "forget": f, "output": o, "slope": 1 - g * g}
 
 
 def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
@@ -48,4 +60,5 @@ def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(LSTMState, 2, hidden),
         pointwise=pointwise,
+        gates=gates,
     )
