@@ -256,7 +256,7 @@ class _Spool:
 
     def append(self, block: Numbered) -> None:
         with self.path.open("ab") as file:
-            block.numbers.tofile(file)
+            file.write(block.numbers.data)  # whose errors say more than tofile's
         dtype = block.numbers.dtype
         self._index.append((block.split, len(block.numbers), dtype, block.merged))
 

@@ -1,6 +1,7 @@
 """Data on disk: the same as in memory, whole or not there, shared in peace."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -158,6 +159,29 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing(text):
     assert store.prepared(text.parent / "cache") == []
     prepare(on_disk(text))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10_000
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 kB, where this process may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small file system needs root and mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_really_full_disk_too(text, small_disk):
+    cache = str(small_disk / "cache")
+    with pytest.raises(DataError, match="cannot prepare text.txt.*No space left"):
+        prepare(on_disk(text, cache_dir=cache))
+    assert store.prepared(Path(cache)) == []
+    free = os.statvfs(small_disk)
+    assert free.f_bfree >= free.f_blocks - 3, "something is left on the disk"
 
 
 def test_a_killed_process_poisons_nothing(text):
