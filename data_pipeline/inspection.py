@@ -96,10 +96,14 @@ def _sample_lines(inspection: Inspection, samples: int) -> Iterator[str]:
     for i in shuffled(len(starts), 0)[:samples]:
         end = starts[i] + 80 if whole else tokens.starts[i + 1] - 1
         ids = tokens.ids[starts[i] : end]
-        before = join(vocabulary.decode(ids))
-        after = join(vocabulary.decode(_limited(ids, limit)))
+        before = _one_line(join(vocabulary.decode(ids)))
+        after = _one_line(join(vocabulary.decode(_limited(ids, limit))))
         yield f"  before | {before}"
         yield f"  after  | {after if after != before else '(the same)'}"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "⏎")
 
 
 def _limited(ids: np.ndarray, limit: int) -> np.ndarray:
@@ -138,10 +142,12 @@ def _draw_lengths(axes: Any, dataset: Dataset) -> None:
     if all(len(split.starts) == 2 for split in dataset.splits.values()):
         axes.set(title="one piece of text without sentence marks", xticks=[], yticks=[])
         return
-    for name in SPLITS:
+    for name, style in zip(SPLITS, ("-", "--", ":"), strict=True):
         lengths = np.diff(dataset.splits[name].starts)
         top = max(2, int(np.percentile(lengths, 99.5)))
         edges = np.linspace(0.5, top + 0.5, min(top, 60) + 1)
-        axes.hist(lengths, edges, density=True, histtype="step", label=name)
+        axes.hist(
+            lengths, edges, density=True, histtype="step", linestyle=style, label=name
+        )
     axes.set(title="sentence lengths, 99.5 % of them")
     axes.legend()
