@@ -25,31 +25,58 @@ class Rates(NamedTuple):
     zoneout: Any = 0.0
 
 
+class Lanes(NamedTuple):
+    """Which lanes of the batch are here, where devices share it: B lanes from
+    index·B of count·B on."""
+
+    index: Any
+    count: int
+
+
+class Dropout(NamedTuple):
+    """What a model needs in training: the key, the probabilities and, where devices
+    share the batch, the lanes here; their masks are those of the whole batch."""
+
+    key: Any = None
+    rates: Rates = Rates()
+    lanes: Lanes | None = None
+
+
 def rates_of(config: DropoutConfig) -> Rates:
     """The config's probabilities."""
     return Rates(**config.rates)
 
 
-def _kept(key: Array, rate, shape: tuple[int, ...], dtype) -> Array:
+def _drawn(key: Array, rate, shape: tuple[int, ...], lanes: Lanes | None) -> Array:
+    """True where kept. With `lanes`, (T, B, …) is drawn for all lanes and cut out:
+    what a lane keeps does not depend on how many devices share the batch."""
+    if lanes is None:
+        return jax.random.bernoulli(key, 1.0 - rate, shape)
+    steps, here, *rest = shape
+    whole = jax.random.bernoulli(key, 1.0 - rate, (steps, here * lanes.count, *rest))
+    return jax.lax.dynamic_slice_in_dim(whole, lanes.index * here, here, axis=1)
+
+
+def _kept(key: Array, rate, shape: tuple[int, ...], dtype, lanes=None) -> Array:
     """1/(1 − rate) where kept, 0 where dropped."""
-    kept = jax.random.bernoulli(key, 1.0 - rate, shape)
+    kept = _drawn(key, rate, shape, lanes)
     return jnp.where(kept, 1.0 / (1.0 - rate), 0.0).astype(dtype)
 
 
-def none(key: Array, xs_TBD: Array, rate) -> Array:
+def none(key: Array, xs_TBD: Array, rate, lanes: Lanes | None = None) -> Array:
     """Nothing dropped."""
     return xs_TBD
 
 
-def between(key: Array, xs_TBD: Array, rate) -> Array:
+def between(key: Array, xs_TBD: Array, rate, lanes: Lanes | None = None) -> Array:
     """A fresh mask at every step: Zaremba, Sutskever & Vinyals 2014, section 3.1."""
-    return xs_TBD * _kept(key, rate, xs_TBD.shape, xs_TBD.dtype)
+    return xs_TBD * _kept(key, rate, xs_TBD.shape, xs_TBD.dtype, lanes)
 
 
-def locked(key: Array, xs_TBD: Array, rate) -> Array:
+def locked(key: Array, xs_TBD: Array, rate, lanes: Lanes | None = None) -> Array:
     """One mask for all steps of a lane: Gal & Ghahramani 2016, section 4."""
     shape = (1, *xs_TBD.shape[1:])
-    return xs_TBD * _kept(key, rate, shape, xs_TBD.dtype)
+    return xs_TBD * _kept(key, rate, shape, xs_TBD.dtype, lanes)
 
 
 DROPOUTS: dict[str, Callable[..., Array]] = {
@@ -78,7 +105,9 @@ def weight_drop(cell: Cell, key: Array, params: Params, rate) -> Params:
     return dropped
 
 
-def zoneout(key: Array, state: State, steps: int, rate) -> State:
+def zoneout(
+    key: Array, state: State, steps: int, rate, lanes: Lanes | None = None
+) -> State:
     """Update weights of Krueger 2017: a state of (T, B, H), 0 where the old is kept.
 
     Unlike dropout nothing is scaled; evaluation uses `zoneout_mean`.
@@ -86,7 +115,7 @@ def zoneout(key: Array, state: State, steps: int, rate) -> State:
     leaves, treedef = jax.tree.flatten(state)
     keys = jax.random.split(key, len(leaves))
     drawn = [
-        jax.random.bernoulli(k, 1.0 - rate, (steps, *leaf.shape)).astype(leaf.dtype)
+        _drawn(k, rate, (steps, *leaf.shape), lanes).astype(leaf.dtype)
         for k, leaf in zip(keys, leaves, strict=True)
     ]
     return jax.tree.unflatten(treedef, drawn)

@@ -13,6 +13,7 @@ of the same cells.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -20,12 +21,12 @@ import jax
 from lm import dropout as drop
 from lm.cells import make_cell
 from lm.cells.forms import draw
-from lm.config import ModelConfig
+from lm.config import ConfigError, ModelConfig
 from lm.layers import embed, init_softmax, project_words, softmax_logits
 from lm.types import Array, Cell, Params, State
 from lm.unroll import Driver, unroll_projected
 
-Dropout = tuple[Array, drop.Rates]
+Dropout = tuple[Any, ...]  # drop.Dropout, or its fields
 
 
 class LanguageModel(NamedTuple):
@@ -35,7 +36,7 @@ class LanguageModel(NamedTuple):
     initial_state  (params, batch) -> state.
     apply          (params, inputs, state, *, dropout, mask_TB, reset_TB, taps,
                    driver) -> (state, hs_TBH). Inputs (T, B) ids or (T, B, V)
-                   one-hot. `dropout` is (key, Rates) in training, else None;
+                   one-hot. `dropout` is a `Dropout` in training, else None;
                    `mask_TB`, `reset_TB`, `taps` (a tuple over layers) and
                    `driver` are those of `unroll`.
     logits         (params, hs (…, H)) -> logits (…, V).
@@ -52,9 +53,22 @@ class LanguageModel(NamedTuple):
     step: Callable[[Params, State, Array], tuple[State, Array]]
 
 
-def build(config: ModelConfig, vocabulary: int) -> LanguageModel:
-    """The language model that `config` describes, over `vocabulary` words."""
-    cell = make_cell(config.cell, config.hidden, config.init, config.bias)
+def build(
+    config: ModelConfig, vocabulary: int, cell: Cell | None = None
+) -> LanguageModel:
+    """The language model that `config` describes, over `vocabulary` words.
+
+    cell: one's own in place of the registry's `config.cell`, H = config.hidden wide
+    (`lm.adapters` makes one of any step function); ConfigError if it is not.
+    """
+    if cell is None:
+        cell = make_cell(config.cell, config.hidden, config.init, config.bias)
+    if cell.d_hidden != config.hidden:
+        raise ConfigError(
+            f"model.hidden is {config.hidden} but the cell {cell.name!r} has "
+            f"{cell.d_hidden} units: make them equal"
+        )
+    config = replace(config, cell=cell.name)
     cells = (cell,) * config.layers
 
     def init(key: Array) -> Params:
@@ -96,31 +110,35 @@ class LayerKeys(NamedTuple):
     embedding: Any = None
     features: Any = None
     zoneout: Any = None
+    lanes: drop.Lanes | None = None
 
 
-def layer_keys(key: Array | None, number: int) -> LayerKeys:
+def layer_keys(key: Array | None, number: int, lanes=None) -> LayerKeys:
     """Keys of layer `number`; number L is the output."""
     if key is None:
         return LayerKeys()
-    return LayerKeys(*jax.random.split(jax.random.fold_in(key, number), 4))
+    weight, embedding, features, zoneout = jax.random.split(
+        jax.random.fold_in(key, number), 4
+    )
+    return LayerKeys(weight, embedding, features, zoneout, lanes)
 
 
 def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
     """`LanguageModel.apply`: every layer over the whole window, one after another."""
     c = config.dropout
 
-    def features(key, xs, probability, rate):
+    def features(keys, xs, probability, rate):
         """xs, dropped where there is a key and the config's probability is not 0."""
-        if key is None or not probability:
+        if keys.features is None or not probability:
             return xs
-        return drop.DROPOUTS[c.kind](key, xs, rate)
+        return drop.DROPOUTS[c.kind](keys.features, xs, rate, keys.lanes)
 
-    def zone(key, state, steps, rates):
+    def zone(keys, state, steps, rates):
         if not c.zoneout:
             return None
-        if key is None:
+        if keys.zoneout is None:
             return drop.zoneout_mean(state, steps, c.zoneout)
-        return drop.zoneout(key, state, steps, rates.zoneout)
+        return drop.zoneout(keys.zoneout, state, steps, rates.zoneout, keys.lanes)
 
     def first(params, layer, inputs, keys, rates):
         """zs of the bottom layer."""
@@ -131,7 +149,7 @@ def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
             table = drop.embedding_dropout(keys.embedding, table, rates.embedding)
         if keys.features is None or not c.input:
             return project_words(cells[0], layer, table, inputs)
-        xs = features(keys.features, embed(table, inputs), c.input, rates.input)
+        xs = features(keys, embed(table, inputs), c.input, rates.input)
         return cells[0].project(layer, xs)
 
     def apply(
@@ -145,19 +163,19 @@ def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
         taps: Any = None,
         driver: Driver | None = None,
     ) -> tuple[State, Array]:
-        key, rates = dropout or (None, drop.Rates())
+        key, rates, lanes = drop.Dropout(*(dropout or ()))
         hs, states = inputs, []
         for number, (cell, layer) in enumerate(
             zip(cells, params["layers"], strict=True)
         ):
-            keys = layer_keys(key, number)
+            keys = layer_keys(key, number, lanes)
             if keys.weight is not None and c.weight:
                 layer = drop.weight_drop(cell, keys.weight, layer, rates.weight)
             below = hs
             if number == 0:
                 zs = first(params, layer, inputs, keys, rates)
             else:
-                hs = features(keys.features, hs, c.hidden, rates.hidden)
+                hs = features(keys, hs, c.hidden, rates.hidden)
                 zs = cell.project(layer, hs)
             after, hs = unroll_projected(
                 cell,
@@ -166,14 +184,14 @@ def make_apply(config: ModelConfig, cells: tuple[Cell, ...]):
                 state[number],
                 reset_TB=reset_TB,
                 mask_TB=mask_TB,
-                zoneout=zone(keys.zoneout, state[number], len(inputs), rates),
+                zoneout=zone(keys, state[number], len(inputs), rates),
                 taps=None if taps is None else taps[number],
                 driver=driver,
             )
             hs = below + hs if config.residual and number else hs
             states.append(after)
-        output_key = layer_keys(key, len(cells)).features
-        return tuple(states), features(output_key, hs, c.output, rates.output)
+        keys = layer_keys(key, len(cells), lanes)
+        return tuple(states), features(keys, hs, c.output, rates.output)
 
     return apply
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from lm.config import OptimConfig
-from lm.dropout import rates_of
+from lm.dropout import Dropout, Lanes, rates_of
 from lm.losses import Sum, cross_entropy
 from lm.model import LanguageModel
 from lm.optim import Hyperparameters, clipper, optimizer
@@ -98,16 +98,16 @@ def start(model: LanguageModel, params: Params, carry: State, fresh_B: Array) ->
     return jax.tree.map(lambda i, c: jnp.where(fresh_B1, i, c), initial, carry)
 
 
-def make_loss(model: LanguageModel, optim: OptimConfig):
+def make_loss(model: LanguageModel, optim: OptimConfig, here: Lanes | None = None):
     """loss(params, carry, batch, key, rates) -> (scalar, (carry, Sum)).
 
     The scalar is what is differentiated: nats per token, or summed over time and
-    averaged over lanes (`optim.reduction`).
+    averaged over lanes (`optim.reduction`). here: see `lm.parallel`.
     """
 
     def loss(params, carry, batch: Batch, key, rates):
         carry = start(model, params, carry, batch.fresh)
-        dropout = None if key is None else (key, rates)
+        dropout = None if key is None else Dropout(key, rates, here)
         if optim.truncation:
             carry, hs = truncated_apply(
                 model, params, batch.inputs, carry, optim.truncation
@@ -123,15 +123,22 @@ def make_loss(model: LanguageModel, optim: OptimConfig):
     return loss
 
 
-def make_train_step(model: LanguageModel, optim: OptimConfig):
-    """train_step(state, batch, key, numbers) -> (state, info)."""
-    loss = make_loss(model, optim)
+def make_gradient(model: LanguageModel, optim: OptimConfig):
+    """gradient(params, carry, batch, key, rates) -> (∂scalar/∂params, (carry, Sum))."""
+    return jax.grad(make_loss(model, optim), has_aux=True)
+
+
+def make_train_step(model: LanguageModel, optim: OptimConfig, gradient=None):
+    """train_step(state, batch, key, numbers) -> (state, info).
+
+    gradient: in place of `make_gradient`'s, with its signature.
+    """
+    gradient = gradient or make_gradient(model, optim)
 
     def train_step(
         state: TrainState, batch: Batch, key: Array, numbers: Hyperparameters
     ) -> tuple[TrainState, StepInfo]:
         now = jax.random.fold_in(key, state.step)
-        gradient = jax.grad(loss, has_aux=True)
         raw, (carry, total) = gradient(
             state.params, state.carry, batch, now, numbers.rates
         )

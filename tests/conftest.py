@@ -12,6 +12,7 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between devices
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ FLOORS = [
     {"model", "optim"},
     {"truncation"},
     {"train"},
+    {"parallel"},
     {"generate", "score", "gradflow"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
