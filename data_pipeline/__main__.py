@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from data_pipeline.config import DataConfig
-from data_pipeline.errors import DataError
+from data_pipeline.errors import DataError, unknown_name
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 Data = Annotated[DataConfig, tyro.conf.OmitArgPrefixes]
@@ -84,10 +84,15 @@ def clean(cache_dir: str = "", remove: bool = False) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 2 after an error of the user's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    given = ["--max-vocabulary" if a == "--vocabulary" else a for a in given]
+    short = {"--vocabulary": "--max-vocabulary", "--clean": "clean"}
+    given = [short.get(word, word) for word in given]
     commands = {"inspect": inspect, "export": export, "clean": clean}
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, args=given)
+        if given and not given[0].startswith("-") and given[0] not in commands:
+            raise unknown_name("command", given[0], commands)
+        tyro.extras.subcommand_cli_from_dict(
+            commands, args=given, prog="python -m data_pipeline", description=__doc__
+        )
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -166,5 +166,11 @@ def test_clean_shows_and_removes(text, tmp_path):
     )
     prepare(config)
     assert "My text.txt" in command("clean", "--cache-dir", tmp_path, code=0)
+    assert "My text.txt" in command("--clean", "--cache-dir", tmp_path, code=0)
     command("clean", "--cache-dir", tmp_path, "--remove", code=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_command_is_one_line():
+    said = command("inpsect", "grammar")
+    assert said.count("\n") == 1 and "did you mean 'inspect'" in said
