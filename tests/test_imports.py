@@ -20,7 +20,7 @@ FLOORS = [
     {"cells", "unroll", "losses"},
     {"dropout", "layers"},
     {"model", "optim"},
-    {"truncation"},
+    {"truncation", "heads", "regularizers"},
     {"train"},
     {"parallel"},
     {"generate", "score", "gradflow"},

@@ -1,0 +1,111 @@
+"""Heads and models of tasks: definitions by hand, floors by models without memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipeline.tasks import TASKS
+from lm.cells import make_cell
+from lm.config import ConfigError, InitConfig, ModelConfig
+from lm.heads import build_task_model, classification, regression
+from lm.losses import cross_entropy
+from lm.model import build
+
+T, B, H = 4, 3, 5
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+
+
+def test_regression_by_hand():
+    outputs = jnp.asarray([[[0.5], [0.0]], [[1.0], [2.0]]])
+    targets = jnp.asarray([[0.53, 9.0], [1.03, 2.05]])
+    mask = jnp.asarray([[1.0, 0.0], [1.0, 1.0]])
+    head = regression(0.04)
+    total = head.total(outputs, targets, mask)
+    assert float(total.nats) == pytest.approx(0.0043, rel=1e-4)
+    assert total.count == 3
+    assert head.solved(outputs, targets, mask).tolist() == [True, False]
+
+
+def test_classification_is_cross_entropy_and_argmax():
+    outputs = jnp.asarray(RNG.normal(size=(T, B, 6)), jnp.float32)
+    best = jnp.argmax(outputs, axis=-1)
+    targets = best.at[1, 2].add(1) % 6
+    mask = jnp.ones((T, B))
+    head = classification()
+    assert head.total(outputs, targets, mask) == cross_entropy(outputs, targets, mask)
+    assert head.solved(outputs, targets, mask).tolist() == [True, True, False]
+    mask = mask.at[1, 2].set(0)
+    assert head.solved(outputs, targets, mask).all(), "what is masked is not asked"
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_task_model_is_a_language_model_of_other_widths(layers):
+    config = ModelConfig("gru", layers, H, 0)
+    model, square = build_task_model(config, 2, 1), build(config, 7)
+    params = model.init(KEY)
+    assert params["layers"][0]["w_x"].shape == (2, 3 * H)
+    xs = jnp.asarray(RNG.normal(size=(T, B, 2)), jnp.float32)
+    state, hs = model.apply(params, xs, model.initial_state(params, B))
+    assert model.logits(params, hs).shape == (T, B, 1)
+    assert len(state) == layers and hs.shape == (T, B, H)
+    same = build_task_model(config, 7, 7)
+    shapes = [jax.tree.map(jnp.shape, m.init(KEY)) for m in (same, square)]
+    assert shapes[0] == shapes[1]
+
+
+def test_ids_are_one_hot_rows_and_a_cell_of_ones_own_is_taken():
+    cell = make_cell("lstm", H, InitConfig(forget_bias=3.0))._replace(name="mine")
+    model = build_task_model(ModelConfig("lstm", 1, H, 0), 6, 4, cell)
+    params, ids = model.init(KEY), RNG.integers(0, 6, (T, B))
+    assert float(params["layers"][0]["b"].max()) == 3.0
+    begin = model.initial_state(params, B)
+    _, by_index = model.apply(params, jnp.asarray(ids), begin)
+    _, by_row = model.apply(params, jax.nn.one_hot(ids, 6), begin)
+    np.testing.assert_allclose(by_index, by_row, rtol=1e-5, atol=1e-6)
+
+
+def test_an_embedding_is_refused():
+    with pytest.raises(ConfigError, match="model.embedding is 8.*set it to 0"):
+        build_task_model(ModelConfig("tanh", 1, H, 8), 2, 1)
+
+
+def answered(name: str, steps: int, outputs_C):
+    """Loss per counted target of a model that says the same at every step."""
+    task = TASKS[name]
+    batch = task.sample(KEY, 20_000, steps)
+    head = classification() if task.classes else regression(0.04)
+    outputs = jnp.broadcast_to(outputs_C, (*batch.targets.shape, len(outputs_C)))
+    total = head.total(outputs, batch.targets, batch.mask)
+    return float(total.nats / total.count)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("adding", 1.0), ("multiplication", 0.25)])
+def test_the_mean_as_an_answer_costs_the_floor(name, mean):
+    floor = TASKS[name].floor(30)
+    assert floor == pytest.approx({"adding": 1 / 6, "multiplication": 7 / 144}[name])
+    assert answered(name, 30, jnp.asarray([mean])) == pytest.approx(floor, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["temporal_order_2", "temporal_order_3"])
+def test_no_opinion_costs_the_floor(name):
+    task = TASKS[name]
+    got = answered(name, 30, jnp.zeros(task.classes))
+    assert got == pytest.approx(np.log(task.classes), rel=1e-5)
+    assert got == pytest.approx(task.floor(30), rel=1e-5)
+
+
+def test_copying_without_memory_costs_the_floor():
+    """Blank for certain while nothing is asked, then any of the eight symbols."""
+    task, delay = TASKS["copy_memory"], 20
+    batch = task.sample(KEY, 500, delay)
+    asked = jnp.arange(len(batch.targets))[:, None, None] >= delay + 10
+    symbol = jnp.arange(task.classes) > 0
+    symbols = jnp.where(symbol, 0.0, -30.0).reshape(1, 1, -1)
+    blank = jnp.where(symbol, -30.0, 0.0).reshape(1, 1, -1)
+    outputs = jnp.where(asked, symbols, blank)
+    outputs = jnp.broadcast_to(outputs, (*batch.targets.shape, task.classes))
+    total = classification().total(outputs, batch.targets, batch.mask)
+    assert float(total.mean()) == pytest.approx(task.floor(delay), rel=1e-5)
+    assert task.floor(delay) == pytest.approx(10 * np.log(8) / (delay + 20))

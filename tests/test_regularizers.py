@@ -1,0 +1,209 @@
+"""Ω: the paper's formula by brute force, its gradient by finite differences."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm.cells.forms import draw_gates, general, zeros
+from lm.config import InitConfig, ModelConfig
+from lm.heads import build_task_model, classification
+from lm.regularizers import Path, layer_omega, norm, omega, recorder, unit_vectors
+from lm.unroll import looped
+from tests.zoo import ZOO, close
+
+T, B, D, H, C = 5, 3, 4, 6, 3
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+XS, TARGETS = RNG.normal(size=(T, B, D)), RNG.integers(0, C, (T, B))
+WEIGHTS = np.ones((T, B)) / (T * B)
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def make(cell="tanh", layers=1, own=None):
+    init = InitConfig(scale=2.0)
+    config = ModelConfig(cell, layers, H, 0, init=init)
+    model = build_task_model(config, D, C, own)
+    params = model.init(KEY)
+    return model, jax.tree.map(lambda p: p.astype(jnp.float64), params)
+
+
+def energy(model, params, taps=None, driver=None, weights=WEIGHTS):
+    """E, the mean of the losses at all steps."""
+    state = model.initial_state(params, B)
+    _, hs = model.apply(params, jnp.asarray(XS), state, taps=taps, driver=driver)
+    losses = classification().losses(model.logits(params, hs), jnp.asarray(TARGETS))
+    return jnp.sum(losses * weights)
+
+
+def paths_and_gradients(model, params, weights=WEIGHTS):
+    taps = jax.tree.map(
+        lambda s: jnp.zeros((T, *s.shape)), model.initial_state(params, B)
+    )
+
+    def value(taps):
+        driver, paths = recorder()
+        return energy(model, params, taps, driver, weights), tuple(paths)
+
+    δ, paths = jax.grad(value, has_aux=True)(taps)
+    return paths, δ
+
+
+@cache
+def case(cell, layers=1):
+    model, params = make(cell, layers)
+    return model, params, *jax.jit(partial(paths_and_gradients, model))(params)
+
+
+def brute_force(params) -> tuple[float, int]:
+    """Σ (ratio − 1)² of a tanh network in NumPy: every ∂E/∂h_t by its own sum of
+    products of Jacobians ∂h_t/∂h_{t−1} = diag(1 − h_t²)·W."""
+    layer, softmax = params["layers"][0], params["softmax"]
+    w = np.asarray(layer["w_h"])
+    total, count = 0.0, 0
+    for lane in range(B):
+        h, hs, direct = np.zeros(H), [], []
+        for t in range(T):
+            h = np.tanh(XS[t, lane] @ layer["w_x"] + layer["b"] + h @ w)
+            logits = h @ softmax["w"] + softmax["b"]
+            p = np.exp(logits) / np.exp(logits).sum()
+            p[TARGETS[t, lane]] -= 1
+            hs.append(h)
+            direct.append(np.asarray(softmax["w"]) @ p / (T * B))
+        jacobians = [w * (1 - h**2) for h in hs]  # [i, j] = ∂h_t[j]/∂h_{t−1}[i]
+        for k in range(T - 1):
+            δ = np.zeros(H)
+            for late in range(k + 1, T):
+                term = direct[late]
+                for t in range(late, k + 1, -1):
+                    term = jacobians[t] @ term
+                δ += term
+            ratio = np.linalg.norm(jacobians[k + 1] @ δ) / np.linalg.norm(δ)
+            total, count = total + float(ratio - 1) ** 2, count + 1
+    return total, count
+
+
+def test_omega_by_brute_force():
+    model, params, paths, δ = case("tanh")
+    got = omega(model, params, paths, δ)
+    total, count = brute_force(params)
+    close((got.squares, got.count, got.mean()), (total, count, total / count), 1e-9)
+    assert total / count > 0.01, "there should be something to regularize"
+
+
+@pytest.mark.parametrize("cell", sorted(ZOO))
+def test_gradient_by_finite_differences_with_everything_frozen(cell):
+    """Also: only the leaves that multiply the state have one."""
+    model, params, paths, δ = case(cell, 2)
+
+    @jax.jit
+    def value(params):
+        return omega(model, params, paths, δ).squares
+
+    gradient = jax.jit(jax.grad(value))(params)
+    direction = jax.tree.map(lambda p: jnp.asarray(RNG.normal(size=p.shape)), params)
+    recurrent = model.cells[0].recurrent
+    for number, layer in enumerate(gradient["layers"]):
+        for name, leaf in layer.items():
+            assert bool(jnp.any(leaf != 0)) == (name in recurrent), (number, name)
+            if name not in recurrent:
+                direction["layers"][number][name] *= 0
+    assert not np.any(gradient["softmax"]["w"])
+    direction["softmax"] = jax.tree.map(jnp.zeros_like, params["softmax"])
+
+    def moved(ε):
+        return value(jax.tree.map(lambda p, d: p + ε * d, params, direction))
+
+    slope = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, gradient, direction)))
+    ε = 1e-6
+    np.testing.assert_allclose(slope, (moved(ε) - moved(-ε)) / (2 * ε), rtol=1e-5)
+
+
+def pre_activation(hidden):
+    """h = tanh(x), with x = z + tanh(x')·W as the state: the paper's coordinates."""
+    from lm.cells.elman import ElmanState
+
+    return general(
+        "x",
+        hidden,
+        init=lambda key, d: draw_gates(key, d, hidden, 1, InitConfig(scale=2.0), True),
+        initial_state=zeros(ElmanState, 1, hidden),
+        step=lambda p, s, z: ElmanState(z + jnp.tanh(s.h) @ p["w_h"]),
+        output=lambda s: jnp.tanh(s.h),
+    )
+
+
+def test_in_the_papers_coordinates_it_is_equation_10():
+    """‖∂E/∂x_{k+1}·W_recᵀ·diag(σ′(x_k))‖ / ‖∂E/∂x_{k+1}‖, W_rec alone moving."""
+    model, params = make(own=pre_activation(H))
+    paths, δ = paths_and_gradients(model, params)
+    x, δ_x = paths[0].before.h[1:], δ[0].h[1:]
+
+    def written_out(w):
+        back = (δ_x @ w.T) * (1 - jnp.tanh(x) ** 2)
+        norms = jnp.linalg.norm(back, axis=-1), jnp.linalg.norm(δ_x, axis=-1)
+        return jnp.mean((norms[0] / norms[1] - 1) ** 2)
+
+    def ours(w):
+        layer = params["layers"][0] | {"w_h": w}
+        return omega(model, params | {"layers": (layer,)}, paths, δ).mean()
+
+    w = params["layers"][0]["w_h"]
+    close(jax.value_and_grad(ours)(w), jax.value_and_grad(written_out)(w), 1e-9)
+
+
+def test_an_orthogonal_linear_network_costs_nothing():
+    cell = general(
+        "linear",
+        H,
+        init=lambda key, d: {
+            "w_x": jnp.zeros((d, H)),
+            "w_h": jax.random.orthogonal(key, H),
+        },
+        initial_state=lambda params, batch: jnp.zeros((batch, H)),
+        step=lambda p, state, z: z + state @ p["w_h"],
+        output=lambda state: state,
+    )
+    w = jax.random.orthogonal(KEY, H)
+    path, δ = Path(jnp.ones((T, B, H)), jnp.ones((T, B, H))), RNG.normal(size=(T, B, H))
+    at = partial(layer_omega, cell, path=path, δ=jnp.asarray(δ))
+    close(at({"w_h": w}).squares, 0.0, atol=1e-12)
+    close(at({"w_h": 3 * w}).mean(), 4.0)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru_reset_before"])
+def test_recording_changes_no_number(cell):
+    model, params, _, δ = case(cell, 2)
+    driver, paths = recorder()
+    plain = energy(model, params, driver=looped)
+    close(energy(model, params, driver=driver), plain, 1e-12)
+    assert len(paths) == 2
+    state, _ = model.apply(params, jnp.asarray(XS[:3]), model.initial_state(params, B))
+    third = jax.tree.map(lambda s: s[3], tuple(path.before for path in paths))
+    close(third, state, 1e-9)
+
+
+def test_gradients_that_have_vanished_are_left_out():
+    """A loss at step 1 alone: nothing reaches later steps, and 0/0 is no NaN."""
+    model, params = make()
+    weights = np.zeros((T, B))
+    weights[1] = 1
+    paths, δ = paths_and_gradients(model, params, weights)
+    value, gradient = jax.value_and_grad(lambda p: omega(model, p, paths, δ).mean())(
+        params
+    )
+    assert omega(model, params, paths, δ).count == B
+    assert np.isfinite(value) and np.all(np.isfinite(gradient["layers"][0]["w_h"]))
+    nothing = omega(model, params, paths, jax.tree.map(jnp.zeros_like, δ))
+    assert nothing.count == 0 and nothing.mean() == 0
+
+
+def test_tiny_gradients_keep_their_direction():
+    tiny = jnp.asarray([[3e-30, 4e-30], [0.0, 0.0]], jnp.float32)
+    unit, there = unit_vectors({"h": tiny})
+    np.testing.assert_allclose(unit["h"], [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    assert there.tolist() == [True, False]
+    assert np.all(jax.grad(lambda x: norm(x).sum())(jnp.zeros((2, 2))) == 0)
