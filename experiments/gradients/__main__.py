@@ -4,6 +4,7 @@ The same command again goes on where it was stopped, and shows at once what is d
 """
 
 import argparse
+import os
 import shutil
 import sys
 import textwrap
@@ -14,11 +15,12 @@ from typing import Any
 from experiments.command import user_errors
 from experiments.config import fail
 from experiments.files import read_json, write_json_atomic
+from experiments.gradients import cells
 from experiments.gradients.display import StudyDisplay
 from experiments.gradients.study import Interrupted, Result, Study, aligned, expected
 from lm.config import unknown
 
-ALL: tuple[Study, ...] = ()
+ALL: tuple[Study, ...] = (cells.STUDY,)
 STUDIES: dict[str, Study] = {study.name: study for study in ALL}
 
 
@@ -87,6 +89,7 @@ def run_study(study: Study, given: Any) -> None:
     settings = study.sizes[given.size]
     directory = given.dir or Path("runs") / "studies" / f"{study.name}-{given.size}"
     directory.mkdir(parents=True, exist_ok=True)
+    share_compiled(directory)
     display = StudyDisplay(study.name)
     began = time.perf_counter()
     try:
@@ -99,6 +102,16 @@ def run_study(study: Study, given: Any) -> None:
     if given.record:
         record(study.name, given, seconds, result, directory)
     print("\n".join(["", *page(result, directory)]), flush=True)
+
+
+def share_compiled(directory: Path) -> None:
+    """Lets all runs of the study compile a program of one shape only once.
+
+    By the environment, which worker processes inherit; JAX is not imported yet.
+    """
+    cache = str((directory / "compiled").resolve())
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def spent(directory: Path, seconds: float) -> float:

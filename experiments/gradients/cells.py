@@ -1,0 +1,239 @@
+"""Study 1: which cells' gradients reach back, and is that what predicts?"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Config
+from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.text import characters, paced
+from lm.config import InitConfig, ModelConfig, OptimConfig
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Expected: after training the gated cells (GRU, LSTM) reach further back than the
+    Elman networks, and over all cells a longer horizon goes with a lower perplexity.
+    Before training the order is another: there only the initial weights speak, so
+    that the forget bias and orthogonal or identity matrices hold the gradient."""
+
+    parameters: int = 60_000
+    """Of every model, to 2 %; the hidden size follows."""
+    steps: int = 600
+    seeds: int = 3
+    batch: int = 32
+    window: int = 64
+    learning_rate: float = 0.003
+    embedding: int = 32
+    lags: int = 96
+    """Lags measured; windows of the probe are a third longer."""
+    lanes: int = 96
+
+
+SIZES = {
+    "small": Cells(),
+    "full": Cells(parameters=250_000, steps=6000, seeds=5, lags=192, window=128),
+}
+VARIANTS: dict[str, ModelConfig] = {
+    "tanh": ModelConfig("tanh"),
+    "tanh, orthogonal": ModelConfig("tanh", init=InitConfig(recurrent="orthogonal")),
+    "ReLU": ModelConfig("relu"),
+    "ReLU, identity": ModelConfig("irnn"),
+    "GRU": ModelConfig("gru"),
+    "LSTM, forget 0": ModelConfig("lstm", init=InitConfig(forget_bias=0)),
+    "LSTM, forget 1": ModelConfig("lstm", init=InitConfig(forget_bias=1)),
+    "LSTM, forget 3": ModelConfig("lstm", init=InitConfig(forget_bias=3)),
+}
+GATED = ("gru", "lstm")
+
+
+def parameters_of(model: ModelConfig, vocabulary: int) -> int:
+    """How many parameters a model has; nothing is drawn."""
+    import jax
+
+    from lm.layers import count_parameters
+    from lm.model import build
+
+    init = build(model, vocabulary).init
+    return count_parameters(jax.eval_shape(init, jax.random.key(0)))
+
+
+def with_parameters(model: ModelConfig, vocabulary: int, budget: int) -> ModelConfig:
+    """The model with the hidden size whose count of parameters is nearest to the
+    budget, by bisection: the count grows with H."""
+
+    def count(hidden: int) -> int:
+        return parameters_of(replace(model, hidden=hidden), vocabulary)
+
+    low, high = 1, 2
+    while count(high) < budget:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < budget else (low, middle)
+    nearest = min((low, high), key=lambda hidden: abs(count(hidden) - budget))
+    return replace(model, hidden=nearest)
+
+
+def configs(size: Cells) -> dict[str, Config]:
+    """The run of each variant, its seed aside."""
+    from experiments.gradients.runs import prepared
+
+    data = characters(size.batch, size.window)
+    vocabulary = prepared(data).vocabulary.size
+    found = {}
+    for name, model in VARIANTS.items():
+        model = replace(model, embedding=size.embedding)
+        found[name] = Config(
+            data=data,
+            model=with_parameters(model, vocabulary, size.parameters),
+            optim=OptimConfig(learning_rate=size.learning_rate, clip_at=1.0),
+            train=paced(size.steps, 4),
+        )
+    return found
+
+
+def make_measure(size: Cells, config: Config, model: Any, dataset: Any):
+    """Norms for the lag profile, on windows of the validation text."""
+    from experiments.gradients.text import lag_measure, windows
+
+    text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
+    return lag_measure(model, text, size.lags)
+
+
+def run(
+    size: Cells, directory: Path, seeds: int, display: Any, processes: int = 1
+) -> Result:
+    """Trains every variant, then reads the rows off the runs."""
+    from functools import partial
+
+    from experiments.gradients.runs import by_variant, tasks_of, train_all
+
+    tasks = tasks_of(configs(size), seeds, directory)
+    runs = train_all(tasks, partial(make_measure, size), display, processes)
+    display.note("measured; drawing")
+    rows = [row_of(name, group) for name, group in by_variant(runs).items()]
+    from experiments.gradients.figures import cells_figure
+
+    return Result(headline(rows), rows, table(rows), cells_figure(rows))
+
+
+def row_of(name: str, runs: list) -> dict[str, Any]:
+    """What a variant's seeds found: perplexity, and the reach at each stage."""
+    from experiments.gradients.statistics import mean
+
+    model = runs[0].config["model"]
+    stages = sorted(runs[0].measures)
+    reaches = [reach_at(runs, step) for step in stages]
+    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
+    return {
+        "variant": name,
+        "cell": model["cell"],
+        "hidden": model["hidden"],
+        "parameters": runs[0].summary["parameters"],
+        "seeds": len(runs),
+        "perplexity": perplexity.value,
+        "perplexity_half": perplexity.half,
+        "steps": stages,
+        "horizon": [r.horizon for r in reaches],
+        "half_life": [r.half_life for r in reaches],
+        "horizons_by_seed": reaches[-1].horizons,
+        "lags": len(reaches[0].normalised_K) - 1,
+        "profile": [r.normalised_K for r in reaches],
+        "profile_low": [r.low_K for r in reaches],
+        "profile_high": [r.high_K for r in reaches],
+    }
+
+
+def reach_at(runs: list, step: int):
+    """The top layer's reach after so many steps, over all seeds."""
+    import numpy as np
+
+    from experiments.gradients.statistics import reach
+
+    return reach(np.stack([run.measures[step]["lag_norms_LKB"][-1] for run in runs]))
+
+
+def headline(rows: list[dict[str, Any]]) -> str:
+    """The sentence, from the rows alone."""
+    from experiments.gradients.statistics import Mean, rank_correlation
+
+    def said(row):
+        perplexity = Mean(row["perplexity"], row["perplexity_half"])
+        return f"{reaches(row)} characters back at perplexity {perplexity}"
+
+    order = sorted(rows, key=lambda row: row["perplexity"])
+    best = order[0]
+    plain = max((r for r in rows if r["cell"] not in GATED), key=final_horizon)
+    tanh = next(row for row in rows if row["variant"] == "tanh")
+    ρ = rank_correlation(
+        [final_horizon(r) for r in rows], [r["perplexity"] for r in rows]
+    )
+    gated = [row for row in rows if row["cell"] in GATED]
+    ordered = min(map(final_horizon, gated)) > final_horizon(plain)
+    shown = ordered and ρ < -0.5
+    return (
+        f"Trained on the same text with the same number of parameters, the gradient of "
+        f"a character's loss reaches {said(best)} in the best predictor "
+        f"({best['variant']}) and {said(tanh)} in the plain tanh network; over "
+        f"{len(rows)} cells horizon and perplexity have rank correlation {ρ:+.2f}, "
+        + (
+            "and every gated cell reaches further than every cell without gates, as "
+            "expected."
+            if shown
+            else "and the furthest "
+            f"without gates ({plain['variant']}) reaches {reaches(plain)}: not what "
+            "was expected."
+        )
+    )
+
+
+def final_horizon(row: dict[str, Any]) -> float:
+    """The horizon after training."""
+    return row["horizon"][-1][0]
+
+
+def reaches(row: dict[str, Any], stage: int = -1) -> str:
+    """The horizon with its interval; at the last lag it is only a bound."""
+    from experiments.gradients.statistics import span
+
+    beyond = "over " if row["horizon"][stage][0] >= row["lags"] else ""
+    return beyond + span(row["horizon"][stage])
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line a variant, best perplexity first."""
+    from experiments.gradients.statistics import Mean
+
+    head = (
+        "cell",
+        "H",
+        "parameters",
+        "perplexity",
+        "horizon: before",
+        "during",
+        "after",
+        "half-life after",
+    )
+    body = [
+        (
+            row["variant"],
+            str(row["hidden"]),
+            f"{row['parameters']:,}",
+            str(Mean(row["perplexity"], row["perplexity_half"])),
+            reaches(row, 0),
+            reaches(row, 1),
+            reaches(row),
+            f"{row['half_life'][-1][0]:g}",
+        )
+        for row in sorted(rows, key=lambda row: row["perplexity"])
+    ]
+    return Table(head, body)
+
+
+STUDY = Study(
+    name="cells",
+    asks="Which cells' gradients reach back, and does that go with predicting well?",
+    sizes=SIZES,
+    run=run,
+)

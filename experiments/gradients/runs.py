@@ -1,0 +1,232 @@
+"""The runs of a study: each an ordinary run directory, made once, resumed where begun.
+
+Beside what every run keeps, `measures/STEP.npz` holds what the study measured before
+training and at each evaluation. The test split is never read.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.config import Config, differences
+from experiments.files import RunError, read_json
+from experiments.gradients.study import Interrupted
+from experiments.progress import Silent
+
+Arrays = dict[str, Any]
+Measure = Callable[[Any], Arrays]
+MakeMeasure = Callable[[Config, Any, Any], Measure]
+Advance = Callable[[str, float], None]
+
+
+class Task(NamedTuple):
+    """One run: a variant's name, its config with the seed in it, its directory."""
+
+    variant: str
+    config: Config
+    directory: Path
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.config.seed
+
+
+class Trained(NamedTuple):
+    """A finished run. `config`: as JSON has it. `measures`: by the step they were
+    taken at."""
+
+    variant: str
+    seed: int
+    directory: Path
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    measures: dict[int, Arrays]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended in numbers that are not finite."""
+        return "diverged" in self.summary
+
+    @property
+    def nats(self) -> float:
+        """Validation loss after the last step, nats per token; inf if it diverged."""
+        if self.diverged:
+            return math.inf
+        return float(self.summary["valid"]["nats_per_token"])
+
+
+def tasks_of(variants: dict[str, Config], seeds: int, directory: Path) -> list[Task]:
+    """Every variant with seeds 0, 1, …; seeds outermost, so that a study that is cut
+    short has all variants alike."""
+    tasks = []
+    for seed in range(seeds):
+        for name, config in variants.items():
+            slug = "".join(c if c.isalnum() or c in ".+-" else "-" for c in name)
+            config = replace(config, name=slug, seed=seed)
+            tasks.append(Task(name, config, directory / f"{slug}-seed{seed}"))
+    return tasks
+
+
+def train_all(
+    tasks: Sequence[Task],
+    make_measure: MakeMeasure,
+    display: Any,
+    processes: int = 1,
+) -> list[Trained]:
+    """Trains what is not finished yet; all runs in the order of `tasks`.
+
+    make_measure: (config, model, dataset) -> (params) -> arrays, for `measures/`; a
+        function of a module, since other processes have to find it.
+
+    Raises:
+      Interrupted: after a signal, with everything saved.
+      RunError: a directory that holds a run of another config.
+    """
+    left = [task for task in tasks if not finished(task)]
+    display.begin(sum(task.config.train.steps for task in left))
+    if processes > 1 and len(left) > 1:
+        from experiments.gradients.workers import train_in_processes
+
+        train_in_processes(left, make_measure, display.advance, processes)
+    else:
+        for task in left:
+            if not train_task(task, make_measure, display.advance):
+                raise Interrupted
+    return [read_task(task) for task in tasks]
+
+
+def finished(task: Task) -> bool:
+    """Whether the run is there, done, and of this very config."""
+    from experiments.run import config_of
+
+    if not (task.directory / "summary.json").exists():
+        return False
+    record = read_json(task.directory / "config.json")
+    differ = differences(config_of(record, task.directory), task.config)
+    if differ:
+        raise RunError(
+            f"{task.directory} holds a run of another config ({', '.join(differ)} "
+            "differ): give another --dir, or remove it"
+        )
+    steps = record["config"]["train"]["steps"]
+    return steps == task.config.train.steps
+
+
+def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
+    """Trains one run to its end; False if a signal stopped it before.
+
+    A run whose numbers are no longer finite has an end too: its summary says at which
+    step it diverged.
+    """
+    from experiments.allocator import keep_memory
+    from experiments.interrupts import interrupts
+    from experiments.logbook import Diverged
+    from experiments.loop import Trainer, plan
+    from experiments.run import open_run
+
+    keep_memory()
+    dataset = prepared(task.config.data)
+    planned = plan(task.config, dataset)
+    measure = make_measure(task.config, planned.model, dataset)
+    with open_run(task.directory, task.config) as run, interrupts() as stop:
+        dataset.vocabulary.save(run.vocabulary)
+        hook = Measuring(task, measure, advance)
+        trainer = Trainer(run, dataset, planned, hook)
+        advance(label(task), trainer.at.step)
+        if trainer.at.step == 0:
+            hook.keep(0, trainer.state.params)
+        try:
+            if not trainer.train(stop):
+                return False
+            run.summary(summary(trainer))
+        except Diverged as error:
+            run.summary({**summary(trainer), "diverged": str(error)})
+    return True
+
+
+def summary(trainer: Any) -> dict[str, Any]:
+    """summary.json: the loss after the last step, on the validation split alone."""
+    from experiments.files import versions
+    from lm.layers import count_parameters
+    from lm.losses import perplexity
+
+    at = trainer.at
+    return {
+        "valid": {"nats_per_token": at.valid, "perplexity": perplexity(at.valid)},
+        "steps": at.step,
+        "seconds": at.seconds,
+        "parameters": count_parameters(trainer.state.params),
+        "versions": versions(),
+    }
+
+
+class Measuring(Silent):
+    """Keeps the measures of each evaluation, and tells how far the run is."""
+
+    def __init__(self, task: Task, measure: Measure, advance: Advance):
+        self.task, self.measure, self.advance = task, measure, advance
+
+    def step(self, trainer, step: int, row: dict) -> None:
+        self.advance(label(self.task), 1)
+
+    def evaluation(self, trainer, row: dict) -> None:
+        self.keep(trainer.at.step, trainer.state.params)
+
+    def keep(self, step: int, params: Any) -> None:
+        """measures/STEP.npz, whole or not at all."""
+        import numpy as np
+
+        folder = self.task.directory / "measures"
+        folder.mkdir(exist_ok=True)
+        temporary = folder / f".{step}.{os.getpid()}.npz"
+        np.savez(temporary, **self.measure(params))
+        os.replace(temporary, folder / f"{step}.npz")
+
+
+def label(task: Task) -> str:
+    """The run as the progress line names it."""
+    return f"{task.variant}, seed {task.seed}"
+
+
+def read_task(task: Task) -> Trained:
+    """A finished run with its measures."""
+    import numpy as np
+
+    measures = {}
+    for path in (task.directory / "measures").glob("[0-9]*.npz"):
+        with np.load(path, allow_pickle=False) as arrays:
+            measures[int(path.stem)] = dict(arrays)
+    return Trained(
+        task.variant,
+        task.seed,
+        task.directory,
+        config=read_json(task.directory / "config.json")["config"],
+        summary=read_json(task.directory / "summary.json"),
+        measures=dict(sorted(measures.items())),
+    )
+
+
+def by_variant(runs: Iterable[Trained]) -> dict[str, list[Trained]]:
+    """Runs by their variant, in the order of their first."""
+    groups: dict[str, list[Trained]] = {}
+    for run in runs:
+        groups.setdefault(run.variant, []).append(run)
+    return groups
+
+
+@cache
+def prepared(data: Any) -> Any:
+    """The dataset of a data config, read once a process."""
+    from data_pipeline.dataset import prepare
+
+    return prepare(data)
+
+
+def nothing(config: Config, model: Any, dataset: Any) -> Measure:
+    """`make_measure` of a study that measures nothing besides the loss."""
+    return lambda params: {}
