@@ -24,7 +24,8 @@ CONFIGS = Path(__file__).parent / "configs"
 # be resumed with other values. `cosine` reads the end of the run, see `differences`.
 PACING = frozenset(
     "name train.epochs train.steps train.minutes train.checkpoint_every train.keep "
-    "train.patience train.sample_every train.samples train.tensorboard".split()
+    "train.patience train.sample_every train.samples train.tensorboard "
+    "gradflow.every gradflow.lanes gradflow.lags".split()
 )
 
 
@@ -70,6 +71,24 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class GradflowConfig:
+    """Probes of the gradient flow during training; they change nothing in it."""
+
+    every: int = -1
+    """Steps between probes, besides one before training and one at its end; 0: no
+    probes; -1: as often as costs at most 5 % of the training time."""
+    lanes: int = 16
+    """Windows of validation text that are probed, the same ones each time."""
+    lags: int = 50
+    """How many steps back a probe looks; a window is one token longer."""
+
+    def __post_init__(self):
+        at_least("gradflow.every", self.every, -1)
+        at_least("gradflow.lanes", self.lanes, 1)
+        at_least("gradflow.lags", self.lags, 1)
+
+
+@dataclass(frozen=True)
 class Config:
     """One run: a pure function of this record and its seed."""
 
@@ -81,6 +100,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    gradflow: GradflowConfig = field(default_factory=GradflowConfig)
 
     def __post_init__(self):
         within("seed", self.seed, 0, 2**32 - 1)

@@ -6,9 +6,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,21 +22,35 @@ class RunError(ValueError):
     """A run directory that cannot be used as asked; the message says why."""
 
 
-def write_text_atomic(path: str | Path, text: str) -> None:
-    """Writes a whole file or nothing: a reader never sees half of it."""
+@contextmanager
+def whole_or_nothing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes `path`'s place at the end: a reader never sees
+    half of it."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
+    with open(temporary, "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Writes a whole file of UTF-8 or nothing."""
+    with whole_or_nothing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json_atomic(path: str | Path, value: Any) -> None:
     """`value` as indented JSON, atomically. Arrays become lists; see `plain`."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_text_atomic(path, text + "\n")
+
+
+def write_npz_atomic(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Named arrays as an uncompressed .npz, atomically; the same bytes every time."""
+    with whole_or_nothing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_json(path: str | Path) -> Any:

@@ -19,6 +19,7 @@ from experiments.evaluate import make_evaluator
 from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
 from experiments.logbook import Logbook
+from experiments.probe import Probe
 from experiments.run import Run
 from lm.model import LanguageModel, build
 from lm.optim import learning_rate
@@ -65,6 +66,8 @@ class Trainer(Logbook):
         self.train_step = jax.jit(step, donate_argnums=0)
         self.key = jax.random.key(config.seed)
         self.state = self._begin()
+        trained = len(self.tokens["train"].ids) / self.batches.steps
+        self.probe = Probe(run, self.model, self.tokens["valid"].ids, trained)
         self.pending: Pending | None = None
         self.rate, self.numbers = math.nan, None
 
@@ -78,8 +81,10 @@ class Trainer(Logbook):
     def train(self, stop: Interrupt) -> bool:
         """Trains until done; False if `stop` was set before."""
         saved = self.at.step
+        self.probe.after(saved, self.state.params)
         while not self.done:
             ended = self._step()
+            self.probe.after(self.at.step, self.state.params)
             self.tick()
             best = self._evaluate() if self.due("eval", ended) else False
             if ended:
@@ -95,6 +100,8 @@ class Trainer(Logbook):
         self._settle()
         if saved != self.at.step:
             self._save(False)
+        if self.done:
+            self.probe.finish(self.at.step, self.state.params)
         return self.done
 
     def _step(self) -> bool:
@@ -163,6 +170,7 @@ class Trainer(Logbook):
 
     def _save(self, best: bool) -> None:
         self._settle()
+        self.probe.flush()
         self.save(self.state, best)
 
 

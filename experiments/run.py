@@ -3,6 +3,7 @@
     config.json       the config, command, versions, git commit and hardware
     vocabulary.json   the tokens, in the order of their ids
     metrics.jsonl     a row a step, and a row an evaluation
+    gradflow.npz      probes of the gradient flow, see `experiments.probe`
     samples.txt       text written on the way
     checkpoints/      one folder a checkpoint, see `experiments.checkpoint`
     summary.json      the result; there when the run has ended
@@ -27,6 +28,7 @@ from experiments import files
 from experiments.config import Config, differences, from_dict, to_dict
 from experiments.files import RunError, read_json, write_json_atomic
 from experiments.metrics import Metrics
+from experiments.probe import rewind_probe
 from lm.config import ConfigError
 
 FORMAT = "run-1"
@@ -77,6 +79,7 @@ class Run:
     def rewind(self, step: int) -> None:
         """Drops what was written beyond `step`, from where the run goes on."""
         self.metrics.rewind(step)
+        rewind_probe(self.directory, step)
         _rewind_samples(self.directory / "samples.txt", step)
         with suppress(FileNotFoundError):
             (self.directory / "summary.json").unlink()

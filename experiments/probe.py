@@ -1,0 +1,221 @@
+"""Where the gradient goes while a model trains: the instruments of `lm.gradflow`, on
+the same windows of validation text again and again.
+
+A probe is one compiled function of the parameters alone. It reads no training state
+and is not waited for: its numbers are read back after the next training step. They
+become columns of RUN/gradflow.npz, the first axis of each being the probe:
+
+    step              (P,)       optimizer steps taken before it
+    last              (P,)       whether it stands there because the run ended
+    lag_LK            (P, L, K)  the lag profile G(k), nats per unit of state
+    horizon_L         (P, L)     the largest lag with G(k) over 1 % of G(0)
+    half_life_L       (P, L)     the smallest lag with G(k) under half of G(0)
+    norms_LT          (P, L, T)  ‖∂L/∂h_t‖, L the mean nats per token of a window
+"""
+
+import math
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.config import GradflowConfig
+from experiments.files import RunError, write_npz_atomic
+
+FILE = "gradflow.npz"
+WRITE_SECONDS = 20.0
+
+# A probed token costs about as much as COST trained ones (`benchmark probe` measures
+# it), so that probes `every` steps take COST·probed/(every·trained) of the time. SHARE
+# leaves as much again of the promised 5 % for compiling the probe.
+COST = 2.0
+SHARE = 0.03
+SELDOM = 50  # more columns than these nobody can look at
+
+Row = dict[str, np.ndarray]
+
+
+class Windows(NamedTuple):
+    """What is probed: `inputs` and `targets`, (T, B) ids, targets one token later."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+def windows(ids: np.ndarray, config: GradflowConfig) -> Windows | None:
+    """Windows of `lags` + 1 tokens, spread evenly over a text without overlapping:
+    fewer and then shorter ones where it is short; None where it is hardly a text."""
+    steps = min(config.lags + 1, len(ids) - 1)
+    if steps < 2:
+        return None
+    lanes = min(config.lanes, (len(ids) - 1) // steps)
+    starts_B = np.linspace(0, len(ids) - 1 - steps, lanes).astype(np.int64)
+    at_TB = starts_B + np.arange(steps)[:, None]
+    return Windows(ids[at_TB].astype(np.int32), ids[at_TB + 1].astype(np.int32))
+
+
+def interval(config: GradflowConfig, probed: int, trained: float) -> int:
+    """Steps between probes; 0: none are made.
+
+    Args:
+      probed: tokens in the probe's windows.
+      trained: tokens in a training step, on average.
+    """
+    if config.every >= 0:
+        return config.every
+    steps = COST * probed / (SHARE * max(trained, 1.0))
+    return max(SELDOM, 10 * math.ceil(steps / 10))
+
+
+def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
+    """params -> the columns of one probe, but for `step` and `last`."""
+    import jax.numpy as jnp
+
+    from lm.gradflow.through_time import lag_profile, norms_through_time
+
+    inputs, targets = text
+    mask = np.ones(targets.shape, np.float32)
+
+    def measure(params: Any) -> dict[str, Any]:
+        start = model.initial_state(params, targets.shape[1])
+        given = jnp.asarray(inputs), jnp.asarray(targets)
+        profile = lag_profile(model, params, *given, start)
+        return {
+            "lag_LK": profile.raw_LK,
+            "horizon_L": profile.horizon_L,
+            "half_life_L": profile.half_life_L,
+            "norms_LT": norms_through_time(model, params, *given, mask, start),
+        }
+
+    return measure
+
+
+class Probe:
+    """The probes of a run in progress.
+
+    every    steps between them; 0: there are none.
+    horizon  of the top layer, by the latest probe that was read back; None before.
+    """
+
+    def __init__(self, run: Any, model: Any, ids: np.ndarray, tokens: float):
+        """Goes on with the columns of a run that is rewound already.
+
+        Args:
+          run: an `experiments.run.Run`.
+          ids: the validation text.
+          tokens: in a training step, on average.
+        """
+        import jax
+
+        config = run.config.gradflow
+        text = windows(ids, config)
+        self.every, self.horizon = 0, None
+        self._path, self._rows, self._pending = run.directory / FILE, [], None
+        self._written, self._unwritten = time.monotonic(), False
+        if text is None or config.every == 0:
+            return
+        self.every = interval(config, text.targets.size, tokens)
+        self._measure = jax.jit(make_measure(model, text))
+        # The end of a run that now goes on is no place for a probe.
+        self._rows = [row for row in _load(self._path) if not row["last"]]
+
+    def after(self, step: int, params: Any) -> None:
+        """To be called after every step, and before the first: probes where one is
+        due, and reads back the one before."""
+        if self.every:
+            self._settle()
+            if step % self.every == 0 and not self._has(step):
+                self._begin(step, params, last=False)
+
+    def finish(self, step: int, params: Any) -> None:
+        """At the end of a run."""
+        if self.every:
+            self._settle()
+            if not self._has(step):
+                self._begin(step, params, last=True)
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is not written; before each checkpoint, so that a run that goes
+        on from there lacks nothing."""
+        self._settle()
+        if self._unwritten:
+            _save(self._path, self._rows)
+            self._written, self._unwritten = time.monotonic(), False
+
+    def _has(self, step: int) -> bool:
+        return any(row["step"] == step for row in self._rows)
+
+    def _begin(self, step: int, params: Any, last: bool) -> None:
+        """Hands a probe to the device; nobody waits for it."""
+        self._pending = (step, last, self._measure(params))
+
+    def _settle(self) -> None:
+        """Reads back the probe under way."""
+        if self._pending is None:
+            return
+        (step, last, found), self._pending = self._pending, None
+        row = {name: np.asarray(value) for name, value in found.items()}
+        row = {"step": np.int64(step), "last": np.bool_(last), **row}
+        if self._rows and _shapes(self._rows[0]) != _shapes(row):
+            print(
+                f"note: the probes in {self._path} from before step {step} were made "
+                "with other gradflow.lags or by another version; they are dropped",
+                file=sys.stderr,
+            )
+            self._rows = []
+        self._rows.append(row)
+        self.horizon = int(row["horizon_L"][-1])
+        self._unwritten = True
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self.flush()
+
+
+def read_probe(run_dir: str | Path) -> dict[str, np.ndarray]:
+    """The columns of RUN/gradflow.npz, see above.
+
+    Raises:
+      RunError: where there are none, or the file is damaged.
+    """
+    path = Path(run_dir) / FILE
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there: the run made no probes") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); without it the run can still be used"
+        ) from None
+
+
+def rewind_probe(run_dir: Path, step: int) -> None:
+    """Drops the probes beyond `step`, which a resumed run will make again."""
+    rows = _load(run_dir / FILE)
+    kept = [row for row in rows if row["step"] <= step]
+    if len(kept) < len(rows):
+        _save(run_dir / FILE, kept)
+
+
+def _load(path: Path) -> list[Row]:
+    """One row a probe."""
+    if not path.exists():
+        return []
+    columns = read_probe(path.parent)
+    count = len(columns["step"])
+    return [{name: c[n] for name, c in columns.items()} for n in range(count)]
+
+
+def _save(path: Path, rows: list[Row]) -> None:
+    if not rows:
+        return path.unlink(missing_ok=True)
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    write_npz_atomic(path, columns)
+
+
+def _shapes(row: Row) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(value) for name, value in row.items()}

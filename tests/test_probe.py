@@ -1,0 +1,224 @@
+"""Probes during training: what they measure, when, and that a resumed run's are those
+of an unbroken one, to the byte."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipeline.config import DataConfig
+from data_pipeline.dataset import prepare
+from experiments.checkpoint import Checkpoints
+from experiments.config import Config, GradflowConfig, Options, TrainConfig, differences
+from experiments.files import RunError, read_json
+from experiments.interrupts import Interrupt
+from experiments.loop import Trainer, fresh_state, plan
+from experiments.probe import (
+    COST,
+    FILE,
+    SELDOM,
+    SHARE,
+    Windows,
+    interval,
+    make_measure,
+    read_probe,
+    rewind_probe,
+    windows,
+)
+from experiments.progress import Silent
+from experiments.run import config_of, open_run
+from experiments.train import train
+from lm.config import ModelConfig
+from lm.gradflow.through_time import lag_profile, norms_through_time
+
+STEPS = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_cache(tmp_path_factory):
+    """Runs of one config compile once."""
+    folder = tmp_path_factory.mktemp("compiled")
+    names = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in names.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def tiny(every: int = 3, steps: int = STEPS, **train) -> Config:
+    return Config(
+        name="tiny",
+        data=DataConfig(corpus="grammar", grammar_sentences=60, batch=8, window=16),
+        model=ModelConfig(layers=2, hidden=6, embedding=5),
+        train=TrainConfig(epochs=0, steps=steps, samples=0, **train),
+        gradflow=GradflowConfig(every=every, lanes=3, lags=8),
+    )
+
+
+def cut(ids, config) -> Windows:
+    text = windows(ids, config)
+    assert text is not None
+    return text
+
+
+def run(config: Config, folder):
+    assert train(config, Options(folder), Silent()) == folder
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return run(tiny(), tmp_path_factory.mktemp("runs") / "unbroken")
+
+
+def test_probes_stand_at_the_start_on_time_and_at_the_end(unbroken):
+    columns = read_probe(unbroken)
+    assert columns["step"].tolist() == [0, 3, 6, 7]
+    assert columns["last"].tolist() == [False, False, False, True]
+    assert columns["lag_LK"].shape == columns["norms_LT"].shape == (4, 2, 9)
+    assert all(np.isfinite(column).all() for column in columns.values())
+
+
+def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
+    config, dataset = tiny(), prepare(tiny().data)
+    model, batches = plan(config, dataset)
+    fresh = fresh_state(model, config, batches.batch)
+    found = Checkpoints(unbroken / "checkpoints").latest(fresh)
+    assert found is not None
+    state, _ = found
+    text = cut(dataset.splits["valid"].ids, config.gradflow)
+    columns = read_probe(unbroken)
+    mask = np.ones((9, 3), np.float32)
+    for probe, params in ((0, fresh.params), (3, state.params)):
+        given = model, params, text.inputs, text.targets
+        start = model.initial_state(params, 3)
+        profile = lag_profile(*given, start)
+        norms_LT = norms_through_time(*given, mask, start)
+        got = {name: column[probe] for name, column in columns.items()}
+        np.testing.assert_allclose(got["lag_LK"], profile.raw_LK, rtol=1e-4)
+        np.testing.assert_allclose(got["norms_LT"], norms_LT, rtol=1e-4)
+        assert got["horizon_L"].tolist() == profile.horizon_L.tolist()
+        assert got["half_life_L"].tolist() == profile.half_life_L.tolist()
+
+
+def test_training_is_the_same_without_probes(unbroken, tmp_path):
+    run(tiny(every=0), tmp_path / "run")
+    assert not (tmp_path / "run" / FILE).exists()
+    assert state_of(tmp_path / "run") == state_of(unbroken)
+
+
+def state_of(folder):
+    checkpoints = Checkpoints(folder / "checkpoints")
+    record = checkpoints.folder / str(checkpoints.steps()[-1]) / "meta.json"
+    return {name: leaf["sha256"] for name, leaf in read_json(record)["arrays"].items()}
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_a_run_that_went_on_has_the_same_bytes(unbroken, tmp_path, at):
+    """The probe at the end of the shorter run is not one of the longer."""
+    run(tiny(steps=at), tmp_path / "run")
+    ended = read_probe(tmp_path / "run")["step"].tolist()
+    assert ended[-1] == at
+    run(tiny(), tmp_path / "run")
+    assert (tmp_path / "run" / FILE).read_bytes() == (unbroken / FILE).read_bytes()
+
+
+@pytest.mark.parametrize("written", ["nothing", "too much"])
+def test_a_killed_run_writes_its_probes_again(unbroken, tmp_path, written):
+    """A checkpoint at step 4; whatever the file holds of later steps at the kill."""
+    config, folder = tiny(checkpoint_every=4), tmp_path / "run"
+    dataset, stop = prepare(config.data), Interrupt()
+
+    class Kill(Exception):
+        pass
+
+    class KillAtSix(Silent):
+        def step(self, trainer, step, row):
+            if step == 6:
+                if written == "too much":
+                    trainer.probe.flush()
+                raise Kill
+
+    with open_run(folder, config) as opened:
+        dataset.vocabulary.save(opened.vocabulary)
+        trainer = Trainer(opened, dataset, plan(config, dataset), KillAtSix())
+        with pytest.raises(Kill):
+            trainer.train(stop)
+    found = read_probe(folder)["step"].tolist()
+    assert found == ([0, 3, 6] if written == "too much" else [0, 3])
+    run(config, folder)
+    assert (folder / FILE).read_bytes() == (unbroken / FILE).read_bytes()
+
+
+def test_probing_may_begin_change_and_end_on_resuming(tmp_path, capfd):
+    folder = tmp_path / "run"
+    run(tiny(every=0, steps=2), folder)
+    run(tiny(every=2, steps=4), folder)
+    assert read_probe(folder)["step"].tolist() == [2, 4]
+    run(tiny(every=0, steps=5), folder)
+    assert read_probe(folder)["step"].tolist() == [2, 4]
+    assert capfd.readouterr().err == ""
+    other = dataclasses.replace(tiny(every=6), gradflow=GradflowConfig(3, 2, 5))
+    run(other, folder)
+    assert read_probe(folder)["step"].tolist() == [6, 7]
+    assert "are dropped" in capfd.readouterr().err
+
+
+def test_a_config_from_before_there_were_probes_still_loads(unbroken):
+    record = read_json(unbroken / "config.json")
+    del record["config"]["gradflow"]
+    old = config_of(record, unbroken)
+    assert old.gradflow == GradflowConfig()
+    assert differences(old, tiny()) == {}
+
+
+def test_windows_are_spread_and_shrink_with_the_text():
+    config = GradflowConfig(lanes=3, lags=4)
+    text = cut(np.arange(100, dtype=np.uint8), config)
+    assert text.inputs[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert text.inputs[0].tolist() == [0, 47, 94]
+    assert (text.targets == text.inputs + 1).all() and text.targets.max() == 99
+    assert text.inputs.dtype == np.int32
+    assert cut(np.arange(12), config).inputs.shape == (5, 2)
+    assert cut(np.arange(4), config).inputs.shape == (3, 1)
+    assert windows(np.arange(2), config) is None
+    for length in range(3, 30):
+        at_TB = cut(np.arange(length), config).inputs
+        assert len(np.unique(at_TB)) == at_TB.size, "windows overlap"
+
+
+def test_the_automatic_interval_keeps_its_share():
+    assert interval(GradflowConfig(every=7), 10**6, 1.0) == 7
+    for probed in (100, 816, 10**5):
+        for trained in (11, 400, 2_500):
+            steps = interval(GradflowConfig(), probed, trained)
+            assert steps >= SELDOM
+            assert COST * probed / trained <= SHARE * steps
+    assert interval(GradflowConfig(), 10, 0.0) > 0
+
+
+def test_not_finite_parameters_are_measured_all_the_same(unbroken):
+    config, dataset = tiny(), prepare(tiny().data)
+    model, _ = plan(config, dataset)
+    text = cut(dataset.splits["valid"].ids, config.gradflow)
+    params = jax.tree.map(lambda p: p * np.nan, model.init(jax.random.key(0)))
+    found = jax.jit(make_measure(model, text))(params)
+    assert np.isnan(found["lag_LK"]).all() and found["horizon_L"].shape == (2,)
+
+
+def test_missing_and_damaged_files_answer_in_one_line(tmp_path):
+    with pytest.raises(RunError, match="made no probes"):
+        read_probe(tmp_path)
+    (tmp_path / FILE).write_bytes(b"PK\x03\x04 not much more")
+    with pytest.raises(RunError, match="is damaged") as error:
+        read_probe(tmp_path)
+    assert "\n" not in str(error.value)
+    (tmp_path / FILE).unlink()
+    rewind_probe(tmp_path, 3)
+    assert not (tmp_path / FILE).exists()
