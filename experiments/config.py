@@ -25,6 +25,7 @@ CONFIGS = Path(__file__).parent / "configs"
 PACING = frozenset(
     "name train.epochs train.steps train.minutes train.checkpoint_every train.keep "
     "train.patience train.sample_every train.samples train.tensorboard "
+    "train.devices "
     "gradflow.every gradflow.lanes gradflow.lags".split()
 )
 
@@ -55,14 +56,19 @@ class TrainConfig:
     """Texts in a sample; 0: none."""
     tensorboard: bool = False
     """Write the metrics for TensorBoard too (needs tensorboardX)."""
+    devices: int = 1
+    """Devices, in each process, that share the lanes of a batch; 0: all there are. On
+    a CPU its cores act as devices. The numbers are those of one, up to rounding."""
 
     def __post_init__(self):
-        for name in ("epochs", "steps", "minutes", "eval_every", "checkpoint_every"):
-            at_least(f"train.{name}", getattr(self, name), 0)
-        for name in ("patience", "sample_every", "samples"):
+        counts = (
+            "epochs steps minutes eval_every checkpoint_every patience sample_every"
+        )
+        for name in [*counts.split(), "samples"]:
             at_least(f"train.{name}", getattr(self, name), 0)
         at_least("train.eval_batch", self.eval_batch, 1)
         at_least("train.keep", self.keep, 1)
+        within("train.devices", self.devices, 0, 1024)
         if not (self.epochs or self.steps or self.minutes):
             raise ConfigError(
                 "train.epochs, train.steps and train.minutes are all 0: the run would "
@@ -221,6 +227,47 @@ def load_named(name: str) -> Config:
 
 
 @dataclass(frozen=True)
+class Distributed:
+    """Many processes that train one run, each with its share of the lanes."""
+
+    detect: bool = False
+    """Ask Slurm, Kubernetes or Open MPI, whichever started this process, what the
+    others are; where there is none of them, give the next three."""
+    coordinator: str = ""
+    """HOST:PORT of process 0; any free port that the others can reach."""
+    processes: int = 0
+    """How many processes there are."""
+    process: int = -1
+    """Which of them this is, from 0."""
+    heartbeat: int = 60
+    """Seconds without a sign of life until a process counts as lost, and all end."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is more than this process."""
+        return self.detect or bool(self.coordinator)
+
+    def __post_init__(self):
+        at_least("distributed.heartbeat", self.heartbeat, 1)
+        told = (self.coordinator != "", self.processes != 0, self.process != -1)
+        if any(told) and (self.detect or not all(told)):
+            raise ConfigError(
+                "--distributed.coordinator, .processes and .process go together, and "
+                "without .detect: give all three, or .detect alone"
+            )
+        if not self.coordinator:
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ConfigError(
+                f"distributed.coordinator is {self.coordinator!r}: must be HOST:PORT, "
+                "such as node1:12345"
+            )
+        at_least("distributed.processes", self.processes, 1)
+        within("distributed.process", self.process, 0, self.processes - 1)
+
+
+@dataclass(frozen=True)
 class _Command(Config):
     """A config together with the options that are not part of it."""
 
@@ -231,6 +278,7 @@ class _Command(Config):
     dated one under runs/."""
     dry_run: bool = False
     """Show the config, parameters, memory and data, compile one step, and leave."""
+    distributed: Distributed = field(default_factory=Distributed)
 
 
 @dataclass(frozen=True)
@@ -239,6 +287,7 @@ class Options:
 
     run_dir: Path | None = None
     dry_run: bool = False
+    distributed: Distributed = Distributed()
 
 
 def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
@@ -259,7 +308,7 @@ def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
     )
     fields = {name: getattr(command, name) for name in fields}
     run_dir = None if command.run_dir is None else Path(command.run_dir)
-    return Config(**fields), Options(run_dir, command.dry_run)
+    return Config(**fields), Options(run_dir, command.dry_run, command.distributed)
 
 
 def _base_name(argv: Sequence[str]) -> str:

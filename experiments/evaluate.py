@@ -10,9 +10,9 @@ import numpy as np
 from data_pipeline.batches import batches_for, one_hot
 from data_pipeline.dataset import TokenArray
 from experiments.config import Config
+from experiments.engine import Engine
 from lm.losses import Sum, perplexity
 from lm.model import LanguageModel
-from lm.train import make_eval_step
 
 
 def evaluation_batches(config: Config, tokens: TokenArray):
@@ -29,21 +29,22 @@ def evaluation_batches(config: Config, tokens: TokenArray):
 
 
 def make_evaluator(
-    config: Config, model: LanguageModel
+    config: Config, model: LanguageModel, engine: Engine | None = None
 ) -> Callable[[Any, TokenArray], Sum]:
     """evaluate(params, tokens) -> Sum(nats, count), as Python numbers.
 
     Every token of the split counts once; per-window sums are float32, the total over
     windows float64.
     """
-    step = jax.jit(make_eval_step(model), donate_argnums=1)
+    engine = engine or Engine()
+    step = engine.eval_step(model)
 
     def evaluate(params, tokens: TokenArray) -> Sum:
-        batches = evaluation_batches(config, tokens)
-        carry = model.initial_state(params, batches.batch)
+        batches = engine.reading(evaluation_batches(config, tokens))
+        carry = engine.carry(model, params, batches.batch)
         totals = []
         for number in range(batches.steps):
-            batch = batches.batch_at(config.seed, 0, number)
+            batch = engine.batch(batches.batch_at(config.seed, 0, number))
             if config.data.one_hot:
                 batch = one_hot(batch, model.vocabulary)
             carry, total = step(params, carry, batch)
