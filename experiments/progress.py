@@ -1,9 +1,11 @@
 """What a run shows while it trains: one live line, or plain lines without a terminal.
 
-    epoch 3/10 ━━━╸── 6.1k tokens/s loss 4.62 ppl 101 |g| 1.3 clipped 12% left 00:41
+    epoch 3/10 ━━━╸── 6.1k tokens/s ppl 101 |g| 1.3 clip 12% horizon 20 left 00:41
 
-Everything shown is in metrics.jsonl too. Drawing is limited to a few times a second,
-so that it costs no step any time.
+The horizon is that of the latest probe (`experiments.probe`). A line wider than the
+terminal loses first what can best be done without. Everything shown is in metrics.jsonl
+or gradflow.npz too. Drawing is limited to a few times a second, so that it costs no
+step any time.
 """
 
 import sys
@@ -15,6 +17,8 @@ from lm.losses import perplexity
 
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.2
+BAR = 6
+DISPENSABLE = ("loss", "norm", "rate", "ppl", "clip", "horizon")
 
 
 class Silent:
@@ -49,11 +53,11 @@ class Display(Silent):
         if now - self.drawn < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
             return
         self.drawn = now
-        line = self._line(trainer, step, now)
+        parts = self._parts(trainer, step, now)
         if self.live:
-            self._draw(trainer, step, line)
+            self._draw(trainer, parts)
         else:
-            print(f"step {step:,}  {line}", flush=True)
+            print(f"step {step:,}  {' '.join(parts.values())}", flush=True)
 
     def evaluation(self, trainer, row: dict) -> None:
         at = trainer.at
@@ -75,8 +79,8 @@ class Display(Silent):
             self.bar.stop()
             self.bar = None
 
-    def _line(self, trainer, step: int, now: float) -> str:
-        """Rates and means over the recent steps."""
+    def _parts(self, trainer, step: int, now: float) -> dict[str, str]:
+        """Rates and means over the recent steps, by the name that precedes each."""
         rows = self.recent
         assert self.first is not None
         steps, seconds = step - self.first[0], max(now - self.first[1], 1e-9)
@@ -84,11 +88,17 @@ class Display(Silent):
         loss = sum(r["loss"] * r["tokens"] for r in rows) / max(tokens, 1)
         clipped = sum(r["clipped_norm"] < 0.999 * r["gradient_norm"] for r in rows)
         rate = tokens / len(rows) * steps / seconds
-        return (
-            f"{_short(rate)} tokens/s loss {loss:.2f} ppl {_short(perplexity(loss))} "
-            f"|g| {rows[-1]['gradient_norm']:.2g} clipped {clipped / len(rows):.0%} "
-            f"left {_clock(self._left(trainer, steps, seconds))}"
-        )
+        probe = getattr(trainer, "probe", None)
+        parts = {
+            "rate": f"{_short(rate)} tokens/s",
+            "loss": f"loss {loss:.2f}",
+            "ppl": f"ppl {_short(perplexity(loss))}",
+            "norm": f"|g| {rows[-1]['gradient_norm']:.2g}",
+            "clip": f"clip {clipped / len(rows):.0%}",
+        }
+        if probe is not None and probe.horizon is not None:
+            parts["horizon"] = f"horizon {probe.horizon}"
+        return parts | {"left": f"left {_clock(self._left(trainer, steps, seconds))}"}
 
     def _left(self, trainer, steps: int, seconds: float) -> float:
         """Seconds until the last step or the time bound, whichever comes first."""
@@ -96,15 +106,17 @@ class Display(Silent):
         minutes = trainer.config.train.minutes
         return min(left, 60 * minutes - trainer.at.seconds) if minutes else left
 
-    def _draw(self, trainer, step: int, line: str) -> None:
+    def _draw(self, trainer, parts: dict[str, str]) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self.bar is None:
-            columns = (TextColumn("{task.fields[where]}"), BarColumn(6))
+            columns = (TextColumn("{task.fields[where]}"), BarColumn(BAR))
             self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))
             self.task = self.bar.add_task("", total=1, where="", line="")
             self.bar.start()
         where = f"epoch {trainer.at.epoch + 1}/{trainer.config.train.epochs or '∞'}"
+        room = self.bar.console.width - len(where) - BAR - 3
+        line = fitting(parts, room)
         self.bar.update(
             self.task, completed=self._share(trainer), where=where, line=line
         )
@@ -113,6 +125,17 @@ class Display(Silent):
         minutes = trainer.config.train.minutes
         in_time = trainer.at.seconds / (60 * minutes) if minutes else 0.0
         return max(trainer.at.step / trainer.steps, in_time)
+
+
+def fitting(parts: dict[str, str], room: int) -> str:
+    """The parts in a line of at most `room` characters, without the most dispensable
+    where they are too many."""
+    kept = dict(parts)
+    for name in DISPENSABLE:
+        if len(" ".join(kept.values())) <= room:
+            break
+        kept.pop(name, None)
+    return " ".join(kept.values())
 
 
 def _short(value: float) -> str:
