@@ -37,7 +37,7 @@ from lm.types import Batch, Params, State
 class Engine:
     """One device of one process."""
 
-    devices = 1
+    devices = processes = 1
     leader = True
 
     def reading(self, whole: Reading) -> Reading:
@@ -93,14 +93,14 @@ class Shared(Engine):
     def __init__(self, devices: list[Any], group: Group = ALONE):
         self.mesh = make_mesh(devices)
         self.group, self.devices = group, len(devices)
-        self.leader = group.leader
+        self.leader, self.processes = group.leader, group.processes
         self.votes, self.tallies = np.zeros(2, np.float32), []
 
     def reading(self, whole: Reading) -> Reading:
         even = Padded(whole, self.devices)
-        if self.group.processes == 1:
+        if self.processes == 1:
             return even
-        return Shard(even, self.group.process, self.group.processes)
+        return Shard(even, self.group.process, self.processes)
 
     def batch(self, batch: Batch) -> Batch:
         shardings = Batch(*(NamedSharding(self.mesh, spec) for spec in BATCH))
@@ -120,14 +120,14 @@ class Shared(Engine):
 
     def carry(self, model: LanguageModel, params: Params, lanes: int) -> State:
         make = jax.jit(
-            lambda params: model.initial_state(params, lanes * self.group.processes),
+            lambda params: model.initial_state(params, lanes * self.processes),
             out_shardings=self._sharding(BY_LANE),
         )
         return make(params)
 
     def train_step(self, model: LanguageModel, optim: OptimConfig) -> Callable:
         step = make_shared_train_step(model, optim, self.mesh)
-        if self.group.processes == 1:
+        if self.processes == 1:
             return jax.jit(step, donate_argnums=0)
 
         def voting(state, batch, key, numbers, votes):
@@ -136,7 +136,7 @@ class Shared(Engine):
         compiled = jax.jit(voting, donate_argnums=0)
 
         def step_and_vote(state, batch, key, numbers):
-            votes = np.tile(self.votes, (self.devices // self.group.processes, 1))
+            votes = np.tile(self.votes, (self.devices // self.processes, 1))
             votes = jax.make_array_from_process_local_data(
                 self._sharding(BY_LANE), votes
             )
@@ -159,7 +159,7 @@ class Shared(Engine):
         """In a group the processes vote: a step sums the votes along with the
         gradients, so that the count costs no message of its own, and it is read one
         step later, so that nothing waits for it."""
-        if self.group.processes == 1:
+        if self.processes == 1:
             return stop, late
         self.votes = np.array([stop, late and self.leader], np.float32)
         if len(self.tallies) < 2:
@@ -168,7 +168,7 @@ class Shared(Engine):
         return bool(stopped), bool(over)
 
     def checkpoints(self, own: Checkpoints) -> Checkpoints:
-        if self.group.processes == 1:
+        if self.processes == 1:
             return own
         return SharedCheckpoints(own, self.group)
 

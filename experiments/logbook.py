@@ -64,10 +64,19 @@ class Logbook:
     @property
     def done(self) -> bool:
         """Whether a bound of the config is reached."""
-        train, at = self.config.train, self.at
-        out_of_patience = train.patience and at.waited >= train.patience
-        out_of_time = train.minutes and at.seconds >= 60 * train.minutes
-        return bool(at.step >= self.steps or out_of_patience or out_of_time)
+        return self.finished or self.late
+
+    @property
+    def finished(self) -> bool:
+        """Whether a bound in steps, epochs or patience is reached."""
+        patience, at = self.config.train.patience, self.at
+        return at.step >= self.steps or bool(patience and at.waited >= patience)
+
+    @property
+    def late(self) -> bool:
+        """Whether the bound in minutes is reached, by this process's clock."""
+        minutes = self.config.train.minutes
+        return bool(minutes and self.at.seconds >= 60 * minutes)
 
     def due(self, what: str, epoch_ended: bool) -> bool:
         """Whether an evaluation ("eval"), checkpoint or sample falls here."""

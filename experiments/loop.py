@@ -15,6 +15,7 @@ import numpy as np
 from data_pipeline.batches import batches_for, one_hot
 from data_pipeline.dataset import Dataset
 from experiments.config import Config
+from experiments.engine import Engine
 from experiments.evaluate import make_evaluator
 from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
@@ -29,7 +30,6 @@ from lm.train import (
     evaluation_params,
     group_names,
     init_state,
-    make_train_step,
     numbers_of,
 )
 
@@ -45,13 +45,26 @@ class Pending(NamedTuple):
 
 
 class Trainer(Logbook):
-    """A run in progress. `train` goes on until it is done or asked to stop."""
+    """A run in progress. `train` goes on until it is done or asked to stop.
 
-    def __init__(self, run: Run, dataset: Dataset, planned: "Plan", display: Any):
+    engine  where the arrays live; one device if not given.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        dataset: Dataset,
+        planned: "Plan",
+        display: Any,
+        engine: Engine | None = None,
+    ):
         super().__init__(run, planned.batches.steps, display)
         config = run.config
+        self.engine = engine = engine or Engine()
+        self.checkpoints = engine.checkpoints(self.checkpoints)
         self.tokens = dataset.splits
-        self.model, self.batches = planned
+        self.model = planned.model
+        self.batches = engine.reading(planned.batches)
         self.write = None
         if config.train.samples:
             self.write = make_writer(
@@ -61,62 +74,63 @@ class Trainer(Logbook):
                 samples=config.train.samples,
                 max_tokens=SAMPLE_TOKENS,
             )
-        self.evaluate = make_evaluator(config, self.model)
-        step = make_train_step(self.model, config.optim)
-        self.train_step = jax.jit(step, donate_argnums=0)
-        self.key = jax.random.key(config.seed)
-        self.state = self._begin()
+        self.evaluate = make_evaluator(config, self.model, engine)
+        self.train_step = engine.train_step(self.model, config.optim)
+        self.key = engine.everywhere(jax.random.key(config.seed))
+        self.state = self._begin(planned.batches.batch)
         trained = len(self.tokens["train"].ids) / self.batches.steps
         self.probe = Probe(run, self.model, self.tokens["valid"].ids, trained)
         self.pending: Pending | None = None
         self.rate, self.numbers = math.nan, None
 
-    def _begin(self) -> TrainState:
+    def _begin(self, lanes: int) -> TrainState:
         """The last sound checkpoint, or a fresh start."""
-        fresh = fresh_state(self.model, self.config, self.batches.batch)
+        fresh = fresh_state(self.model, self.config, lanes)
         self.names = group_names(fresh.params)
         found = self.begin(fresh)
-        return fresh if found is None else jax.device_put(found)
+        return self.engine.state(fresh if found is None else found)
 
     def train(self, stop: Interrupt) -> bool:
         """Trains until done; False if `stop` was set before."""
         saved = self.at.step
-        self.probe.after(saved, self.state.params)
-        while not self.done:
+        self.probe.after(saved, self._params_now())
+        stopped, over = False, self.done
+        while not (stopped or over):
             ended = self._step()
-            self.probe.after(self.at.step, self.state.params)
+            self.probe.after(self.at.step, self._params_now())
             self.tick()
             best = self._evaluate() if self.due("eval", ended) else False
             if ended:
                 self.end_epoch()
-            if best or stop or self.due("checkpoint", ended) or self.done:
+            stopped, late = self.engine.agree(bool(stop), self.late)
+            over = late or self.finished
+            if best or stopped or self.due("checkpoint", ended) or over:
                 self._save(best)
                 saved = self.at.step
             if self.write and self.due("sample", ended):
                 self._sample(self.write)
             self.tick()
-            if stop:
-                break
         self._settle()
         if saved != self.at.step:
             self._save(False)
-        if self.done:
-            self.probe.finish(self.at.step, self.state.params)
-        return self.done
+        if over:
+            self.probe.finish(self.at.step, self._params_now())
+        return over
 
     def _step(self) -> bool:
         """One optimizer step; whether it was the last of its epoch."""
         at, config = self.at, self.config
         batch = self.batches.batch_at(config.seed, at.epoch, at.index)
-        tokens = int(batch.mask.sum())
-        if config.data.one_hot:
-            batch = one_hot(batch, self.model.vocabulary)
+        # The other processes read as many, but for padding.
+        tokens = int(batch.mask.sum()) * self.engine.processes
         rate = learning_rate(config.optim, at.schedule, at.step, self.steps)
         if rate != self.rate:
             numbers = jax.tree.map(np.float32, numbers_of(config, rate))
-            self.rate, self.numbers = rate, jax.device_put(numbers)
+            self.rate, self.numbers = rate, self.engine.everywhere(numbers)
         started = time.perf_counter()
-        batch = jax.device_put(batch)
+        batch = self.engine.batch(batch)
+        if config.data.one_hot:
+            batch = one_hot(batch, self.model.vocabulary)
         with jax.transfer_guard("disallow"):
             self.state, info = self.train_step(
                 self.state, batch, self.key, self.numbers
@@ -139,7 +153,12 @@ class Trainer(Logbook):
         self.record(step, rate, jax.device_get(info))
 
     def _params(self):
+        """What evaluation uses."""
         return evaluation_params(self.state)
+
+    def _params_now(self):
+        """The parameters themselves, on one device."""
+        return self.engine.here(self.state.params)
 
     def best(self) -> tuple[Any, int]:
         """Parameters with the best validation loss, and the step they are of.
@@ -156,7 +175,7 @@ class Trainer(Logbook):
         if found is None:
             return self._params(), self.at.step
         state, meta = found
-        return evaluation_params(jax.device_put(state)), meta["step"]
+        return evaluation_params(self.engine.state(state)), meta["step"]
 
     def _evaluate(self) -> bool:
         """The validation loss; whether it is the best so far."""
@@ -165,13 +184,14 @@ class Trainer(Logbook):
 
     def _sample(self, write) -> None:
         """Writes texts to samples.txt; the same key every time, to compare them."""
-        key = jax.random.fold_in(self.key, 2**32 - 2)
-        self.run.sample(self.at.step, write(self._params(), key))
+        key = jax.random.fold_in(jax.random.key(self.config.seed), 2**32 - 2)
+        params = self.engine.here(self._params())
+        self.run.sample(self.at.step, write(params, key))
 
     def _save(self, best: bool) -> None:
         self._settle()
         self.probe.flush()
-        self.save(self.state, best)
+        self.save(self.engine.whole(self.state), best)
 
 
 class Plan(NamedTuple):

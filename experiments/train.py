@@ -12,11 +12,13 @@ from experiments.command import user_errors
 from experiments.config import Config, Options, parse
 
 if TYPE_CHECKING:
+    from experiments.distributed import Group
     from experiments.loop import Trainer
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line. Exit codes: 0 done, 2 a user's mistake, 3 interrupted."""
+    """The command line. Exit codes: 0 done, 2 a user's mistake, 3 interrupted, 4
+    another process of the group was lost."""
     config, options = parse(sys.argv[1:] if argv is None else argv, __doc__ or "")
     with user_errors():
         if options.dry_run:
@@ -30,34 +32,56 @@ def main(argv: list[str] | None = None) -> None:
 def train(config: Config, options: Options, display: Any = None) -> Path | None:
     """Runs to the end, writes the summary and prints it; the run's directory, or None
     if it was interrupted."""
-    from data_pipeline.dataset import prepare
     from experiments.allocator import keep_memory
-    from experiments.interrupts import interrupts
-    from experiments.loop import Trainer, plan
-    from experiments.progress import Display
-    from experiments.run import open_run
+    from experiments.distributed import group_of
 
     keep_memory()
-    dataset = prepare(config.data)
-    planned = plan(config, dataset)
-    with open_run(options.run_dir, config) as run:
-        dataset.vocabulary.save(run.vocabulary)
-        display = display or Display()
+    with group_of(options.distributed) as group:
+        return train_in(group, config, options, display)
+
+
+def train_in(
+    group: "Group", config: Config, options: Options, display: Any
+) -> Path | None:
+    """`train`, by one process of a group that all do the same."""
+    from data_pipeline.dataset import prepare
+    from experiments.distributed import alike, open_shared
+    from experiments.engine import make_engine
+    from experiments.interrupts import interrupts
+    from experiments.loop import Trainer, plan
+    from experiments.progress import Display, Silent
+
+    with group.together():
+        dataset = prepare(config.data)
+        planned = plan(config, dataset)
+        engine = make_engine(config, group)
+    alike(group, config, dataset.corpus.fingerprint)
+    with open_shared(group, options.run_dir, config) as run:
+        if group.leader:
+            dataset.vocabulary.save(run.vocabulary)
+        display = (display or Display()) if group.leader else Silent()
         with interrupts() as stop:
-            trainer = Trainer(run, dataset, planned, display)
-            print(describe(trainer, dataset.corpus), flush=True)
+            trainer = Trainer(run, dataset, planned, display, engine)
+            say(group, describe(trainer, dataset.corpus))
             try:
                 finished = trainer.train(stop)
             finally:
                 display.close()
         if not finished:
-            print(
-                f"interrupted ({stop.name}) at step {trainer.at.step}, saved; resume:"
+            name = stop.name or "another process"
+            say(
+                group, f"interrupted ({name}) at step {trainer.at.step}, saved; resume:"
             )
-            print(f"  {run.resume_command()}")
+            say(group, f"  {run.resume_command()}")
             return None
         finish(trainer, dataset)
         return run.directory
+
+
+def say(group: "Group", line: str) -> None:
+    """A line of the leader's to standard output."""
+    if group.leader:
+        print(line, flush=True)
 
 
 def describe(trainer: "Trainer", corpus: Any) -> str:
@@ -66,8 +90,10 @@ def describe(trainer: "Trainer", corpus: Any) -> str:
 
     model = trainer.config.model
     where = f"resuming at step {trainer.at.step:,}, " if trainer.at.step else ""
+    devices = trainer.engine.devices
+    shared = f"{devices} devices, " if devices > 1 else ""
     return (
-        f"{where}{model.layers}-layer {model.cell}, {model.hidden} units, "
+        f"{where}{shared}{model.layers}-layer {model.cell}, {model.hidden} units, "
         f"{count_parameters(trainer.state.params):,} parameters; corpus {corpus.name}: "
         f"{corpus.facts['tokens']['train']:,} training tokens, vocabulary "
         f"{corpus.facts['vocabulary']:,}; run {trainer.run.directory}"
@@ -88,6 +114,8 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
         for name in ("valid", "test")
     }
     summary = conclude(trainer, dataset.corpus, totals, step, count_parameters(params))
+    if not trainer.engine.leader:
+        return summary
     for name in ("valid", "test"):
         found = summary[name]
         print(
