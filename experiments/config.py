@@ -127,6 +127,11 @@ class Config:
                 f"optim.truncation is {self.optim.truncation} and dropout is on: its "
                 "two passes would draw different masks; set either to 0"
             )
+        if self.optim.omega and self.model.dropout.on:
+            raise ConfigError(
+                f"optim.omega is {self.optim.omega} and dropout is on: Ω is that of "
+                "the cell without dropout; set either to 0"
+            )
         if 0 < self.train.steps < self.optim.warmup:
             raise ConfigError(
                 f"optim.warmup is {self.optim.warmup} but train.steps is "

@@ -191,6 +191,9 @@ class OptimConfig:
     """none; norm: the global norm; value: each entry."""
     clip_at: float = 5.0
     """Largest norm, or largest absolute entry."""
+    omega: float = 0.0
+    """Weight of Ω, which asks that gradients keep their norm from step to step back in
+    time (Pascanu 2013, equations 9 and 10); the authors' code has 2."""
     schedule: Schedule = "constant"
     """constant; halve_on_rise: × factor after an epoch whose training loss rose (the
     tutorial's); plateau: × factor after `patience` epochs without a better validation
@@ -230,4 +233,10 @@ class OptimConfig:
         within("optim.floor", self.floor, 0.0, 1.0)
         for name in ("truncation", "weight_decay", "hold", "warmup", "average_from"):
             at_least(f"optim.{name}", getattr(self, name), 0)
+        at_least("optim.omega", self.omega, 0)
+        if self.omega and self.truncation:
+            raise ConfigError(
+                f"optim.omega is {self.omega} and optim.truncation {self.truncation}: "
+                "Ω keeps gradients that truncation cuts off; set either to 0"
+            )
         at_least("optim.patience", self.patience, 1)

@@ -21,7 +21,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from lm.config import OptimConfig
+from lm.config import ConfigError, OptimConfig
 from lm.dropout import Lanes
 from lm.losses import Sum
 from lm.model import LanguageModel
@@ -81,6 +81,11 @@ def share_of(optim: OptimConfig, batch: Batch, devices: int):
 def make_shared_train_step(model: LanguageModel, optim: OptimConfig, mesh: Mesh):
     """`lm.train.make_train_step` over a mesh: the same arguments and results, with
     the carry and the batch split by lanes and the rest on every device."""
+    if optim.omega:
+        raise ConfigError(
+            f"optim.omega is {optim.omega} and {mesh.size} devices share the batch: Ω "
+            "is not summed over devices; train on one, or set optim.omega to 0"
+        )
     gradient = make_shared_gradient(model, optim, mesh.size)
     return jax.shard_map(
         make_train_step(model, optim, gradient),

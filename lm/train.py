@@ -17,6 +17,7 @@ from lm.dropout import Dropout, Lanes, rates_of
 from lm.losses import Sum, cross_entropy
 from lm.model import LanguageModel
 from lm.optim import Hyperparameters, clipper, optimizer
+from lm.regularizers import gradient_with_omega
 from lm.truncation import truncated_apply
 from lm.types import Array, Batch, Params, State
 
@@ -98,14 +99,20 @@ def start(model: LanguageModel, params: Params, carry: State, fresh_B: Array) ->
     return jax.tree.map(lambda i, c: jnp.where(fresh_B1, i, c), initial, carry)
 
 
-def make_loss(model: LanguageModel, optim: OptimConfig, here: Lanes | None = None):
-    """loss(params, carry, batch, key, rates) -> (scalar, (carry, Sum)).
+def make_loss(
+    model: LanguageModel,
+    optim: OptimConfig,
+    here: Lanes | None = None,
+    measure=cross_entropy,
+):
+    """loss(params, carry, batch, key, rates, *, taps, driver) -> (value, (carry, Sum)).
 
-    The scalar is what is differentiated: nats per token, or summed over time and
-    averaged over lanes (`optim.reduction`). here: see `lm.parallel`.
+    The value is what is differentiated: nats per token, or summed over time and
+    averaged over lanes (`optim.reduction`). here: see `lm.parallel`. measure: what to
+    take in place of cross-entropy, (outputs, targets, mask) -> Sum (see `lm.heads`).
     """
 
-    def loss(params, carry, batch: Batch, key, rates):
+    def loss(params, carry, batch: Batch, key, rates, *, taps=None, driver=None):
         carry = start(model, params, carry, batch.fresh)
         dropout = None if key is None else Dropout(key, rates, here)
         if optim.truncation:
@@ -113,19 +120,27 @@ def make_loss(model: LanguageModel, optim: OptimConfig, here: Lanes | None = Non
                 model, params, batch.inputs, carry, optim.truncation
             )
         else:
-            carry, hs = model.apply(params, batch.inputs, carry, dropout=dropout)
-        total = cross_entropy(model.logits(params, hs), batch.targets, batch.mask)
+            carry, hs = model.apply(
+                params, batch.inputs, carry, dropout=dropout, taps=taps, driver=driver
+            )
+        total = measure(model.logits(params, hs), batch.targets, batch.mask)
         lanes = batch.targets.shape[1]
         tokens = jnp.maximum(total.count, 1)
-        scalar = total.nats / (tokens if optim.reduction == "token" else lanes)
-        return scalar, (carry, total)
+        value = total.nats / (tokens if optim.reduction == "token" else lanes)
+        return value, (carry, total)
 
     return loss
 
 
-def make_gradient(model: LanguageModel, optim: OptimConfig):
-    """gradient(params, carry, batch, key, rates) -> (∂scalar/∂params, (carry, Sum))."""
-    return jax.grad(make_loss(model, optim), has_aux=True)
+def make_gradient(model: LanguageModel, optim: OptimConfig, measure=cross_entropy):
+    """gradient(params, carry, batch, key, rates) -> (∂value/∂params, (carry, Sum)).
+
+    With `optim.omega`, plus that many times the immediate derivative of Ω.
+    """
+    loss = make_loss(model, optim, measure=measure)
+    if optim.omega:
+        return gradient_with_omega(model, loss, optim.omega)
+    return jax.grad(loss, has_aux=True)
 
 
 def make_train_step(model: LanguageModel, optim: OptimConfig, gradient=None):

@@ -67,6 +67,10 @@ def test_published_setups():
             {"optim": {"truncation": 4}, "model": {"dropout": {"weight": 0.1}}},
             "optim.truncation is 4",
         ),
+        (
+            {"optim": {"omega": 2.0}, "model": {"dropout": {"weight": 0.1}}},
+            "optim.omega is 2.0",
+        ),
         ({"optim": {"warmup": 9}, "train": {"steps": 5}}, "optim.warmup is 9"),
         (
             {

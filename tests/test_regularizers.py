@@ -1,6 +1,9 @@
 """Ω: the paper's formula by brute force, its gradient by finite differences."""
 
+from dataclasses import replace
 from functools import cache, partial
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +11,21 @@ import numpy as np
 import pytest
 
 from lm.cells.forms import draw_gates, general, zeros
-from lm.config import InitConfig, ModelConfig
+from lm.config import ConfigError, InitConfig, ModelConfig, OptimConfig
+from lm.dropout import rates_of
 from lm.heads import build_task_model, classification
+from lm.losses import cross_entropy
+from lm.model import build
+from lm.parallel import make_shared_train_step
 from lm.regularizers import Path, layer_omega, norm, omega, recorder, unit_vectors
+from lm.train import (
+    init_state,
+    make_gradient,
+    make_loss,
+    make_train_step,
+    numbers_of,
+)
+from lm.types import Batch
 from lm.unroll import looped
 from tests.zoo import ZOO, close
 
@@ -19,6 +34,14 @@ KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 XS, TARGETS = RNG.normal(size=(T, B, D)), RNG.integers(0, C, (T, B))
 WEIGHTS = np.ones((T, B)) / (T * B)
+
+
+class Config(NamedTuple):
+    """As experiments' config: what `numbers_of` reads."""
+
+    model: ModelConfig
+    optim: OptimConfig
+
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -207,3 +230,60 @@ def test_tiny_gradients_keep_their_direction():
     np.testing.assert_allclose(unit["h"], [[0.6, 0.8], [0, 0]], rtol=1e-6)
     assert there.tolist() == [True, False]
     assert np.all(jax.grad(lambda x: norm(x).sum())(jnp.zeros((2, 2))) == 0)
+
+
+def test_training_adds_omega_to_the_gradient_of_the_loss():
+    config = ModelConfig("lstm", 2, H, D)
+    model, optim = build(config, C), OptimConfig("sgd", 0.5, clip="none", omega=0.25)
+    numbers = numbers_of(Config(config, optim))
+    state = init_state(model, optim, numbers, KEY, B)
+    ids = RNG.integers(0, C, (T, B))
+    batch = Batch(ids, TARGETS, np.ones((T, B)), np.ones(B, bool))
+    after, info = jax.jit(make_train_step(model, optim))(state, batch, KEY, numbers)
+
+    def value(params, taps):
+        driver, paths = recorder()
+        begin = model.initial_state(params, B)
+        _, hs = model.apply(params, ids, begin, taps=taps, driver=driver)
+        total = cross_entropy(model.logits(params, hs), TARGETS, batch.mask)
+        return total.mean(), (total, tuple(paths))
+
+    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape), s.dtype), state.carry)
+    both = jax.grad(value, (0, 1), has_aux=True)
+    (raw, δ), (total, paths) = both(state.params, taps)
+    extra = jax.grad(lambda p: omega(model, p, paths, δ).mean())(state.params)
+    want = jax.tree.map(
+        lambda p, g, e: p - 0.5 * (g + 0.25 * e), state.params, raw, extra
+    )
+    close(after.params, want, rtol=1e-4, atol=1e-6)
+    close(info.loss, total, rtol=1e-5)
+    moved = jax.tree.map(lambda e: float(jnp.abs(e).max()), extra)
+    assert moved["layers"][0]["w_h"] > 1e-4, "Ω should have something to do"
+
+
+def test_without_omega_the_step_is_as_it_was():
+    config = ModelConfig("lstm", 1, H, D)
+    model, optim = build(config, C), OptimConfig()
+    rates = rates_of(config.dropout)
+    params = model.init(KEY)
+    batch = Batch(TARGETS, TARGETS, np.ones((T, B)), np.ones(B, bool))
+    at = params, model.initial_state(params, B), batch, KEY, rates
+
+    def text(gradient):
+        return str(jax.make_jaxpr(gradient)(*at))
+
+    loss = make_loss(model, optim)
+    without = text(make_gradient(model, optim))
+    assert without == text(jax.grad(loss, has_aux=True))
+    assert without != text(make_gradient(model, replace(optim, omega=1.0)))
+
+
+def test_what_omega_does_not_go_with():
+    with pytest.raises(ConfigError, match="optim.omega is 2.0 and optim.truncation 4"):
+        OptimConfig(omega=2.0, truncation=4)
+    with pytest.raises(ConfigError, match="optim.omega is -1"):
+        OptimConfig(omega=-1.0)
+    model = build(ModelConfig("tanh", 1, H, D), C)
+    with pytest.raises(ConfigError, match="2 devices share the batch"):
+        mesh = SimpleNamespace(size=2)
+        make_shared_train_step(model, OptimConfig(omega=2.0), mesh)
