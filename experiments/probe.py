@@ -5,12 +5,20 @@ A probe is one compiled function of the parameters alone. It reads no training s
 and is not waited for: its numbers are read back after the next training step. They
 become columns of RUN/gradflow.npz, the first axis of each being the probe:
 
-    step              (P,)       optimizer steps taken before it
-    last              (P,)       whether it stands there because the run ended
-    lag_LK            (P, L, K)  the lag profile G(k), nats per unit of state
-    horizon_L         (P, L)     the largest lag with G(k) over 1 % of G(0)
-    half_life_L       (P, L)     the smallest lag with G(k) under half of G(0)
-    norms_LT          (P, L, T)  ‖∂L/∂h_t‖, L the mean nats per token of a window
+    step               (P,)       optimizer steps taken before it
+    last               (P,)       whether it stands there because the run ended
+    lag_LK             (P, L, K)  the lag profile G(k), nats per unit of state
+    lag_low_LK, lag_high_LK       95 % intervals, over the windows, of G(k)/G(0)
+    horizon_L          (P, L)     the largest lag with G(k) over 1 % of G(0)
+    horizon_low_L, horizon_high_L its interval
+    half_life_L        (P, L)     the smallest lag with G(k) under half of G(0)
+    norms_LT           (P, L, T)  ‖∂L/∂h_t‖, L the mean nats per token of the windows
+    gates_<l>_<name>   (P, bins)  shares of the activations of a gate of layer l, or of
+                                  |φ′| ("slope"), in equal bins over [0, 1]
+    gate_mean_<l>_<name>  (P,)    their mean
+    state_norm_L, drift_L  (P, L) ‖h_t‖, and by how much it grows per step
+    spectral_radius_L  (P, L)     of the recurrent matrix (the largest of its gates', to
+                                  1 %); 0 for a cell that names none
 """
 
 import math
@@ -34,6 +42,7 @@ WRITE_SECONDS = 20.0
 # leaves as much again of the promised 5 % for compiling the probe.
 COST = 2.0
 SHARE = 0.03
+RESAMPLES, SQUARINGS = 400, 10
 SELDOM = 50  # more columns than these nobody can look at
 
 Row = dict[str, np.ndarray]
@@ -73,25 +82,60 @@ def interval(config: GradflowConfig, probed: int, trained: float) -> int:
 
 def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
     """params -> the columns of one probe, but for `step` and `last`."""
+    import jax
     import jax.numpy as jnp
 
-    from lm.gradflow.through_time import lag_profile, norms_through_time
+    from lm.gradflow import through_time as flow
 
     inputs, targets = text
     mask = np.ones(targets.shape, np.float32)
 
     def measure(params: Any) -> dict[str, Any]:
         start = model.initial_state(params, targets.shape[1])
-        given = jnp.asarray(inputs), jnp.asarray(targets)
-        profile = lag_profile(model, params, *given, start)
+        given = model, params, jnp.asarray(inputs), jnp.asarray(targets)
+        norms_LKB = flow.lag_norms(*given, start)
+        profile = flow.profile_of(norms_LKB)
+        low, high = flow.bootstrap(jax.random.key(0), norms_LKB, RESAMPLES)
         return {
             "lag_LK": profile.raw_LK,
+            "lag_low_LK": low.normalised_LK,
+            "lag_high_LK": high.normalised_LK,
             "horizon_L": profile.horizon_L,
+            "horizon_low_L": low.horizon_L,
+            "horizon_high_L": high.horizon_L,
             "half_life_L": profile.half_life_L,
-            "norms_LT": norms_through_time(model, params, *given, mask, start),
+            "norms_LT": flow.norms_through_time(*given, mask, start),
+            **_inside(model, params, given[2], start),
         }
 
     return measure
+
+
+def _inside(model: Any, params: Any, inputs: Any, start: Any) -> dict[str, Any]:
+    """Columns on gates, states and recurrent matrices, from one forward pass."""
+    import jax
+    import jax.numpy as jnp
+
+    from lm.gradflow.gates import drifting, gates_of, layers_of, statistics
+    from lm.gradflow.jacobians import radius, recurrent_blocks
+
+    found, states, radii = {}, [], []
+    for number, layer in enumerate(layers_of(model, params, inputs, start)):
+        for name, gate in gates_of(*layer).items():
+            of_gate = statistics(gate)
+            found[f"gates_{number}_{name}"] = of_gate.histogram
+            found[f"gate_mean_{number}_{name}"] = of_gate.mean
+        cell, weights, recorded = layer
+        hs_TBH = jax.vmap(cell.output)(recorded.after)
+        states.append(drifting(jnp.linalg.norm(hs_TBH, axis=-1)))
+        blocks = recurrent_blocks(weights, cell)
+        of_block = jax.vmap(lambda w: radius(w, SQUARINGS))
+        radii.append(jnp.max(of_block(blocks), initial=0.0))
+    return found | {
+        "state_norm_L": jnp.stack([jnp.mean(state.norm_T) for state in states]),
+        "drift_L": jnp.stack([state.drift for state in states]),
+        "spectral_radius_L": jnp.stack(radii),
+    }
 
 
 class Probe:

@@ -30,6 +30,8 @@ from experiments.progress import Silent
 from experiments.run import config_of, open_run
 from experiments.train import train
 from lm.config import ModelConfig
+from lm.gradflow.gates import gate_statistics, state_statistics
+from lm.gradflow.jacobians import spectral_radius
 from lm.gradflow.through_time import lag_profile, norms_through_time
 
 STEPS = 7
@@ -105,6 +107,25 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
         np.testing.assert_allclose(got["norms_LT"], norms_LT, rtol=1e-4)
         assert got["horizon_L"].tolist() == profile.horizon_L.tolist()
         assert got["half_life_L"].tolist() == profile.half_life_L.tolist()
+        share_LK = got["lag_LK"] / got["lag_LK"][:, :1]
+        assert (got["lag_low_LK"] <= share_LK * (1 + 1e-5)).all()
+        assert (share_LK <= got["lag_high_LK"] * (1 + 1e-5)).all()
+        states = state_statistics(model, params, text.inputs, start)
+        np.testing.assert_allclose(
+            got["state_norm_L"], [np.mean(s.norm_T) for s in states], rtol=1e-4
+        )
+        gates = gate_statistics(model, params, text.inputs, start)
+        for number, layer in enumerate(gates):
+            for name, gate in layer.items():
+                np.testing.assert_allclose(
+                    got[f"gates_{number}_{name}"], gate.histogram, atol=1e-6
+                )
+                np.testing.assert_allclose(
+                    got[f"gate_mean_{number}_{name}"], gate.mean, rtol=1e-4
+                )
+            radii = spectral_radius(params["layers"][number], model.cells[number])
+            found = got["spectral_radius_L"][number]
+            np.testing.assert_allclose(found, np.max(radii), rtol=0.01)
 
 
 def test_training_is_the_same_without_probes(unbroken, tmp_path):
