@@ -22,7 +22,7 @@ FLOORS = [
     {"model", "optim"},
     {"truncation", "heads", "regularizers"},
     {"train"},
-    {"parallel"},
+    {"parallel", "population"},
     {"generate", "score", "gradflow"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
