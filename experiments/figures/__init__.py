@@ -6,6 +6,25 @@ writes one to a file.
 """
 
 from experiments.figures.flow import heat_map, lag_profiles
+from experiments.figures.inside import gate_histograms, singular_values
 from experiments.figures.style import save
+from experiments.figures.training import (
+    Curve,
+    clip_events,
+    learning_curves,
+    over_training,
+    parameter_norms,
+)
 
-__all__ = ["heat_map", "lag_profiles", "save"]
+__all__ = [
+    "Curve",
+    "clip_events",
+    "gate_histograms",
+    "heat_map",
+    "lag_profiles",
+    "learning_curves",
+    "over_training",
+    "parameter_norms",
+    "save",
+    "singular_values",
+]

@@ -13,6 +13,7 @@ from experiments.figures.style import (
     new_figure,
     nothing_here,
     styled,
+    written,
 )
 
 SMALLEST = 1e-12
@@ -46,11 +47,11 @@ def lag_profiles(
             if low is not None and high is not None:
                 band = (np.maximum(low, SMALLEST), np.maximum(high, SMALLEST))
                 axes.fill_between(lags, *band, color=style["color"], alpha=0.2, lw=0)
-            axes.plot(lags, np.maximum(values, SMALLEST), label=name, **style)
+            axes.plot(lags, np.maximum(values, SMALLEST), label=written(name), **style)
         limit_line(axes, 0.01, "1 %: the horizon", left=True)
         axes.set_xlabel("lag k, in tokens before the loss")
         axes.set_ylabel("gradient that is left, G(k) / G(0)")
-        axes.set_title(f"How far back the gradient reaches: {title}")
+        axes.set_title(f"How far back the gradient reaches: {written(title)}")
         legend(axes, loc="lower left")
     return figure
 
@@ -74,7 +75,7 @@ def heat_map(
     norms_PK = np.asarray(norms_PK, float)
     with styled():
         figure, axes = new_figure(reading)
-        axes.set_title(title)
+        axes.set_title(written(title))
         with np.errstate(divide="ignore", invalid="ignore"):
             levels_PK = np.log10(np.where(norms_PK > 0, norms_PK, np.nan))
         levels_PK[~np.isfinite(levels_PK)] = np.nan

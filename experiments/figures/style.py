@@ -6,6 +6,7 @@ brightness, so that it can be read on white and, with its ink exchanged, on blac
 """
 
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -100,6 +101,25 @@ def limit_line(axes: Axes, y: float, text: str, left: bool = False) -> None:
         ha="left" if left else "right",
         fontsize=8,
     )
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """What the font can draw."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def written(text: str, longest: int = 44) -> str:
+    """Someone else's text as matplotlib draws it: as it is. No mathematics between
+    dollar signs, no label hidden for its underscore, no sign that the font lacks, the
+    middle cut out of what is too long."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-longest // 2 + 1 :]}"
+    known = "".join(sign if ord(sign) in _glyphs() else "\ufffd" for sign in text)
+    known = known.replace("$", r"\$")
+    return f" {known}" if known.startswith("_") else known
 
 
 def legend(axes: Axes, **options: Any) -> None:
