@@ -14,13 +14,19 @@ from typing import Any
 
 from experiments.command import user_errors
 from experiments.config import fail
-from experiments.files import read_json, write_json_atomic
-from experiments.gradients import cells
+from experiments.files import plain, read_json, write_json_atomic
+from experiments.gradients import cells, clipping, depth, initialisation, truncation
 from experiments.gradients.display import StudyDisplay
 from experiments.gradients.study import Interrupted, Result, Study, aligned, expected
 from lm.config import unknown
 
-ALL: tuple[Study, ...] = (cells.STUDY,)
+ALL: tuple[Study, ...] = (
+    cells.STUDY,
+    initialisation.STUDY,
+    truncation.STUDY,
+    clipping.STUDY,
+    depth.STUDY,
+)
 STUDIES: dict[str, Study] = {study.name: study for study in ALL}
 
 
@@ -124,8 +130,10 @@ def spent(directory: Path, seconds: float) -> float:
 
 def keep(result: Result, directory: Path) -> None:
     """figure.png, figure.svg and rows.json."""
-    result.figure.savefig(directory / "figure.png", dpi=120)
-    result.figure.savefig(directory / "figure.svg", metadata={"Date": None})
+    from experiments.figures import save
+
+    save(result.figure, directory / "figure.png", dpi=100)
+    save(result.figure, directory / "figure.svg")
     found = {"headline": result.headline, "rows": result.rows}
     write_json_atomic(directory / "rows.json", found)
 
@@ -148,9 +156,22 @@ def record(
         command += f" --seeds {given.seeds}"
     if given.processes > 1:
         command += f" --processes {given.processes}"
-    metrics = {"headline": result.headline, "rows": result.rows}
+    metrics = {"headline": result.headline, "rows": [compact(r) for r in result.rows]}
     write_row(f"study_{name}", command, seconds, metrics)
     shutil.copy(directory / "figure.png", RESULTS / f"study_{name}.png")
+
+
+def compact(row: dict[str, Any], longest: int = 16) -> dict[str, Any]:
+    """The row without its curves, which stay in the study's directory."""
+    values = plain(row)
+    return {k: v for k, v in values.items() if count(v) <= longest}
+
+
+def count(value: Any) -> int:
+    """How many numbers a JSON value holds."""
+    if isinstance(value, dict):
+        return sum(map(count, value.values()))
+    return sum(map(count, value)) if isinstance(value, list) else 1
 
 
 if __name__ == "__main__":

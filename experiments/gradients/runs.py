@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.config import Config, differences
+from experiments.config import Config, GradflowConfig, differences
 from experiments.files import RunError, read_json
 from experiments.gradients.study import Interrupted
 from experiments.progress import Silent
@@ -21,6 +21,7 @@ Arrays = dict[str, Any]
 Measure = Callable[[Any], Arrays]
 MakeMeasure = Callable[[Config, Any, Any], Measure]
 Advance = Callable[[str, float], None]
+UNPROBED = GradflowConfig(every=0)
 
 
 class Task(NamedTuple):
@@ -62,12 +63,12 @@ class Trained(NamedTuple):
 
 def tasks_of(variants: dict[str, Config], seeds: int, directory: Path) -> list[Task]:
     """Every variant with seeds 0, 1, …; seeds outermost, so that a study that is cut
-    short has all variants alike."""
+    short has all variants alike. The runs' own probes are off: studies measure more."""
     tasks = []
     for seed in range(seeds):
         for name, config in variants.items():
             slug = "".join(c if c.isalnum() or c in ".+-" else "-" for c in name)
-            config = replace(config, name=slug, seed=seed)
+            config = replace(config, name=slug, seed=seed, gradflow=UNPROBED)
             tasks.append(Task(name, config, directory / f"{slug}-seed{seed}"))
     return tasks
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from data_pipeline.config import DataConfig
 from experiments.config import TrainConfig
 
+CORPUS = "stdlib_docs"
+
 
 class Windows(NamedTuple):
     """Windows of validation text, all of one length, one a lane: (T, B) ids."""
@@ -16,7 +18,7 @@ class Windows(NamedTuple):
 def characters(batch: int, window: int) -> DataConfig:
     """The characters of the embedded corpus, some 1.2 million."""
     return DataConfig(
-        corpus="stdlib_docs",
+        corpus=CORPUS,
         tokenizer="characters",
         min_count=5,
         batch=batch,
@@ -50,16 +52,43 @@ def windows(ids: Any, length: int, lanes: int) -> Windows:
 
 
 def lag_measure(model: Any, text: Windows, lags: int):
-    """(params) -> {"lag_norms_LKB"}: the first `lags` + 1 lags, from the zero state at
-    the window's beginning. Windows are longer, so that no lag meets that state."""
+    """(params) -> norms of ∂ℓ_t/∂s_{t−k} for the first `lags` + 1 lags, per lane:
+
+        lag_norms_LKB  s is all that the layer carries on: of an LSTM, h and c.
+        h_norms_LKB    s is h alone, the rest held fixed.
+
+    An LSTM remembers in c, past its h; by h alone it looks shorter-sighted than it is.
+    Windows are longer than the lags, so that none meets the zero state they begin in.
+    """
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
-    from lm.gradflow.through_time import lag_norms
+    from lm.gradflow.through_time import hidden_gradients, state_gradients
 
-    def measure(params):
+    weights_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
+
+    @jax.jit
+    def norms(params):
         state = model.initial_state(params, text.inputs_TB.shape[1])
-        return lag_norms(model, params, text.inputs_TB, text.targets_TB, state)
+        gradients = state_gradients(model, params, *text, weights_TB, state)
+        h_LTBH = hidden_gradients(model, gradients)
+        whole = [whole_norms(layer) for layer in gradients]
+        return jnp.stack(whole), jnp.linalg.norm(h_LTBH, axis=-1)
 
-    compiled = jax.jit(measure)
-    return lambda params: {"lag_norms_LKB": np.asarray(compiled(params))[:, : lags + 1]}
+    def lagged(norms_LTB):
+        return np.asarray(norms_LTB)[:, ::-1][:, : lags + 1]
+
+    def measure(params: Any) -> dict[str, Any]:
+        whole, of_h = norms(params)
+        return {"lag_norms_LKB": lagged(whole), "h_norms_LKB": lagged(of_h)}
+
+    return measure
+
+
+def whole_norms(layer: Any):
+    """The norm of one layer's gradients over all fields of its state: (T, B)."""
+    import jax
+    import jax.numpy as jnp
+
+    return jnp.sqrt(sum(jnp.sum(g**2, axis=-1) for g in jax.tree.leaves(layer)))

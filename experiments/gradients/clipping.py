@@ -1,0 +1,210 @@
+"""Study 4: what clipping does to loss spikes, where the learning rate makes some."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Config
+from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.text import characters, paced
+from lm.config import InitConfig, ModelConfig, OptimConfig
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Expected: without clipping, at this learning rate, training spikes or diverges;
+    clipping by norm at a small threshold takes the spikes away and ends at a lower
+    perplexity than none; clipping by value does as well where its threshold is small
+    enough. (A spike: a step whose loss is `spike` nats or more above the median of the
+    `before` steps before it.)"""
+
+    norms: tuple[float, ...] = (0.25, 1.0, 4.0)
+    values: tuple[float, ...] = (0.01, 0.1)
+    spike: float = 0.3
+    before: int = 25
+    hidden: int = 96
+    steps: int = 400
+    seeds: int = 3
+    batch: int = 16
+    window: int = 64
+    learning_rate: float = 3.0
+    gain: float = 1.5
+
+
+SIZES = {
+    "small": Clipping(),
+    "full": Clipping(
+        norms=(0.1, 0.25, 1.0, 4.0, 16.0),
+        values=(0.003, 0.01, 0.03, 0.1, 0.3),
+        hidden=256,
+        steps=4000,
+        seeds=5,
+    ),
+}
+
+
+def configs(size: Clipping) -> dict[str, Config]:
+    """A run without clipping, and one for each threshold of each kind."""
+    optims = {"none": OptimConfig(clip="none")}
+    optims |= {
+        f"norm {at:g}": OptimConfig(clip="norm", clip_at=at) for at in size.norms
+    }
+    optims |= {
+        f"value {at:g}": OptimConfig(clip="value", clip_at=at) for at in size.values
+    }
+    init = InitConfig(recurrent="orthogonal", gain=size.gain)
+    return {
+        name: Config(
+            data=characters(size.batch, size.window),
+            model=ModelConfig("tanh", 1, size.hidden, 32, init=init),
+            optim=sgd(optim, size.learning_rate),
+            train=paced(size.steps, 4),
+        )
+        for name, optim in optims.items()
+    }
+
+
+def sgd(optim: OptimConfig, rate: float) -> OptimConfig:
+    """The same with plain SGD, in which a large gradient is a large step."""
+    from dataclasses import replace
+
+    return replace(optim, optimizer="sgd", learning_rate=rate)
+
+
+def spikes(losses: Sequence[float], height: float, before: int) -> list[int]:
+    """The steps (0, 1, …) whose loss is `height` or more above the median of the
+    `before` steps before; the first `before` steps have none."""
+    import numpy as np
+
+    return [
+        t
+        for t in range(before, len(losses))
+        if losses[t] - np.median(losses[t - before : t]) >= height
+    ]
+
+
+def run(
+    size: Clipping, directory: Path, seeds: int, display: Any, processes: int = 1
+) -> Result:
+    """Trains with every kind of clipping; a run that diverges is a result too."""
+    from experiments.gradients.runs import by_variant, nothing, tasks_of, train_all
+
+    tasks = tasks_of(configs(size), seeds, directory)
+    runs = train_all(tasks, nothing, display, processes)
+    rows = [row_of(size, name, group) for name, group in by_variant(runs).items()]
+    from experiments.gradients.figures import clipping_figure
+
+    return Result(headline(rows), rows, table(rows), clipping_figure(rows))
+
+
+def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
+    """What the seeds of one kind of clipping found; curves are those of seed 0."""
+    import numpy as np
+
+    from experiments.gradients.statistics import mean
+
+    curves = [curves_of(run.directory) for run in runs]
+    found = [spikes(c["loss"], size.spike, size.before) for c in curves]
+    steps = sum(len(c["loss"]) for c in curves)
+    clipped = sum(
+        after < 0.999 * before
+        for c in curves
+        for before, after in zip(c["gradient_norm"], c["clipped_norm"], strict=True)
+    )
+    ended = [run.summary["valid"]["perplexity"] for run in runs if not run.diverged]
+    perplexity = mean([float(p) for p in ended]) if ended else mean([math.inf])
+    return {
+        "variant": name,
+        "clip": runs[0].config["optim"]["clip"],
+        "clip_at": runs[0].config["optim"]["clip_at"],
+        "seeds": len(runs),
+        "diverged": sum(run.diverged for run in runs),
+        "spikes": mean([float(len(f)) for f in found]).value,
+        "spikes_half": mean([float(len(f)) for f in found]).half,
+        "clipped": clipped / max(steps, 1),
+        "largest_norm": max(float(np.max(c["gradient_norm"])) for c in curves),
+        "perplexity": perplexity.value,
+        "perplexity_half": perplexity.half,
+        "loss": curves[0]["loss"],
+        "gradient_norm": curves[0]["gradient_norm"],
+        "spikes_at": found[0],
+    }
+
+
+def curves_of(run: Path) -> dict[str, list[float]]:
+    """Loss and gradient norms of each step of a run."""
+    from experiments.metrics import read_metrics
+
+    names = ("loss", "gradient_norm", "clipped_norm")
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if "loss" in row]
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def headline(rows: list[dict[str, Any]]) -> str:
+    """The sentence, from the rows alone."""
+    none = next(row for row in rows if row["clip"] == "none")
+    clipped = [row for row in rows if row["clip"] != "none"]
+    best = {
+        kind: min(
+            (row for row in clipped if row["clip"] == kind),
+            key=lambda row: (row["diverged"], row["perplexity"]),
+        )
+        for kind in ("norm", "value")
+    }
+    by_norm = best["norm"]
+    calmer = (
+        by_norm["spikes"] < none["spikes"] or by_norm["diverged"] < none["diverged"]
+    )
+    better = by_norm["perplexity"] < none["perplexity"] or none["diverged"]
+    harmed = none["spikes"] > 0 or none["diverged"] > 0
+    shown = harmed and calmer and better and not by_norm["diverged"]
+    return (
+        f"Without clipping {outcome(none)}; by norm at {by_norm['clip_at']:g} "
+        f"{outcome(by_norm)}, and by value at {best['value']['clip_at']:g} "
+        f"{outcome(best['value'])}: "
+        + (
+            "clipping takes the spikes away, as expected."
+            if shown
+            else "not what was expected of clipping."
+        )
+    )
+
+
+def outcome(row: dict[str, Any]) -> str:
+    """What became of the seeds of one kind, in a few words."""
+    from experiments.gradients.statistics import Mean
+
+    if row["diverged"] == row["seeds"]:
+        return f"all {row['seeds']} seeds diverged"
+    perplexity = Mean(row["perplexity"], row["perplexity_half"])
+    some = f", {row['diverged']} of {row['seeds']} diverged" if row["diverged"] else ""
+    return f"{row['spikes']:.3g} spikes a run, perplexity {perplexity}{some}"
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line a kind of clipping."""
+    from experiments.gradients.statistics import Mean
+
+    head = ("clipping", "diverged", "spikes a run", "steps clipped", "largest norm", "")
+    body = [
+        (
+            row["variant"],
+            f"{row['diverged']} of {row['seeds']}",
+            str(Mean(row["spikes"], row["spikes_half"])),
+            f"{row['clipped']:.0%}",
+            f"{row['largest_norm']:.3g}",
+            str(Mean(row["perplexity"], row["perplexity_half"])),
+        )
+        for row in rows
+    ]
+    return Table((*head[:-1], "perplexity"), body)
+
+
+STUDY = Study(
+    name="clipping",
+    asks="What does clipping do to loss spikes at a high learning rate?",
+    sizes=SIZES,
+    run=run,
+)

@@ -1,0 +1,185 @@
+"""Study 6: gradients down the layers and back in time, with and without residuals."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Config
+from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.text import characters, paced
+from lm.config import ModelConfig, OptimConfig
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Expected: before training, without residual connections each layer down loses a
+    constant share of the gradient, so that little reaches the first of 8; with them
+    the first layer gets as much as the last. After training the deep plain stacks
+    predict worse than shallow ones, and the deep residual stacks do not."""
+
+    cell: str = "lstm"
+    layers: tuple[int, ...] = (1, 2, 4, 8)
+    hidden: int = 48
+    steps: int = 300
+    seeds: int = 3
+    batch: int = 16
+    window: int = 32
+    learning_rate: float = 0.01
+    lags: int = 32
+    lanes: int = 64
+
+
+SIZES = {
+    "small": Depth(),
+    "full": Depth(
+        layers=(1, 2, 3, 4, 5, 6, 7, 8),
+        hidden=128,
+        steps=4000,
+        seeds=5,
+        window=64,
+        lags=64,
+    ),
+}
+
+
+def configs(size: Depth) -> dict[str, Config]:
+    """A run for each depth, plain and, from two layers on, residual."""
+    found = {}
+    for layers in size.layers:
+        for residual in (False, True)[: min(layers, 2)]:
+            kind = "residual" if residual else "plain"
+            found[f"{kind}, {layers} layers"] = Config(
+                data=characters(size.batch, size.window),
+                model=ModelConfig(
+                    size.cell, layers, size.hidden, 32, residual=residual
+                ),
+                optim=OptimConfig(learning_rate=size.learning_rate, clip_at=1.0),
+                train=paced(size.steps, 1),
+            )
+    return found
+
+
+def make_measure(size: Depth, config: Config, model: Any, dataset: Any):
+    """Norms for the lag profile of every layer."""
+    from experiments.gradients.text import lag_measure, windows
+
+    text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
+    return lag_measure(model, text, size.lags)
+
+
+def run(
+    size: Depth, directory: Path, seeds: int, display: Any, processes: int = 1
+) -> Result:
+    """Trains every stack, then reads the rows off the runs."""
+    from experiments.gradients.runs import by_variant, tasks_of, train_all
+
+    tasks = tasks_of(configs(size), seeds, directory)
+    runs = train_all(tasks, partial(make_measure, size), display, processes)
+    rows = [row_of(name, group) for name, group in by_variant(runs).items()]
+    from experiments.gradients.figures import depth_figure
+
+    return Result(headline(rows), rows, table(rows), depth_figure(rows))
+
+
+def row_of(name: str, runs: list) -> dict[str, Any]:
+    """What the seeds of one stack found. `down`: G(0) of the first layer over that of
+    the last, the share that reaches it; a geometric mean over seeds."""
+    import numpy as np
+
+    from experiments.gradients.statistics import mean
+
+    config = runs[0].config
+    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
+    row = {
+        "variant": name,
+        "layers": config["model"]["layers"],
+        "residual": config["model"]["residual"],
+        "parameters": runs[0].summary["parameters"],
+        "seeds": len(runs),
+        "perplexity": perplexity.value,
+        "perplexity_half": perplexity.half,
+    }
+    for when, step in {"before": 0, "after": max(runs[0].measures)}.items():
+        logs_SLK = np.stack([flow(run.measures[step]) for run in runs])
+        row[f"flow_{when}"] = logs_SLK.mean(axis=0)
+        row[f"down_{when}"] = float(10 ** logs_SLK.mean(axis=0)[0, 0])
+    return row
+
+
+def flow(measures: dict[str, Any]):
+    """log₁₀ of Gˡ(k) over that of the last layer at lag 0: (L, K)."""
+    import numpy as np
+
+    raw_LK = measures["lag_norms_LKB"].mean(axis=-1)
+    tiny = np.finfo(np.float32).tiny
+    return np.log10(np.maximum(raw_LK, tiny) / np.maximum(raw_LK[-1, 0], tiny))
+
+
+def headline(rows: list[dict[str, Any]]) -> str:
+    """The sentence, from the rows alone."""
+    from experiments.gradients.statistics import Mean
+
+    def perplexity(row):
+        return Mean(row["perplexity"], row["perplexity_half"])
+
+    deepest = max(row["layers"] for row in rows)
+    plain, residual = (
+        next(r for r in rows if r["layers"] == deepest and r["residual"] is kind)
+        for kind in (False, True)
+    )
+    best = min(rows, key=lambda row: row["perplexity"])
+    vanishes = plain["down_before"] < 0.1 and 0.3 < residual["down_before"]
+    helps = plain["perplexity"] > residual["perplexity"]
+    shallow = min(r["perplexity"] for r in rows if not r["residual"])
+    degrades = plain["perplexity"] > shallow
+    verdict = (
+        "as expected"
+        if vanishes and helps and degrades
+        else "not in every way what was expected"
+    )
+    return (
+        f"Down {deepest} layers {share(plain['down_before'])} of the gradient reaches "
+        f"the first before training, {share(residual['down_before'])} with residual "
+        f"connections; after training ({share(plain['down_after'])} and "
+        f"{share(residual['down_after'])}) perplexity is {perplexity(plain)} without "
+        f"and {perplexity(residual)} with them, and {perplexity(best)} at best "
+        f"({best['variant']}): {verdict}."
+    )
+
+
+def share(value: float) -> str:
+    """0.034 as "3.4 %", 2.1 as "2.1 times"."""
+    return f"{value:.2g} times all" if value >= 1.5 else f"{100 * value:.2g} %"
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """A line a stack."""
+    from experiments.gradients.statistics import Mean
+
+    head = (
+        "stack",
+        "parameters",
+        "perplexity",
+        "reaches layer 1: before",
+        "after",
+    )
+    body = [
+        (
+            row["variant"],
+            f"{row['parameters']:,}",
+            str(Mean(row["perplexity"], row["perplexity_half"])),
+            share(row["down_before"]),
+            share(row["down_after"]),
+        )
+        for row in rows
+    ]
+    return Table(head, body)
+
+
+STUDY = Study(
+    name="depth",
+    asks="How much gradient comes down a stack of layers, with and without residuals?",
+    sizes=SIZES,
+    run=run,
+)
