@@ -200,6 +200,7 @@ def conclude(
         "best_step": step,
         "tokens_per_second": at.step_tokens / max(at.step_seconds, 1e-9),
         "seconds": at.seconds,
+        "feed_seconds": at.feed_seconds,
         "steps": at.step,
         "epochs": at.epoch + at.index / book.per_epoch,
         "parameters": parameters,

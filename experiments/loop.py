@@ -17,6 +17,7 @@ from data_pipeline.dataset import Dataset
 from experiments.config import Config
 from experiments.engine import Engine
 from experiments.evaluate import make_evaluator
+from experiments.feed import make_feed
 from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
 from experiments.logbook import Logbook
@@ -92,6 +93,11 @@ class Trainer(Logbook):
 
     def train(self, stop: Interrupt) -> bool:
         """Trains until done; False if `stop` was set before."""
+        with make_feed(self.engine, self.batches, self.config.seed, self.at) as feed:
+            self.feed = iter(feed)
+            return self._train(stop)
+
+    def _train(self, stop: Interrupt) -> bool:
         saved = self.at.step
         self.probe.after(saved, self._params_now())
         stopped, over = False, self.done
@@ -120,15 +126,13 @@ class Trainer(Logbook):
     def _step(self) -> bool:
         """One optimizer step; whether it was the last of its epoch."""
         at, config = self.at, self.config
-        batch = self.batches.batch_at(config.seed, at.epoch, at.index)
-        # The other processes read as many, but for padding.
-        tokens = int(batch.mask.sum()) * self.engine.processes
         rate = learning_rate(config.optim, at.schedule, at.step, self.steps)
         if rate != self.rate:
             numbers = jax.tree.map(np.float32, numbers_of(config, rate))
             self.rate, self.numbers = rate, self.engine.everywhere(numbers)
         started = time.perf_counter()
-        batch = self.engine.batch(batch)
+        tokens, batch = next(self.feed)
+        at.feed_seconds += time.perf_counter() - started
         if config.data.one_hot:
             batch = one_hot(batch, self.model.vocabulary)
         with jax.transfer_guard("disallow"):
@@ -141,6 +145,8 @@ class Trainer(Logbook):
         ended = at.index == self.batches.steps
         if ended:
             self._settle()
+        # The other processes read as many tokens, but for padding.
+        tokens *= self.engine.processes
         self.time(batch.targets.shape, tokens, time.perf_counter() - started)
         return ended
 

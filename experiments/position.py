@@ -18,6 +18,7 @@ class Position:
     valid      the last validation loss.
     seconds    wall clock over all sessions, evaluations included.
     step_seconds, step_tokens  of training steps alone, without those that compiled.
+    feed_seconds  for which steps waited for their batches.
     schedule   the learning-rate schedule's memory.
     """
 
@@ -32,14 +33,15 @@ class Position:
     seconds: float = 0.0
     step_seconds: float = 0.0
     step_tokens: int = 0
+    feed_seconds: float = 0.0
     schedule: ScheduleState = ScheduleState()
 
     @classmethod
     def load(cls, meta: dict) -> "Position":
         """From a checkpoint's JSON, where infinities are strings."""
-        values = {f.name: meta[f.name] for f in fields(cls)}
+        values = {f.name: meta[f.name] for f in fields(cls) if f.name in meta}
         scale, last, best, waited = values.pop("schedule")
-        for name in ("nats", "count", "best", "valid", "seconds", "step_seconds"):
+        for name in ("nats", "count", "best", "valid"):
             values[name] = float(values[name])
         schedule = ScheduleState(float(scale), float(last), float(best), waited)
         return cls(**values, schedule=schedule)
