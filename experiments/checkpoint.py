@@ -208,10 +208,16 @@ def _check_fits(path: str, leaf: Any, known: dict | None, where: Path) -> None:
 
 
 def _orbax():
-    """Orbax's plain, synchronous checkpointer; its import takes most of a second."""
+    """Orbax's plain, synchronous checkpointer, which waits for no other process; its
+    import takes most of a second."""
     import orbax.checkpoint as ocp
 
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix="alone"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _read(folder: Path, paths: list[str]) -> dict[str, np.ndarray]:

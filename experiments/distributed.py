@@ -173,9 +173,9 @@ def join(given: Distributed) -> Group:
 def lost(group: Group, error: Exception) -> str:
     """A line for when the others are gone."""
     return (
-        f"error: process {group.process} lost the others ({_first_line(error)}); the "
-        "run is whole up to its last checkpoint: start it again with the same command, "
-        "on any number of processes"
+        f"error: process {group.process} cannot go on with the others "
+        f"({_first_line(error)}); the run is whole up to its last checkpoint: start it "
+        "again with the same command, on any number of processes"
     )
 
 

@@ -94,7 +94,10 @@ class Shared(Engine):
         self.mesh = make_mesh(devices)
         self.group, self.devices = group, len(devices)
         self.leader, self.processes = group.leader, group.processes
-        self.votes, self.tallies = np.zeros(2, np.float32), []
+        self.tallies: list[Any] = []
+        self.voted: tuple[bool, ...] = ()
+        if self.processes > 1:
+            self._vote(False, False)
 
     def reading(self, whole: Reading) -> Reading:
         even = Padded(whole, self.devices)
@@ -136,11 +139,7 @@ class Shared(Engine):
         compiled = jax.jit(voting, donate_argnums=0)
 
         def step_and_vote(state, batch, key, numbers):
-            votes = np.tile(self.votes, (self.devices // self.processes, 1))
-            votes = jax.make_array_from_process_local_data(
-                self._sharding(BY_LANE), votes
-            )
-            state, info, tally = compiled(state, batch, key, numbers, votes)
+            state, info, tally = compiled(state, batch, key, numbers, self.votes)
             self.tallies.append(tally)
             return state, info
 
@@ -161,11 +160,19 @@ class Shared(Engine):
         step later, so that nothing waits for it."""
         if self.processes == 1:
             return stop, late
-        self.votes = np.array([stop, late and self.leader], np.float32)
+        self._vote(stop, late and self.leader)
         if len(self.tallies) < 2:
             return False, False
         stopped, over = np.asarray(self.tallies.pop(0)) > 0
         return bool(stopped), bool(over)
+
+    def _vote(self, *vote: bool) -> None:
+        """What this process says at the next steps, on each of its devices."""
+        if vote != self.voted:
+            rows = np.tile(np.array(vote, np.float32), (self.devices // self.processes, 1))
+            sharding = self._sharding(BY_LANE)
+            self.votes = jax.make_array_from_process_local_data(sharding, rows)
+        self.voted = vote
 
     def checkpoints(self, own: Checkpoints) -> Checkpoints:
         if self.processes == 1:
