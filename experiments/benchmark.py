@@ -137,7 +137,7 @@ def step_sides(vocabulary: int, window: int, lanes: int, config, optim):
     model = build(config, vocabulary)
 
     def plain(*given, **options):
-        return model.apply(*given, **options, driver=scanned)
+        return model.apply(*given, **{**options, "driver": scanned})
 
     sides = {}
     for name, variant in (("ours", model), ("plain_scan", model._replace(apply=plain))):
