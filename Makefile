@@ -1,12 +1,14 @@
-# make run: train, evaluate, write, score.   make test: lint, types, tests.
+# make run: train, evaluate, write, score.   make study: where gradients go.
+# make test: lint, types, tests.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup run test lint types clean
+.PHONY: help setup run study test lint types clean
 
 help:
 	@echo "make run     a trained language model in three minutes (after installation)"
+	@echo "make study   how far back eight cells' gradients reach, in under ten minutes"
 	@echo "make test    lint, types and tests"
 	@echo "make setup   only the environment, in $(VENV)"
 	@echo "make clean   remove $(VENV) and caches; runs/ stays"
@@ -27,6 +29,9 @@ $(VENV)/.tested: $(VENV)/.ready tests/requirements.txt
 
 run: setup
 	@$(VENV)/bin/python -m experiments.tour
+
+study: setup
+	@$(VENV)/bin/python -m experiments.gradients cells --small --processes 2
 
 lint: $(VENV)/.tested
 	$(VENV)/bin/ruff format --check .
