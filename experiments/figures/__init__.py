@@ -7,7 +7,7 @@ writes one to a file.
 
 from experiments.figures.flow import heat_map, lag_profiles
 from experiments.figures.inside import gate_histograms, singular_values
-from experiments.figures.style import save
+from experiments.figures.style import save, written
 from experiments.figures.training import (
     Curve,
     clip_events,
@@ -27,4 +27,5 @@ __all__ = [
     "parameter_norms",
     "save",
     "singular_values",
+    "written",
 ]

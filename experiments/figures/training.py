@@ -71,7 +71,7 @@ def learning_curves(
     on the left and as perplexity on the right. floor: the best loss there can be."""
     reading = (
         "Lines: training loss, each point the mean over its share of the steps; "
-        "shaded: smallest and largest single step there. Large open marks: validation loss. "
+        "shaded: smallest and largest single step. Large open marks: validation loss. "
         "Training that still falls while validation rises is over-fitting."
     )
     with styled():

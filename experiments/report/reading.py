@@ -1,0 +1,184 @@
+"""What there is of a run: everything that its directory holds, and nothing is missed
+that does not. A run may be unfinished, killed, from before there were probes, or so
+long that its metrics are read in passing and thinned out."""
+
+import json
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.files import RunError, read_json
+from experiments.probe import FILE, read_probe
+from experiments.run import config_of
+
+GROUP_ROWS = 600
+STEP_FIELDS = ("step", "loss", "gradient_norm", "clipped_norm", "learning_rate")
+GROUP_FIELDS = ("gradient_norms", "weight_norms", "update_ratios")
+
+
+class Metrics(NamedTuple):
+    """metrics.jsonl as arrays.
+
+    steps   {field: (S,)} of every training step.
+    valid   {"step", "valid", "train"}: (E,) of every evaluation, nats per token.
+    groups  names of the parameter groups.
+    at      (R,) steps at which the norms per group were kept.
+    norms   {field: (R, P)}.
+    broken  lines that could not be read.
+    """
+
+    steps: dict[str, np.ndarray]
+    valid: dict[str, np.ndarray]
+    groups: list[str]
+    at: np.ndarray
+    norms: dict[str, np.ndarray]
+    broken: int
+
+
+class RunFiles(NamedTuple):
+    """A run as the report sees it.
+
+    name      short, and no other run's.
+    record    config.json.
+    config    as a Config.
+    summary   summary.json; None where the run has not ended.
+    metrics   see above.
+    probe     the columns of gradflow.npz; {} where there are none.
+    samples   samples.txt, as it is.
+    notes     what is missing or damaged, in sentences.
+    """
+
+    name: str
+    directory: Path
+    record: dict[str, Any]
+    config: Any
+    summary: dict[str, Any] | None
+    metrics: Metrics
+    probe: dict[str, np.ndarray]
+    samples: str
+    notes: list[str]
+
+
+class Thinned:
+    """Keeps some of many rows, evenly spaced, without knowing how many there will be:
+    when it has twice as many as wanted it forgets every other one."""
+
+    def __init__(self, wanted: int):
+        self.wanted, self.every, self.seen = wanted, 1, 0
+        self.rows: list[Any] = []
+
+    def add(self, make: Callable[[], Any]) -> None:
+        """Takes or leaves a row, which is made only if it is taken."""
+        if self.seen % self.every == 0:
+            self.rows.append(make())
+            if len(self.rows) >= 2 * self.wanted:
+                self.rows, self.every = self.rows[::2], 2 * self.every
+        self.seen += 1
+
+
+def read_metrics_file(path: Path) -> Metrics:
+    """A metrics.jsonl of any length, line by line. Lines that are not JSON, such as a
+    kill leaves at the end, are counted and passed over."""
+    steps = {name: array("d") for name in STEP_FIELDS}
+    valid = {name: array("d") for name in ("step", "valid", "train")}
+    kept, groups, broken = Thinned(GROUP_ROWS), [], 0
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+                if "loss" in row:
+                    numbers = [float(row[name]) for name in STEP_FIELDS]
+                    for name, number in zip(STEP_FIELDS, numbers, strict=True):
+                        steps[name].append(number)
+                    kept.add(lambda row=row: (row["step"], _norms(row)))
+                elif "valid_nats_per_token" in row:
+                    valid["step"].append(float(row["step"]))
+                    valid["valid"].append(float(row["valid_nats_per_token"]))
+                    valid["train"].append(float(row["train_nats_per_token"]))
+                groups = row.get("groups", groups)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                broken += 1
+    rows = [r for r in kept.rows if all(len(part) == len(groups) for part in r[1])]
+    norms_RFP = np.array([r[1] for r in rows]).reshape(len(rows), 3, len(groups))
+    return Metrics(
+        {name: np.array(values) for name, values in steps.items()},
+        {name: np.array(values) for name, values in valid.items()},
+        groups,
+        np.array([r[0] for r in rows], float),
+        {name: norms_RFP[:, n] for n, name in enumerate(GROUP_FIELDS)},
+        broken,
+    )
+
+
+def _norms(row: dict[str, Any]) -> list[list[float]]:
+    return [[float(v) for v in row[name]] for name in GROUP_FIELDS]
+
+
+def read_runs(directories: list[Path]) -> list[RunFiles]:
+    """All runs, in order.
+
+    Raises:
+      RunError: where one is no run.
+    """
+    names = short_names(directories)
+    pairs = zip(directories, names, strict=True)
+    return [read_run_files(directory, name) for directory, name in pairs]
+
+
+def read_run_files(directory: Path, name: str) -> RunFiles:
+    """Everything in a run's directory."""
+    if not (directory / "config.json").exists():
+        where = "is not there" if not directory.exists() else "has no config.json"
+        raise RunError(
+            f"{directory} holds no run: it {where} (runs are made by "
+            "python -m experiments.train)"
+        )
+    record = read_json(directory / "config.json")
+    config, notes = config_of(record, directory), []
+
+    def attempt(file: str, read: Callable[[], Any], absent: Any, lack: str) -> Any:
+        if not (directory / file).exists():
+            notes.append(lack)
+            return absent
+        try:
+            return read()
+        except (RunError, OSError, ValueError) as error:
+            notes.append(f"{file} cannot be read: {error}")
+            return absent
+
+    empty = Metrics({n: np.zeros(0) for n in STEP_FIELDS}, {}, [], np.zeros(0), {}, 0)
+    path = directory / "metrics.jsonl"
+    metrics = attempt(
+        path.name, lambda: read_metrics_file(path), empty, "No step was logged yet."
+    )
+    if metrics.broken:
+        notes.append(f"{metrics.broken} lines of metrics.jsonl could not be read.")
+    lack = "It made no probes (--gradflow.every 0, or a run from before them)."
+    probe = attempt(FILE, lambda: read_probe(directory), {}, lack)
+    lack = "It has not ended: no summary.json."
+    summary = attempt(
+        "summary.json", lambda: read_json(directory / "summary.json"), None, lack
+    )
+    path = directory / "samples.txt"
+    samples = attempt(
+        path.name,
+        lambda: path.read_text("utf-8", "replace"),
+        "",
+        "It wrote no samples.",
+    )
+    return RunFiles(
+        name, directory, record, config, summary, metrics, probe, samples, notes
+    )
+
+
+def short_names(directories: list[Path]) -> list[str]:
+    """The directories' last parts; more of them where these are the same."""
+    parts = [path.resolve().parts for path in directories]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(p[-count:]) for p in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise RunError("the same run is given twice: give each one once")

@@ -1,0 +1,229 @@
+"""What the report draws of which runs: (file name, Figure) pairs, a list a section."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from experiments import figures
+from experiments.figures import Curve
+from experiments.report.reading import RunFiles
+
+Picture = tuple[str, Any]
+
+
+def learning(runs: list[RunFiles]) -> Iterator[Picture]:
+    """Loss against step, all runs in one figure."""
+    train, valid, floors = {}, {}, set()
+    for run in runs:
+        steps, found = run.metrics.steps, run.metrics.valid
+        train[run.name] = Curve(steps["step"], steps["loss"])
+        if len(found.get("step", ())):
+            valid[run.name] = Curve(found["step"], found["valid"])
+        floors.add((run.summary or {}).get("optimum"))
+    optimum = floors.pop() if len(floors) == 1 else None
+    floor = None if optimum is None else float(np.log(optimum))
+    yield "learning_curves", figures.learning_curves(train, valid, floor)
+
+
+def reach(runs: list[RunFiles]) -> Iterator[Picture]:
+    """Lag profiles overlaid, horizon and half-life over training."""
+    runs = [run for run in runs if len(run.probe.get("step", ()))]
+    if not runs:
+        return
+    curves, intervals = {}, {}
+    for run in runs:
+        for probe in (-1,) if len(runs) > 1 else (0, -1):
+            name = f"{run.name}, step {run.probe['step'][probe]:,}"
+            lag_K = run.probe["lag_LK"][probe, -1]
+            first = max(float(lag_K[0]), np.finfo(np.float32).tiny)
+            curves[name] = lag_K / first
+            if "lag_low_LK" in run.probe:
+                sides = (run.probe[f"lag_{side}_LK"][probe, -1] for side in LOW_HIGH)
+                intervals[name] = tuple(sides)
+    yield "lag_profiles", figures.lag_profiles(curves, "top layer", intervals)
+    lags = max(run.probe["lag_LK"].shape[-1] for run in runs) - 1
+    yield (
+        "horizon",
+        figures.over_training(
+            {run.name: _of_top(run, "horizon") for run in runs},
+            "Effective horizon, top layer",
+            "tokens",
+            "The largest lag at which over 1 % of the gradient is left; shaded: 95 % "
+            "intervals. It cannot exceed the longest lag that was looked at.",
+            limit=(lags, "longest lag looked at"),
+        ),
+    )
+    yield (
+        "half_life",
+        figures.over_training(
+            {run.name: _of_top(run, "half_life") for run in runs},
+            "Half-life of the gradient, top layer",
+            "tokens",
+            "The smallest lag at which less than half of the gradient is left: what a "
+            "token's loss mostly teaches the model about lies nearer than this.",
+        ),
+    )
+
+
+LOW_HIGH = ("low", "high")
+
+
+def _of_top(run: RunFiles, what: str) -> Curve:
+    """A column of the top layer, with its interval where there is one."""
+    sides = [run.probe.get(f"{what}_{side}_L") for side in LOW_HIGH]
+    low, high = (None if side is None else side[:, -1] for side in sides)
+    return Curve(run.probe["step"], run.probe[f"{what}_L"][:, -1], low, high)
+
+
+def through_time(run: RunFiles) -> Iterator[Picture]:
+    """The heat map of each layer, and the norms over training by layer."""
+    if not len(run.probe.get("step", ())):
+        return
+    lag_PLK, steps_P = run.probe["lag_LK"], run.probe["step"]
+    layers = lag_PLK.shape[1]
+    for layer in range(layers):
+        where = f"layer {layer}" if layers > 1 else run.config.model.cell
+        title = f"{run.name}: gradient of one loss, {where}"
+        norms_PK = lag_PLK[:, layer]
+        yield f"heat_map_{layer}", figures.heat_map(norms_PK, steps_P, title)
+    if layers > 1:
+        curves = {
+            f"layer {number}": Curve(steps_P, run.probe["norms_LT"][:, number].mean(1))
+            for number in range(layers)
+        }
+        yield (
+            "layers",
+            figures.over_training(
+                curves,
+                f"{run.name}: gradient down the layers",
+                "‖∂L/∂h_t‖, mean over the window",
+                "One line a layer, the bottom one first: lines far apart mean that "
+                "gradients shrink or grow on their way down the layers.",
+                log=True,
+            ),
+        )
+
+
+def inside(run: RunFiles) -> Iterator[Picture]:
+    """Gate histograms of each layer; mean gates, state norm and spectral radius."""
+    probe, steps_P = run.probe, run.probe.get("step", ())
+    if not len(steps_P):
+        return
+    for layer in range(run.config.model.layers):
+        start = f"gates_{layer}_"
+        names = [name.removeprefix(start) for name in probe if name.startswith(start)]
+        if names:
+            title = f"{run.name}: gates of layer {layer}"
+            before, after = (
+                {name: probe[start + name][at] for name in names} for at in (0, -1)
+            )
+            yield f"gates_{layer}", figures.gate_histograms(before, after, title)
+    start = "gate_mean_"
+    means = {
+        f"layer {name.removeprefix(start).replace('_', ', ', 1)}": Curve(steps_P, mean)
+        for name, mean in probe.items()
+        if name.startswith(start)
+    }
+    if means:
+        reading = (
+            "Mean activation of each gate over units and steps. A forget (or update) "
+            "gate of mean f holds its unit for about −1/ln f steps."
+        )
+        title = f"{run.name}: mean gates"
+        yield (
+            "gate_means",
+            figures.over_training(means, title, "mean activation", reading),
+        )
+    for what, (title, unit, reading, limit) in STATES.items():
+        if f"{what}_L" in probe:
+            values_PL = probe[f"{what}_L"]
+            curves = {
+                f"layer {n}": Curve(steps_P, values_PL[:, n])
+                for n in range(values_PL.shape[1])
+            }
+            title = f"{run.name}: {title}"
+            drawn = figures.over_training(curves, title, unit, reading, limit=limit)
+            yield what, drawn
+
+
+STATES = {
+    "state_norm": (
+        "size of the state",
+        "‖h_t‖, mean over windows",
+        "A state that grows without bound saturates what reads it; one near 0 carries "
+        "nothing.",
+        None,
+    ),
+    "spectral_radius": (
+        "spectral radius of W_h",
+        "largest |eigenvalue|",
+        "Of the recurrent matrix, the largest over its gates. For a tanh network below "
+        "1 all gradients vanish; gates can hold them up whatever it is.",
+        (1.0, "1"),
+    ),
+}
+
+
+def clipping(run: RunFiles) -> Iterator[Picture]:
+    """Clip events on the loss curve."""
+    steps, optim = run.metrics.steps, run.config.optim
+    if not len(steps["step"]):
+        return
+    clipped = steps["clipped_norm"] < 0.999 * steps["gradient_norm"]
+    drawn = figures.clip_events(
+        Curve(steps["step"], steps["loss"]),
+        Curve(steps["step"], steps["gradient_norm"]),
+        clipped,
+        optim.clip_at if optim.clip == "norm" else None,
+        run.name,
+    )
+    yield "clip_events", drawn
+
+
+NORMS = {
+    "gradient_norms": (
+        "‖gradient‖",
+        "Before clipping, one line a parameter group. Groups orders of magnitude apart "
+        "learn at different speeds under plain SGD.",
+    ),
+    "weight_norms": (
+        "‖weights‖",
+        "One line a parameter group: weights that keep growing ask for decay.",
+    ),
+    "update_ratios": (
+        "‖update‖ / ‖weights‖",
+        "How much of itself each group changes in a step. Near 1e-3 is usual; far above "
+        "is unstable, far below hardly learns.",
+    ),
+}
+
+
+def parameters(run: RunFiles) -> Iterator[Picture]:
+    """Gradient, weight and update norms per parameter group."""
+    if not len(run.metrics.at):
+        return
+    for what, (unit, reading) in NORMS.items():
+        norms_RP = run.metrics.norms[what]
+        drawn = figures.parameter_norms(
+            run.metrics.at, norms_RP, run.metrics.groups, unit, reading
+        )
+        drawn.axes[0].set_title(figures.written(f"{run.name}: {unit}"))
+        yield what, drawn
+
+
+def singular(run: RunFiles) -> Iterator[Picture]:
+    """Spectra of one step's Jacobian and of the recurrent matrices.
+
+    Raises:
+      RunError: where there is no checkpoint to compute them from.
+    """
+    from experiments.report.spectra import spectra
+
+    found = spectra(run.directory)
+    title = f"{run.name}: Jacobians"
+    yield "jacobians", figures.singular_values(found.jacobians, title)
+    if found.matrices:
+        of = "the recurrent matrix, by gate (top layer)"
+        title = f"{run.name}: recurrent matrix"
+        yield "matrices", figures.singular_values(found.matrices, title, of)

@@ -1,0 +1,134 @@
+"""The report's tables: what came out, and what the runs were made of."""
+
+from typing import Any
+
+from experiments.config import flatten, to_dict
+from experiments.report.page import Cell, Html, table_block
+from experiments.report.reading import RunFiles
+
+SUMMARY = (
+    "run",
+    "cell",
+    "parameters",
+    "steps",
+    "valid perplexity",
+    "test perplexity",
+    "horizon, tokens",
+    "clipped",
+    "tokens/s",
+    "time",
+    "state",
+)
+
+
+def summary_table(runs: list[RunFiles]) -> Html:
+    """One row a run; the best validation perplexity is set off."""
+    perplexities = [_valid(run) for run in runs]
+    known = [p for p in perplexities if p is not None]
+    best = min(known) if len(known) > 1 else None
+    rows = [
+        _summary_row(run, perplexity, perplexity is not None and perplexity == best)
+        for run, perplexity in zip(runs, perplexities, strict=True)
+    ]
+    return table_block(SUMMARY, rows)
+
+
+def _summary_row(run: RunFiles, valid: float | None, best: bool) -> list[Any]:
+    model, found, steps = run.config.model, run.summary or {}, run.metrics.steps
+    last = int(steps["step"][-1]) if len(steps["step"]) else 0
+    clipped = steps["clipped_norm"] < 0.999 * steps["gradient_norm"]
+    test = found.get("test", {}).get("perplexity")
+    horizon = run.probe["horizon_L"][-1] if "horizon_L" in run.probe else []
+    return [
+        run.name,
+        f"{model.cell}, {model.layers}×{model.hidden}",
+        number(found.get("parameters"), ",.0f"),
+        number(found.get("steps", last), ",.0f"),
+        Cell(number(valid, ",.2f"), best, "best" if best else ""),
+        number(test, ",.2f"),
+        " / ".join(str(int(h)) for h in horizon) or "–",
+        f"{clipped.mean():.0%}" if len(clipped) else "–",
+        number(found.get("tokens_per_second"), ",.0f"),
+        duration(found.get("seconds")),
+        "finished" if run.summary else f"unfinished, at step {last:,}",
+    ]
+
+
+def _valid(run: RunFiles) -> float | None:
+    """Validation perplexity: the summary's, else that of the best evaluation."""
+    if run.summary and "valid" in run.summary:
+        return float(run.summary["valid"]["perplexity"])
+    evaluations = run.metrics.valid.get("valid", ())
+    if len(evaluations) == 0:
+        return None
+    from lm.losses import perplexity
+
+    return perplexity(min(evaluations))
+
+
+def config_table(runs: list[RunFiles]) -> Html:
+    """Every field, one column a run; those that differ come first and are set off."""
+    flat = [flatten(to_dict(run.config)) for run in runs]
+    differing = [k for k in flat[0] if any(f[k] != flat[0][k] for f in flat)]
+    same = [k for k in flat[0] if k not in differing]
+    head = ["field", *(run.name for run in runs)]
+    if len(runs) == 1:
+        return table_block(head, [[k, shown(flat[0][k])] for k in flat[0]])
+    rows: list[list[Any]] = [
+        [k, *(Cell(shown(f[k]), f[k] != flat[0][k]) for f in flat)] for k in differing
+    ]
+    told = "Fields that differ; what is unlike the first run's is set off."
+    parts = [table_block(head, rows, told)] if rows else []
+    common = [[k, shown(flat[0][k])] for k in same]
+    parts.append(table_block(["field", "in all runs"], common))
+    return Html("\n".join(parts))
+
+
+def origin_table(runs: list[RunFiles]) -> Html:
+    """Command, commit, machine and versions of each run."""
+    rows = []
+    for run in runs:
+        record = run.record
+        git = record.get("git") or {}
+        hardware, versions = record.get("hardware", {}), record.get("versions", {})
+        changed = ", files changed" if git.get("changed") else ""
+        rows.append(
+            [
+                run.name,
+                record.get("command", "–"),
+                f"{git.get('commit', 'unknown')[:12]}{changed}",
+                f"{hardware.get('cpu', '?')}, {hardware.get('cores', '?')} cores, "
+                + ", ".join(sorted(set(hardware.get("devices", [])))),
+                ", ".join(f"{k} {v}" for k, v in versions.items()),
+                str(1 + len(record.get("resumed", []))),
+            ]
+        )
+    head = ["run", "command", "commit", "machine", "versions", "sessions"]
+    return table_block(head, rows)
+
+
+def shown(value: Any) -> str:
+    """A config's value as one would type it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
+
+
+def number(value: Any, form: str) -> str:
+    """A number, or a dash where there is none."""
+    try:
+        return format(float(value), form)
+    except (TypeError, ValueError):
+        return "–"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as hours and minutes."""
+    if not isinstance(seconds, int | float):
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
