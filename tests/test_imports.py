@@ -17,7 +17,7 @@ LM = [path for path in SOURCES if path.parts[0] == "lm"]
 FLOORS = [
     {"types", "config"},
     {"products"},
-    {"cells", "unroll", "losses"},
+    {"cells", "unroll", "losses", "adapters"},
     {"dropout", "layers"},
     {"model", "optim"},
     {"truncation", "heads", "regularizers"},

@@ -66,9 +66,14 @@ def state_gradients(
 
 
 def field_names(state: State) -> list[str]:
-    """The names of a state's fields, in the order of its leaves: ["h", "c"]."""
+    """The names of a state's fields, in the order of its leaves: ["h", "c"].
+
+    A Flax carry has numbers for names; a state that is one array is called h.
+    """
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
-    return [jax.tree_util.keystr(p, simple=True, separator=".") for p, _ in paths]
+    return [
+        jax.tree_util.keystr(p, simple=True, separator=".") or "h" for p, _ in paths
+    ]
 
 
 def field_norms(gradients: State) -> tuple[dict[str, Array], ...]:

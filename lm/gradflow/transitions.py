@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lm.gradflow.through_time import field_names
 from lm.model import LanguageModel
 from lm.types import Array, Cell, Params, State
 
@@ -53,9 +54,8 @@ class Vectors(NamedTuple):
 
 def vectors(state: State) -> Vectors:
     """How states of the shape of `state` become vectors and come back."""
-    paths, treedef = jax.tree_util.tree_flatten_with_path(state)
-    names = [jax.tree_util.keystr(p, simple=True, separator=".") for p, _ in paths]
-    widths = [leaf.shape[1] for _, leaf in paths]
+    leaves, treedef = jax.tree.flatten(state)
+    widths = [leaf.shape[1] for leaf in leaves]
     ends = [sum(widths[: n + 1]) for n in range(len(widths))]
 
     def flatten(state: State) -> Array:
@@ -64,7 +64,7 @@ def vectors(state: State) -> Vectors:
     def unflatten(s_BN: Array) -> State:
         return jax.tree.unflatten(treedef, jnp.split(s_BN, ends[:-1], axis=1))
 
-    places = zip(names, widths, ends, strict=True)
+    places = zip(field_names(state), widths, ends, strict=True)
     fields = {name: slice(end - width, end) for name, width, end in places}
     return Vectors(flatten, unflatten, fields)
 
