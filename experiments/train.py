@@ -4,6 +4,7 @@ A run is a pure function of its config and seed. Ctrl-C or SIGTERM saves and lea
 the run goes on, bit for bit, when the same command is given again.
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from experiments.config import Config, Options, parse
 if TYPE_CHECKING:
     from experiments.distributed import Group
     from experiments.loop import Trainer
+    from experiments.run import Run
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -72,7 +74,7 @@ def train_in(
             say(
                 group, f"interrupted ({name}) at step {trainer.at.step}, saved; resume:"
             )
-            say(group, f"  {run.resume_command()}")
+            say(group, f"  {resume_command(run, group)}")
             return None
         finish(trainer, dataset)
         return run.directory
@@ -82,6 +84,14 @@ def say(group: "Group", line: str) -> None:
     """A line of the leader's to standard output."""
     if group.leader:
         print(line, flush=True)
+
+
+def resume_command(run: "Run", group: "Group") -> str:
+    """How to go on. A group may have another size then, and another coordinator."""
+    if group.processes == 1:
+        return run.resume_command()
+    where = f"--run-dir {shlex.quote(str(run.directory))}"
+    return f"the same command with {where}, on any number of processes"
 
 
 def describe(trainer: "Trainer", corpus: Any) -> str:

@@ -1,0 +1,135 @@
+"""Train one run by several processes of this machine, as many machines would.
+
+    python -m experiments.launch --processes 2 -- --config characters --run-dir runs/two
+
+What stands after -- goes to experiments.train in every process, which shares the lanes
+of each batch with the others and has one GPU where there are any. For the GPUs of one
+machine a single process is simpler: experiments.train --train.devices 0. A cluster has
+a launcher of its own: see experiments/slurm/train.sbatch.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from experiments.config import fail
+
+GRACE = 20.0  # seconds for the others to end by themselves, once one is gone
+FINAL = (0, 2, 3)  # exit codes after which nothing is to be tried again
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line. The exit code is that of the process that ended first, not
+    counting those that ended well."""
+    words = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.launch",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--processes", type=int, default=2, help="how many (default 2)")
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        default=0,
+        help="how often to start all again after one was lost (default 0)",
+    )
+    own, rest = words, []
+    if "--" in words:
+        own, rest = words[: words.index("--")], words[words.index("--") + 1 :]
+    given = parser.parse_args(own)
+    if given.processes < 1:
+        fail(f"--processes is {given.processes}: must be at least 1")
+    if given.restarts and not any(w.partition("=")[0] == "--run-dir" for w in rest):
+        fail("--restarts needs a --run-dir behind the --, to go on with the same run")
+    for left in range(given.restarts, -1, -1):
+        code = together(given.processes, rest)
+        if code in FINAL or not left:
+            raise SystemExit(code)
+        print(f"starting all again, at most {left} times", file=sys.stderr, flush=True)
+
+
+def together(processes: int, words: list[str]) -> int:
+    """Starts the processes and waits for all; the exit code."""
+    coordinator = f"127.0.0.1:{free_port()}"
+    children = [start(n, processes, coordinator, words) for n in range(processes)]
+
+    def forward(number: int, _frame: object) -> None:
+        for child in children:
+            child.send_signal(number)
+
+    before = {s: signal.signal(s, forward) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return wait(children)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start(
+    process: int, processes: int, coordinator: str, words: list[str]
+) -> subprocess.Popen:
+    """One process of the group. Only process 0 has something to say; signals reach
+    each through `together` alone, so that none counts twice."""
+    group = {"coordinator": coordinator, "processes": processes, "process": process}
+    flags = [f"--distributed.{name}={value}" for name, value in group.items()]
+    command = [sys.executable, "-m", "experiments.train", *words, *flags]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    threads = str(max(1, cores // processes))
+    return subprocess.Popen(
+        command,
+        stdout=None if process == 0 else subprocess.DEVNULL,
+        env={"NPROC": threads, "JAX_LOCAL_DEVICE_IDS": str(process), **os.environ},
+        start_new_session=True,
+    )
+
+
+def wait(children: list[subprocess.Popen]) -> int:
+    """Waits until all have ended. Where one fails, the others get some time to notice
+    and are then ended."""
+    failed, deadline = 0, float("inf")
+    while any(child.poll() is None for child in children):
+        bad = [n for n, child in enumerate(children) if child.returncode]
+        if bad and not failed:
+            failed = exit_code(children[bad[0]])
+            deadline = time.monotonic() + GRACE
+            if failed not in FINAL:
+                how = said(children[bad[0]].returncode)
+                print(f"process {bad[0]} {how}", file=sys.stderr, flush=True)
+        if time.monotonic() > deadline:
+            for child in children:
+                child.kill()
+        time.sleep(0.05)
+    codes = [exit_code(child) for child in children]
+    return failed or max(codes)
+
+
+def exit_code(child: subprocess.Popen) -> int:
+    """As a shell gives it: 128 plus the number of the signal that ended it."""
+    code = child.returncode
+    return code if code >= 0 else 128 - code
+
+
+def said(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by {signal.Signals(-code).name}"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+if __name__ == "__main__":
+    main()
