@@ -15,7 +15,15 @@ from typing import Any
 from experiments.command import user_errors
 from experiments.config import fail
 from experiments.files import plain, read_json, write_json_atomic
-from experiments.gradients import cells, clipping, depth, initialisation, truncation
+from experiments.gradients import (
+    cells,
+    clipping,
+    depth,
+    initialisation,
+    long_memory,
+    pascanu,
+    truncation,
+)
 from experiments.gradients.display import StudyDisplay
 from experiments.gradients.study import Interrupted, Result, Study, aligned, expected
 from lm.config import unknown
@@ -26,6 +34,8 @@ ALL: tuple[Study, ...] = (
     truncation.STUDY,
     clipping.STUDY,
     depth.STUDY,
+    long_memory.STUDY,
+    pascanu.STUDY,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in ALL}
 

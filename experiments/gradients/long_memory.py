@@ -1,0 +1,181 @@
+"""Study 5: how long a memory each cell learns, on tasks that need nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.gradients.study import Result, Study, Table
+from lm.config import OptimConfig
+
+NAMES = {
+    "adding": "adding",
+    "copy_memory": "copy memory",
+    "temporal_order_2": "temporal order (2)",
+    "temporal_order_3": "temporal order (3)",
+    "embedded_reber": "embedded Reber",
+    "multiplication": "multiplication",
+}
+MEMORYLESS = "no memory"
+
+
+@dataclass(frozen=True)
+class LongMemory:
+    """Expected: no cell reaches further than the gated ones (GRU, LSTM) on any task;
+    the tanh network falls to the loss of a predictor without memory first."""
+
+    tasks: tuple[str, ...] = tuple(NAMES)
+    cells: tuple[str, ...] = ("tanh", "irnn", "gru", "lstm")
+    lengths: tuple[int, ...] = (10, 30, 90)
+    """The tasks' T, in increasing order."""
+    seeds: int = 3
+    hidden: int = 50
+    batch: int = 20
+    steps: int = 3_000
+    """Updates at most."""
+    check: int = 250
+    """Updates between looks at whether the task is solved."""
+    learning_rate: float = 0.003
+    """Of Adam, behind clipping at norm 1."""
+
+
+SIZES = {
+    "small": LongMemory(),
+    "full": LongMemory(
+        lengths=(10, 30, 100, 200, 400),
+        seeds=5,
+        hidden=100,
+        steps=100_000,
+        check=1_000,
+        learning_rate=0.001,
+    ),
+    "tiny": LongMemory(
+        tasks=("adding", "embedded_reber"),
+        cells=("tanh", "gru"),
+        lengths=(10, 12),
+        seeds=2,
+        hidden=8,
+        batch=4,
+        steps=20,
+        check=10,
+    ),
+}
+
+
+def ladders(size: LongMemory, seeds: int) -> list:
+    """One for each task and cell."""
+    from experiments.gradients.long_memory_trials import Trial
+
+    optim = OptimConfig("adam", size.learning_rate, clip="norm", clip_at=1.0)
+
+    def rung(task: str, cell: str, length: int) -> tuple:
+        return tuple(
+            Trial(
+                variant=cell,
+                network=cell,
+                task=task,
+                length=length,
+                seed=seed,
+                optim=optim,
+                hidden=size.hidden,
+                batch=size.batch,
+                steps=size.steps,
+                check=size.check,
+            )
+            for seed in range(seeds)
+        )
+
+    return [
+        tuple(rung(task, cell, length) for length in size.lengths)
+        for task in size.tasks
+        for cell in size.cells
+    ]
+
+
+def run(
+    size: LongMemory, directory: Path, seeds: int, display: Any, processes: int = 1
+) -> Result:
+    """Climbs every ladder, and measures answers given without memory."""
+    from experiments.gradients.long_memory_figures import long_memory_figure
+    from experiments.gradients.long_memory_ladders import climb_all
+
+    rows = climb_all(ladders(size, seeds), directory, display, processes)
+    rows += memoryless_rows(size)
+    return Result(
+        headline=headline(size, rows, seeds),
+        rows=rows,
+        table=table(size, rows),
+        figure=long_memory_figure(size, rows),
+    )
+
+
+def memoryless_rows(size: LongMemory) -> list[dict[str, Any]]:
+    """Loss on fresh sequences of the best answers without memory, beside its floor."""
+    from data_pipeline.tasks import TASKS
+    from experiments.gradients.long_memory_networks import MEMORYLESS_ANSWERS, measured
+
+    return [
+        {
+            "variant": MEMORYLESS,
+            "task": task,
+            "length": length,
+            "loss": measured(TASKS[task], length),
+            "floor": TASKS[task].floor(length),
+        }
+        for task in size.tasks
+        if task in MEMORYLESS_ANSWERS
+        for length in size.lengths
+    ]
+
+
+def tried(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of networks that were trained."""
+    return [row for row in rows if row["variant"] != MEMORYLESS]
+
+
+def headline(size: LongMemory, rows: Sequence[dict[str, Any]], seeds: int) -> str:
+    """The sentence, from the rows alone."""
+    from experiments.gradients.long_memory_ladders import reach
+
+    trained = tried(rows)
+    said, shown = [], True
+    for task in size.tasks:
+        far = {cell: reach(trained, task, cell) for cell in size.cells}
+        gated = max((far[c] for c in far if c in ("gru", "lstm")), default=0)
+        shown &= gated >= max(far.values())
+        each = ", ".join(f"{cell} {length or '–'}" for cell, length in far.items())
+        said.append(f"{NAMES[task]}: {each}")
+    verdict = (
+        "no other cell outlasts the gated ones, as expected"
+        if shown
+        else "a cell without gates outlasts the gated ones on some task, which was not "
+        "expected"
+    )
+    lengths = ", ".join(map(str, size.lengths))
+    return (
+        f"Longest T of {lengths} that at least half of {seeds} seeds solve within "
+        f"{size.steps:,} updates: {'; '.join(said)}; {verdict}."
+    )
+
+
+def table(size: LongMemory, rows: Sequence[dict[str, Any]]) -> Table:
+    """Seeds that solve a task, of those tried, at each length."""
+    from experiments.gradients.long_memory_ladders import counts, reach
+
+    trained = tried(rows)
+    head = ("task, cell", *(f"T {length}" for length in size.lengths), "reaches")
+    body = []
+    for task in size.tasks:
+        for cell in size.cells:
+            solved = counts(trained, task, cell, size.lengths)
+            far = str(reach(trained, task, cell) or "–")
+            body.append((f"{NAMES[task]}, {cell}", *solved, far))
+    return Table(head, body)
+
+
+STUDY = Study(
+    name="long_memory",
+    asks="Up to which length does each cell solve tasks that need memory?",
+    sizes=SIZES,
+    run=run,
+)

@@ -1,0 +1,121 @@
+"""The networks of the long-memory studies, and how a task asks them.
+
+`network(name, hidden, task)` is a cell of the registry by its name, with a head for
+the task; "smart tanh" is the network with which Pascanu, Mikolov & Bengio 2013 drew
+their success curve.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from data_pipeline.tasks import Task
+from data_pipeline.tasks.recall import BLANK, COPIED, KINDS
+from lm.cells.elman import ElmanState
+from lm.cells.forms import draw_gates, general, zeros
+from lm.config import InitConfig, ModelConfig
+from lm.heads import Head, build_task_model, classification, regression
+from lm.model import LanguageModel
+from lm.types import Array, Batch, Cell
+
+SMART = "smart tanh"
+KEPT, RADIUS, SPREAD = 15, 0.95, 0.01
+TOLERANCE = math.sqrt(0.04)
+
+
+def network(name: str, hidden: int, task: Task) -> LanguageModel:
+    """One recurrent layer of `hidden` units and an affine output, for a task."""
+    cell = None
+    if name == SMART:
+        init = InitConfig("normal", SPREAD)
+        cell = smart_tanh(hidden, init)
+    else:
+        init = InitConfig()
+    registered = "tanh" if name == SMART else name
+    config = ModelConfig(registered, 1, hidden, 0, init=init)
+    return build_task_model(config, task.symbols or 2, task.classes or 1, cell)
+
+
+def head_of(task: Task) -> Head:
+    """Cross-entropy, right by the largest logit; or squared error, right below .04 (as
+    the published code of Pascanu 2013 has it for adding and multiplication)."""
+    return classification() if task.classes else regression(TOLERANCE)
+
+
+def asked(task: Task, batch: Batch) -> Array:
+    """(T, B): which answers decide whether a sequence is solved.
+
+    All that count for the loss; of an embedded Reber string the last but one alone,
+    the echo of its second letter: the others are open, or follow from recent letters.
+    """
+    if task.name != "embedded_reber":
+        return batch.mask
+    left_TB = jnp.cumsum(batch.mask[::-1], axis=0)[::-1]
+    return (left_TB == 2).astype(batch.mask.dtype) * batch.mask
+
+
+def _same(*outputs: float) -> Callable[[Batch], Array]:
+    """The same outputs at every step."""
+    return lambda batch: jnp.broadcast_to(
+        jnp.asarray(outputs), (*batch.targets.shape, len(outputs))
+    )
+
+
+def _any_symbol(batch: Batch) -> Array:
+    """Blank for certain, then any of the `KINDS` symbols in the last `COPIED` steps."""
+    answering_T = jnp.arange(len(batch.targets)) >= len(batch.targets) - COPIED
+    blank_C = jnp.arange(KINDS + 1) == BLANK
+    right_TC = answering_T[:, None] != blank_C[None, :]
+    shape = (*batch.targets.shape, KINDS + 1)
+    return jnp.broadcast_to(jnp.where(right_TC, 0.0, -30.0)[:, None], shape)
+
+
+MEMORYLESS_ANSWERS: dict[str, Callable[[Batch], Array]] = {
+    "adding": _same(1.0),
+    "multiplication": _same(0.25),
+    "temporal_order_2": _same(*[0.0] * 4),
+    "temporal_order_3": _same(*[0.0] * 8),
+    "copy_memory": _any_symbol,
+}
+"""The best outputs without memory; where there is no entry, they follow a grammar."""
+
+
+def measured(task: Task, length: int, count: int = 10_000) -> float:
+    """Their loss per counted target on fresh sequences."""
+    batch = task.sample(jax.random.key(0), count, length)
+    outputs = MEMORYLESS_ANSWERS[task.name](batch)
+    total = head_of(task).total(outputs, batch.targets, batch.mask)
+    return float(total.mean())
+
+
+def smart_tanh(hidden: int, init: InitConfig) -> Cell:
+    """x_t = tanh(x_{t−1})·W_rec + z_t, of which h_t = tanh(x_t) is read: the network of
+    Pascanu 2013, equation 11, in the state x in which equation 10 regularizes it.
+
+    W_rec starts with `KEPT` weights out of each unit, scaled to the spectral radius
+    `RADIUS` (the "smart tanh" of the paper's code).
+    """
+
+    def params(key: Array, d_in: int):
+        key_gates, key_kept = jax.random.split(key)
+        drawn = draw_gates(key_gates, d_in, hidden, 1, init, True)
+        return drawn | {"w_h": sparse(key_kept, drawn["w_h"])}
+
+    return general(
+        SMART,
+        hidden,
+        init=params,
+        initial_state=zeros(ElmanState, 1, hidden),
+        step=lambda p, state, z: ElmanState(z + jnp.tanh(state.h) @ p["w_h"]),
+        output=lambda state: jnp.tanh(state.h),
+    )
+
+
+def sparse(key: Array, w_HH: Array) -> Array:
+    """`KEPT` entries of each row, scaled to the spectral radius `RADIUS`."""
+    places_HH = jnp.broadcast_to(jnp.arange(len(w_HH)), w_HH.shape)
+    places_HH = jax.random.permutation(key, places_HH, axis=1, independent=True)
+    kept_HH = jnp.where(places_HH < KEPT, w_HH, 0)
+    return kept_HH * RADIUS / jnp.max(jnp.abs(jnp.linalg.eigvals(kept_HH)))
