@@ -1,0 +1,373 @@
+"""Studies: made once, joined, refused; trials taken once each and never lost."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.files import ROOT, RunError
+from experiments.sweep import trials
+from experiments.sweep.processes import Count
+from experiments.sweep.space import walk
+from experiments.sweep.storage import hidden, open_storage, repair
+from experiments.sweep.study import SAMPLERS, Terms, grid, join, sampler_of, suggest
+from tests.sweeps import TINY
+
+SPACE = {
+    "config": "grammar",
+    "model.cell": {"choice": ["tanh", "gru"]},
+    "optim.learning_rate": {"loguniform": [0.001, 1.0], "points": 3},
+    "optim.clip_at": {"uniform": [1.0, 2.0], "points": 2},
+}
+GRID = 12
+
+
+def terms(sampler="grid", **changes) -> Terms:
+    plain = Terms("space", SPACE, 1, sampler, 0, "none", 1)
+    return replace(plain, **changes)
+
+
+def urls(folder: Path) -> dict[str, str]:
+    return {"sqlite": f"sqlite:///{folder}/s.db", "journal": f"journal:{folder}/j.log"}
+
+
+@pytest.fixture(params=["sqlite", "journal"])
+def storage(request, tmp_path):
+    return open_storage(urls(tmp_path)[request.param], 1, trials.again)
+
+
+def opened(study, own=None):
+    """What takes a waiting trial in these tests: Optuna's trial, all decisions made."""
+    import optuna
+
+    own = own or terms()
+
+    def open_trial(waiting):
+        study.sampler = sampler_of(own, waiting.number)
+        trial = optuna.trial.Trial(study, waiting._trial_id)
+        plan = own.plan
+        walk(plan.space, lambda node: suggest(trial, node), plan.values)
+        return trial
+
+    return open_trial
+
+
+def finish(study, storage, folder, value=1.0, own=None):
+    """Takes a trial and ends it; its origin."""
+    taken = trials.take(study, storage, folder, opened(study, own))
+    if taken is None:
+        return None
+    study.tell(taken.trial.number, value)
+    taken.release()
+    return taken.origin
+
+
+def test_a_grid_is_put_in_whole_and_each_point_is_run_once(storage, tmp_path):
+    study, _ = join(storage, "s", terms(), GRID, False)
+    origins = [finish(study, storage, tmp_path, float(i)) for i in range(GRID)]
+    assert origins == list(range(GRID))
+    assert finish(study, storage, tmp_path) is None
+    found = [t.params for t in study.trials]
+    assert found == grid(terms().plan)
+    assert len({json.dumps(p, sort_keys=True) for p in found}) == GRID
+    count = Count(trials.all_trials(study))
+    assert (count.done, count.open, count.best, count.failed) == (GRID, False, 0.0, {})
+
+
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "grid"])
+def test_each_sampler_gives_valid_points_and_not_the_same_ones(tmp_path, sampler):
+    own = terms(sampler)
+    storage = open_storage(urls(tmp_path)["journal"], 1, trials.again)
+    study, _ = join(storage, "s", own, 14, False)
+    for number in range(14):
+        rate = 0.0
+        taken = trials.take(study, storage, tmp_path, opened(study, own))
+        assert taken is not None
+        rate = taken.trial.params["optim.learning_rate"]
+        own.plan.config(taken.trial.params)
+        study.tell(taken.trial.number, rate)
+        taken.release()
+        assert taken.origin == number
+    rates = {t.params["optim.learning_rate"] for t in study.trials}
+    assert len(rates) >= 13
+    assert {t.params["model.cell"] for t in study.trials} == {"tanh", "gru"}
+
+
+def test_random_draws_do_not_depend_on_who_takes_what(tmp_path):
+    found = []
+    for name, order in (("a", [0, 1, 2, 3]), ("b", [3, 1, 0, 2])):
+        (tmp_path / name).mkdir()
+        own = terms("random")
+        storage = open_storage(urls(tmp_path / name)["sqlite"], 1, trials.again)
+        study, _ = join(storage, "s", own, 4, False)
+        waiting = trials.all_trials(study, "WAITING")
+        drawn = {i: opened(study, own)(waiting[i]).params for i in order}
+        found.append([drawn[i] for i in range(4)])
+    assert found[0] == found[1]
+    assert len({p["optim.learning_rate"] for p in found[0]}) == 4
+
+
+def take_all(url: str, folder: str, queue, together) -> None:
+    """A process that takes trials until none waits."""
+    storage = open_storage(url, 60, trials.again)
+    import optuna
+
+    study = optuna.load_study(study_name="s", storage=storage)
+    together.wait()
+    got = []
+    while (origin := finish(study, storage, Path(folder))) is not None:
+        got.append(origin)
+    queue.put(got)
+
+
+def test_processes_that_take_at_once_never_take_the_same(tmp_path):
+    """Optuna's SQLite alone gives one waiting trial to several of them: the locks of
+    the trials' directories are what keeps them apart."""
+    url = urls(tmp_path)["sqlite"]
+    raw = {**SPACE, "optim.clip_at": {"uniform": [1.0, 2.0], "points": 5}}
+    own = terms(space=raw)
+    join(open_storage(url, 60, trials.again), "s", own, 30, False)
+    context = multiprocessing.get_context("spawn")
+    queue, together = context.Queue(), context.Barrier(3)
+    arguments = (url, str(tmp_path), queue, together)
+    team = [context.Process(target=take_all, args=arguments) for _ in range(3)]
+    for process in team:
+        process.start()
+    got = [queue.get(timeout=200) for _ in team]
+    for process in team:
+        process.join()
+    assert sorted(sum(got, [])) == list(range(30))
+
+
+def test_a_trial_given_back_goes_on_under_its_first_number(storage, tmp_path):
+    study, _ = join(storage, "s", terms(), GRID, False)
+    taken = trials.take(study, storage, tmp_path, opened(study))
+    assert taken is not None
+    taken.trial.report(2.5, 10)
+    before = taken.trial.params
+    trials.give_back(study, storage, taken.trial._trial_id)
+    taken.release()
+    for _ in range(GRID - 1):
+        finish(study, storage, tmp_path)
+    again = trials.take(study, storage, tmp_path, opened(study))
+    assert again is not None and again.origin == taken.origin == 0
+    assert again.trial.number == GRID and again.trial.params == before
+    known = storage.get_trial(again.trial._trial_id).intermediate_values
+    assert known == {10: 2.5}
+    again.release()
+
+
+def test_a_silent_worker_is_dead_and_its_trial_taken_up(storage, tmp_path):
+    study, _ = join(storage, "s", terms(), GRID, False)
+    taken = trials.take(study, storage, tmp_path, opened(study))
+    assert taken is not None
+    trials.recover(study, storage, tmp_path)
+    assert Count(trials.all_trials(study)).running == 1, "it still gives signs of life"
+    taken.release()  # what the end of a process does
+    limit = time.monotonic() + 60
+    while Count(trials.all_trials(study)).running and time.monotonic() < limit:
+        trials.recover(study, storage, tmp_path)
+        time.sleep(0.2)
+    waiting = trials.all_trials(study, "WAITING")
+    assert len(waiting) == GRID
+    assert waiting[-1].user_attrs == {"origin": 0, "deaths": 1}
+    for _ in range(GRID):
+        finish(study, storage, tmp_path)
+    assert Count(trials.all_trials(study)).done == GRID
+
+
+def test_a_late_result_of_a_worker_thought_dead_does_not_count(storage, tmp_path):
+    study, _ = join(storage, "s", terms(), GRID, False)
+    late = trials.take(study, storage, tmp_path, opened(study))
+    assert late is not None
+    trials.give_back(study, storage, late.trial._trial_id)
+    study.tell(late.trial.number, 0.0, skip_if_finished=True)
+    late.release()
+    while finish(study, storage, tmp_path, 7.0) is not None:
+        pass
+    ended = trials.finals(trials.all_trials(study))
+    assert sorted(ended) == list(range(GRID))
+    assert {t.value for t in ended.values()} == {7.0}
+
+
+def test_two_successors_of_one_trial_count_once(storage, tmp_path):
+    """Two that notice a death at the same moment may both put a successor in."""
+    study, _ = join(storage, "s", terms(), GRID, False)
+    taken = trials.take(study, storage, tmp_path, opened(study))
+    assert taken is not None
+    trials.give_back(study, storage, taken.trial._trial_id)
+    trials.again(study, storage.get_trial(taken.trial._trial_id))
+    taken.release()
+    assert len(trials.all_trials(study, "WAITING")) == GRID + 1
+    origins = []
+    while (origin := finish(study, storage, tmp_path)) is not None:
+        origins.append(origin)
+    assert sorted(origins) == list(range(GRID))
+    assert not Count(trials.all_trials(study)).open
+
+
+def test_a_trial_that_kills_its_workers_is_given_up_and_can_be_revived(tmp_path):
+    storage = open_storage(urls(tmp_path)["journal"], 1, trials.again)
+    study, _ = join(storage, "s", terms(), GRID, False)
+    while finish(study, storage, tmp_path) != GRID - 2:
+        pass
+    for _ in range(trials.MAX_DEATHS + 1):
+        taken = trials.take(study, storage, tmp_path, opened(study))
+        assert taken is not None and taken.origin == GRID - 1
+        taken.release()
+        trials.recover(study, storage, tmp_path)
+    count = Count(trials.all_trials(study))
+    assert count.failed == {GRID - 1: "its workers died"} and not count.open
+    assert trials.revive(study) == 1 and trials.revive(study) == 0
+    assert finish(study, storage, tmp_path) == GRID - 1
+
+
+def test_the_same_space_joins_and_another_is_refused(storage, tmp_path):
+    join(storage, "s", terms(), GRID, False)
+    _, kept = join(storage, "s", terms(threads=8), GRID, False)
+    assert kept.threads == 1, "all workers have the threads of the first"
+    other = {**SPACE, "optim.learning_rate": {"loguniform": [0.01, 1.0], "points": 3}}
+    cases = {
+        "optim.learning_rate.loguniform was": terms(space=other),
+        "--seeds was 1, is 3": terms(seeds=3),
+        "--sampler grid": terms("random"),
+        "--pruner none": terms(pruner="median"),
+        "base config|base ": terms(space={**SPACE, "config": "default"}),
+    }
+    for said, changed in cases.items():
+        with pytest.raises(RunError, match=said) as error:
+            join(storage, "s", changed, GRID, True)
+        assert "\n" not in str(error.value)
+    assert len(trials.all_trials(join(storage, "s", terms(), GRID, False)[0])) == GRID
+
+
+def test_a_study_is_enlarged_only_when_asked(storage):
+    own = terms("random")
+    join(storage, "s", own, 4, False)
+    with pytest.raises(RunError, match="has 4 trials, this asks for 6"):
+        join(storage, "s", own, 6, False)
+    study, _ = join(storage, "s", own, 6, True)
+    assert [trials.origin_of(t) for t in study.trials] == list(range(6))
+    join(storage, "s", own, 6, False)
+
+
+def test_a_study_of_someone_elses_is_refused(storage):
+    import optuna
+
+    made = optuna.create_study(study_name="s", storage=storage)
+    made.set_user_attr("trials", 3)
+    with pytest.raises(RunError, match="not made by experiments.sweep"):
+        join(storage, "s", terms(), GRID, False)
+
+
+@pytest.mark.parametrize("torn", [b'{"op_code": 5, "wor', b"\x00" * 70_000, b"{"])
+def test_a_torn_journal_is_repaired(tmp_path, torn):
+    url = urls(tmp_path)["journal"]
+    storage = open_storage(url)
+    study, _ = join(storage, "s", terms(), GRID, False)
+    journal = tmp_path / "j.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + torn)
+    # Who has it open goes on, since whoever appends repairs first …
+    assert finish(study, storage, tmp_path) == 0
+    assert journal.read_bytes().startswith(whole + b"{")
+    # … and who opens it anew finds it whole.
+    journal.write_bytes(journal.read_bytes() + torn)
+    study, _ = join(open_storage(url), "s", terms(), GRID, False)
+    assert Count(trials.all_trials(study)).done == 1
+    assert repair(journal) == 0
+
+
+def test_without_the_repair_a_torn_line_is_for_good(tmp_path):
+    """What the repair is for: Optuna alone cannot read such a journal any more."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    path = str(tmp_path / "j.log")
+    plain = optuna.storages.JournalStorage(JournalFileBackend(path))
+    optuna.create_study(study_name="s", storage=plain)
+    Path(path).write_bytes(Path(path).read_bytes() + b'{"op_c')
+    with pytest.raises(ValueError):
+        for name in "tuv":
+            optuna.create_study(study_name=name, storage=plain)
+
+
+UNREACHABLE = {
+    "nobody there": ("postgresql://me:secret@127.0.0.1:1/x", "cannot be used"),
+    "no such host": ("postgresql://me@no-such-host.invalid/x", "cannot be used"),
+    "no folder": ("sqlite:////no/such/folder/x.db", "folder /no/such/folder"),
+    "journal, no folder": ("journal:/no/such/folder/x.log", "folder /no/such/folder"),
+    "another kind": ("mysql://me:secret@host/x", "give sqlite:///PATH"),
+    "no file": ("sqlite://", "sqlite:///PATH"),
+}
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_a_storage_out_of_reach_is_one_line_and_quick(name):
+    url, said = UNREACHABLE[name]
+    began = time.monotonic()
+    with pytest.raises(RunError, match=said) as error:
+        open_storage(url)
+    assert time.monotonic() - began < 15
+    assert "\n" not in str(error.value) and "secret" not in str(error.value)
+
+
+def test_not_a_database(tmp_path):
+    (tmp_path / "s.db").write_text("this is not a database" * 100)
+    with pytest.raises(RunError, match="not a database"):
+        open_storage(urls(tmp_path)["sqlite"])
+
+
+def test_passwords_are_hidden():
+    assert hidden("postgresql://me:secret@host:1/x") == "postgresql://me:***@host:1/x"
+    assert hidden("postgresql://me@host/x") == "postgresql://me@host/x"
+    assert hidden("sqlite:///x.db") == "sqlite:///x.db"
+
+
+def command(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.sweep", *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_mistakes_are_one_line_and_start_nothing(tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    rates = {"optim.learning_rate": {"loguniform": [0.01, 1]}}
+    (tmp_path / "free.json").write_text(json.dumps({**TINY, **rates}))
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "study.db").write_bytes(b"")
+    cases = [
+        (["tutorail"], "did you mean 'tutorial'"),
+        (["tiny.json", "--sampler", "tpee"], "did you mean 'tpe'"),
+        (["tiny.json", "--trials", "2"], "the grid has 3 points"),
+        (["free.json", "--sampler", "grid"], '"points"'),
+        (["tiny.json", "--storage", "postgresql://x@127.0.0.1:1/x"], "cannot be used"),
+        (["tiny.json", "--resume"], "holds no sweep to resume"),
+        (["tiny.json", "--sweep-dir", "old"], "give --resume"),
+    ]
+    for words, said in cases:
+        done = command(tmp_path, *words)
+        assert done.returncode == 2 and said in done.stderr, (words, done)
+        assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("**/trials"))
+
+
+def test_a_dry_run_lists_what_would_be_run(tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    done = command(tmp_path, "tiny.json", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "3 points: 3 trials of 2 seeds each, sampler grid" in lines[0]
+    assert [line.split()[-1] for line in lines[2:]] == ["0.01", "0.03", "0.1"]
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.json"]
