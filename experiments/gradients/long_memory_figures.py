@@ -123,7 +123,7 @@ def floor(axes: Axes, size: Any, task: str) -> None:
     from data_pipeline.tasks import TASKS
 
     values = [TASKS[task].floor(length) for length in size.lengths]
-    axes.plot(size.lengths, values, color=INK, linewidth=4, alpha=0.25, zorder=1)
+    axes.plot(size.lengths, values, color=INK, linewidth=4, alpha=0.3, zorder=1)
 
 
 def scale(axes: Axes, lengths: Sequence[int]) -> None:
