@@ -68,6 +68,7 @@ def chapters(run_dir: Path) -> Iterator[str]:
     yield from heading("Next")
     yield f"the run is {run_dir}; try"
     python = ".venv/bin/python -m experiments."
+    yield f"  {python}report {run_dir}"
     yield f"  {python}generate --run {run_dir} --prompt Return"
     yield f"  {python}score --run {run_dir} --split valid --per-token"
     yield f"  {python}train --model.cell tanh"

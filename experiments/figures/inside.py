@@ -85,8 +85,10 @@ def singular_values(
     reading = (
         f"Singular values of {of}, largest first. Directions above 1 are stretched on "
         "the way back, those below shrink: the further below, and the more of them, "
-        "the faster gradients vanish. Shaded: range over steps of the text."
+        "the faster gradients vanish."
     )
+    if any(np.ndim(values) > 1 for values in spectra.values()):
+        reading += " Shaded: range over steps of a text."
     with styled():
         figure, axes = new_figure(reading)
         axes.set_title(written(title))

@@ -17,7 +17,7 @@ from experiments.figures.style import (
     written,
 )
 
-BINS = 240
+BINS, IN_A_BIN = 160, 6
 
 
 class Curve(NamedTuple):
@@ -41,9 +41,10 @@ class Binned(NamedTuple):
     high: np.ndarray
 
 
-def binned(curve: Curve, bins: int = BINS) -> Binned:
-    """Finite points only, in equal shares of the points."""
+def binned(curve: Curve) -> Binned:
+    """Finite points only, in equal shares of the points; few points stay apart."""
     x, y = finite(curve)
+    bins = min(BINS, max(40, len(x) // IN_A_BIN))
     pieces = [p for p in np.array_split(np.arange(len(x)), bins) if len(p)]
     if not pieces:
         return Binned(*(np.zeros(0),) * 4)
@@ -153,19 +154,7 @@ def clip_events(
         if not any(found):
             nothing_here(above, "nothing finite was logged")
             return figure
-        at = np.asarray(norms.x)[clipped]
-        at = at[:: max(1, len(at) // 800)]
-        foot = above.get_xaxis_transform()
-        above.plot(
-            at,
-            np.full(len(at), 0.03),
-            "|",
-            color=COLOURS[4],
-            markersize=7,
-            markeredgewidth=0.6,
-            transform=foot,
-            label="clipped",
-        )
+        _ticks(above, np.asarray(norms.x)[clipped])
         above.set_ylabel("loss, nats per token")
         below.set_ylabel("‖gradient‖")
         below.set_xlabel("training step")
@@ -175,6 +164,17 @@ def clip_events(
             limit_line(below, clip_at, f"limit {clip_at:g}", left=True)
         legend(above)
     return figure
+
+
+def _ticks(axes: Any, at: np.ndarray) -> None:
+    """Short ticks at the foot of the axes; of very many only some."""
+    at = at[:: max(1, len(at) // 800)]
+    if len(at):
+        style: dict[str, Any] = {"color": COLOURS[4], "ms": 7, "mew": 0.6}
+        foot = axes.get_xaxis_transform()
+        axes.plot(
+            at, np.full(len(at), 0.03), "|", transform=foot, label="clipped", **style
+        )
 
 
 def _band(axes: Any, curve: Curve, number: int) -> bool:
@@ -198,9 +198,9 @@ def over_training(
 ) -> Figure:
     """Any numbers against the training step, one line a name, with intervals where
     they are given. limit: a value to draw a line at, and its name."""
-    many = len(curves) > 8
+    many = len(curves) > 3
     with styled():
-        figure, axes = new_figure(reading, height=4.6 if many else 3.7)
+        figure, axes = new_figure(reading, height=3.7 + 0.1 * min(len(curves), 30))
         axes.set_title(written(title))
         drawn = 0
         for number, (name, curve) in enumerate(curves.items()):
@@ -223,7 +223,10 @@ def over_training(
         if not drawn:
             nothing_here(axes, "nothing finite was measured")
             return figure
-        axes.set_yscale("log" if log else "linear")
+        if log:
+            axes.set_yscale("log")
+        elif min(min(finite(curve)[1], default=0) for curve in curves.values()) >= 0:
+            axes.set_ylim(bottom=0)
         axes.set_xlabel("training step")
         axes.set_ylabel(unit)
         if limit is not None:
@@ -246,6 +249,6 @@ def parameter_norms(
     values_SP = np.asarray(values_SP, float).reshape(len(steps), -1)
     curves = {}
     for number, name in enumerate(names[: values_SP.shape[1]]):
-        smooth = binned(Curve(steps, values_SP[:, number]), 120)
+        smooth = binned(Curve(steps, values_SP[:, number]))
         curves[name] = Curve(smooth.x, smooth.mean)
     return over_training(curves, what, what, reading, log=True)

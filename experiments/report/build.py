@@ -77,9 +77,7 @@ def make_page(runs: list[RunFiles], folder: Path, spectra: bool = True) -> Html:
     parts.append(section("Samples", *_samples(shown)))
     parts.append(section("Config", config_table(runs)))
     parts.append(section("Origin", origin_table(runs)))
-    names = ", ".join(run.name for run in shown) + (
-        " …" if len(runs) > OVERLAID else ""
-    )
+    names = ", ".join(run.name for run in runs)
     return page(names if len(runs) < 4 else f"{len(runs)} runs", parts, _lead(runs))
 
 

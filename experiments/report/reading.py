@@ -163,12 +163,8 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
         "summary.json", lambda: read_json(directory / "summary.json"), None, lack
     )
     path = directory / "samples.txt"
-    samples = attempt(
-        path.name,
-        lambda: path.read_text("utf-8", "replace"),
-        "",
-        "It wrote no samples.",
-    )
+    lack = "It wrote no samples."
+    samples = attempt(path.name, lambda: path.read_text("utf-8", "replace"), "", lack)
     return RunFiles(
         name, directory, record, config, summary, metrics, probe, samples, notes
     )

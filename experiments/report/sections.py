@@ -43,6 +43,7 @@ def reach(runs: list[RunFiles]) -> Iterator[Picture]:
                 intervals[name] = tuple(sides)
     yield "lag_profiles", figures.lag_profiles(curves, "top layer", intervals)
     lags = max(run.probe["lag_LK"].shape[-1] for run in runs) - 1
+    highest = max(run.probe["horizon_L"][:, -1].max() for run in runs)
     yield (
         "horizon",
         figures.over_training(
@@ -51,7 +52,7 @@ def reach(runs: list[RunFiles]) -> Iterator[Picture]:
             "tokens",
             "The largest lag at which over 1 % of the gradient is left; shaded: 95 % "
             "intervals. It cannot exceed the longest lag that was looked at.",
-            limit=(lags, "longest lag looked at"),
+            limit=(lags, "longest lag looked at") if 2 * highest > lags else None,
         ),
     )
     yield (
@@ -107,7 +108,7 @@ def through_time(run: RunFiles) -> Iterator[Picture]:
 
 def inside(run: RunFiles) -> Iterator[Picture]:
     """Gate histograms of each layer; mean gates, state norm and spectral radius."""
-    probe, steps_P = run.probe, run.probe.get("step", ())
+    probe, steps_P = run.probe, run.probe.get("step", np.zeros(0))
     if not len(steps_P):
         return
     for layer in range(run.config.model.layers):
@@ -193,8 +194,8 @@ NORMS = {
     ),
     "update_ratios": (
         "‖update‖ / ‖weights‖",
-        "How much of itself each group changes in a step. Near 1e-3 is usual; far above "
-        "is unstable, far below hardly learns.",
+        "How much of itself each group changes in a step. Near 1e-3 is usual; far "
+        "above is unstable, far below hardly learns.",
     ),
 }
 
