@@ -1,10 +1,11 @@
 """Measure; each benchmark writes one row to experiments/results/.
 
-    tutorial   the tutorial's set-up: its loss before training, its ten epochs over 100
-               sentences, and its SGD step on one core
-    steps      training steps against the plain-scan twin and Flax's nnx.RNN,
-               interleaved: Zaremba small and medium, 2×128 and 2×512 characters
-    sampling   tokens/s of one sample from a 1×128 character LSTM
+    tutorial     the tutorial's set-up: its loss before training, its ten epochs over
+                 100 sentences, and its SGD step on one core
+    steps        training steps against the plain-scan twin and Flax's nnx.RNN,
+                 interleaved: Zaremba small and medium, 2×128 and 2×512 characters
+    sampling     tokens/s of one sample from a 1×128 character LSTM
+    instruments  seconds of every instrument of lm.gradflow at H 256, T 100, B 32
 
 Run it on a quiet machine. Medians, minima and paired ratios are given.
 """
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from experiments.benchmark_instruments import instruments
 from experiments.config import fail, load_named
 from lm.config import ConfigError, ModelConfig, OptimConfig, unknown
 
@@ -182,6 +184,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "tutorial": tutorial,
     "steps": steps,
     "sampling": sampling,
+    "instruments": instruments,
 }
 
 

@@ -134,6 +134,6 @@ def state_statistics(
 def drifting(norms_TB: Array) -> StateStatistics:
     """StateStatistics of ‖h_t‖ per step and lane."""
     norm_T = jnp.mean(norms_TB, axis=1)
-    steps_T = jnp.arange(len(norm_T)) - (len(norm_T) - 1) / 2
+    steps_T = jnp.arange(len(norm_T), dtype=norm_T.dtype) - (len(norm_T) - 1) / 2
     spread = jnp.maximum(1.0, jnp.sum(steps_T**2))
     return StateStatistics(norm_T, jnp.sum(steps_T * norm_T) / spread)

@@ -1,0 +1,212 @@
+"""Cells from elsewhere: Flax's numbers, training, every instrument; the way back."""
+
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen, nnx, traverse_util
+
+from lm.adapters import cell_of, cell_of_flax, flax_cell
+from lm.cells import make_cell
+from lm.config import ConfigError, ModelConfig, OptimConfig
+from lm.dropout import Rates
+from lm.gradflow import gates, jacobians, lyapunov, norms, terms, through_time
+from lm.gradflow.transitions import of_model
+from lm.model import build
+from lm.optim import Hyperparameters
+from lm.train import init_state, make_gradient, make_train_step
+from lm.types import Batch
+from lm.unroll import unroll
+from tests.linear import linear_cell
+from tests.zoo import close
+
+ROOT = pathlib.Path(__file__).parents[1]
+T, B, D, H, V = 4, 2, 3, 5, 7
+RNG = np.random.default_rng(0)
+XS = RNG.normal(size=(T, B, D)).astype(np.float32)
+IDS, TARGETS = RNG.integers(0, V, (2, T, B)).astype(np.int32)
+BATCH = Batch(IDS, TARGETS, np.ones((T, B), np.float32), np.ones(B, bool))
+
+
+def maker(kind):
+    return lambda d_in, rngs: kind(d_in, H, rngs=rngs)
+
+
+NNX = [nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell, nnx.SimpleCell]
+LINEN = [linen.LSTMCell, linen.GRUCell, linen.SimpleCell, linen.MGUCell]
+
+
+def ours(cell, params):
+    state, hs = unroll(cell, params, XS, cell.initial_state(params, B))
+    return state, hs
+
+
+@pytest.mark.parametrize("kind", NNX, ids=lambda kind: kind.__name__)
+def test_an_nnx_cell_gives_what_nnx_gives(kind):
+    cell = cell_of_flax(maker(kind))
+    key = jax.random.key(3)
+    params = cell.init(key, D)
+    theirs = nnx.RNN(maker(kind)(D, nnx.Rngs(key)), time_major=True, return_carry=True)
+    carry, ys = theirs(XS, initial_carry=cell.initial_state(params, B))
+    close(ours(cell, params), (carry, ys), rtol=1e-6, atol=1e-7)
+    assert cell.name == kind.__name__ and cell.d_hidden == H
+    assert cell.recurrent and jacobians.spectral_radius(params, cell).size in (1, 3, 4)
+
+
+@pytest.mark.parametrize("kind", LINEN, ids=lambda kind: kind.__name__)
+def test_a_linen_cell_gives_what_linen_gives(kind):
+    module = kind(features=H)
+    cell = cell_of_flax(module)
+    params = cell.init(jax.random.key(3), D)
+    nested = traverse_util.unflatten_dict(params, sep=".")
+    run = linen.RNN(module, time_major=True, return_carry=True)
+    want = run.apply({"params": {"cell": nested}}, XS)
+    close(ours(cell, params), want, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+def test_our_cells_run_in_flax(name):
+    cell = make_cell(name, H)
+    params = cell.init(jax.random.key(0), D)
+    run = nnx.RNN(flax_cell(cell, params), time_major=True)
+    close(run(XS), ours(cell, params)[1], rtol=1e-6, atol=1e-7)
+
+    def loss(run):
+        return jnp.sum(run(XS) ** 2)
+
+    grads = jax.tree.leaves(nnx.grad(loss)(run))
+    want = jax.grad(lambda p: jnp.sum(ours(cell, p)[1] ** 2))(params)
+    close(grads, jax.tree.leaves(want), rtol=1e-4, atol=1e-6)
+
+
+class Squared(nnx.Module):
+    """A cell whose output is computed: no part of its carry."""
+
+    def __init__(self, d_in: int, *, rngs: nnx.Rngs):
+        self.mix = nnx.Linear(d_in + H, H, rngs=rngs)
+
+    def __call__(self, carry, x):
+        carry = jnp.tanh(self.mix(jnp.concatenate([x, carry], axis=-1)))
+        return carry, carry**2
+
+    def initialize_carry(self, input_shape, rngs):
+        return jnp.zeros((*input_shape[:-1], H))
+
+
+def test_an_output_that_is_no_part_of_the_carry():
+    cell = cell_of_flax(lambda d_in, rngs: Squared(d_in, rngs=rngs))
+    params = cell.init(jax.random.key(0), D)
+    state, hs = ours(cell, params)
+    close(state[0] ** 2, hs[-1])
+    assert cell.recurrent == ()
+
+
+def instruments(model, params):
+    """Every instrument of lm.gradflow, in one function."""
+    state = model.initial_state(params, B)
+    given = (model, params, IDS, TARGETS, state)
+    step = of_model(model, params)
+    jacobian = jacobians.step_jacobians(step, state, jnp.asarray(IDS))
+    gradient = make_gradient(model, OptimConfig())
+
+    def of_lane(lane):
+        ids, targets, mask = (x[:, None] for x in lane)
+        one = Batch(ids, targets, mask, jnp.ones(1, bool))
+        start = model.initial_state(params, 1)
+        return gradient(params, start, one, None, None)[0]
+
+    lanes = tuple(x.T for x in (IDS, TARGETS, BATCH.mask))
+    return {
+        "norms": through_time.norms_through_time(*given[:4], BATCH.mask, state),
+        "profile": through_time.lag_profile(*given),
+        "terms": terms.bptt_terms(*given),
+        "bias": terms.truncation_bias(model, params, BATCH, state, [1, 2]),
+        "singular": jacobians.singular_values(jacobian),
+        "products": jacobians.product_singular_values(jacobian[:, 0]),
+        "radius": jacobians.spectral_radius(params["layers"][0], model.cells[0]),
+        "exponents": lyapunov.lyapunov_spectrum(step, state, IDS, 1),
+        "gates": gates.gate_statistics(model, params, IDS, state),
+        "state": gates.state_statistics(model, params, IDS, state),
+        "noise": norms.noise_scale_of(of_lane, lanes, B),
+    }
+
+
+OWN = {"linear": linear_cell(H), "nnx": cell_of_flax(maker(nnx.LSTMCell))}
+OWN |= {"linen": cell_of_flax(linen.GRUCell(features=H))}
+OWN |= {"computed output": cell_of_flax(lambda d, rngs: Squared(d, rngs=rngs))}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_instrument_measures_a_cell_from_elsewhere(name):
+    model = build(ModelConfig(layers=2, hidden=H, embedding=D), V, OWN[name])
+    params = model.init(jax.random.key(0))
+    found = jax.jit(lambda p: instruments(model, p))(params)
+    for leaf in jax.tree.leaves({k: v for k, v in found.items() if k != "products"}):
+        assert not np.isnan(leaf).any()
+    assert found["profile"].raw_LK.shape == (2, T) and np.all(found["norms"] > 0)
+
+
+@pytest.mark.parametrize("name", ["nnx", "linen"])
+def test_a_flax_cell_trains(name):
+    """Two steps of gradient descent on one batch; its parameters and loss move."""
+    model = build(ModelConfig(layers=2, hidden=H, embedding=D), V, OWN[name])
+    optim = OptimConfig(optimizer="sgd", learning_rate=0.5)
+    numbers = Hyperparameters(0.5, 5.0, 0.0, Rates())
+    state = init_state(model, optim, numbers, jax.random.key(0), B)
+    step = jax.jit(make_train_step(model, optim))
+    first = state.params
+    losses = []
+    for _ in range(3):
+        state, info = step(state, BATCH, jax.random.key(1), numbers)
+        losses.append(float(info.loss.mean()))
+    assert losses[2] < losses[1] < losses[0]
+    moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), first, state.params)
+    assert all(v > 0 for v in jax.tree.leaves(moved["layers"]))
+
+
+def test_what_goes_wrong_is_said():
+    with pytest.raises(ConfigError, match="model.hidden is 9 but the cell 'linear'"):
+        build(ModelConfig(hidden=9), V, OWN["linear"])
+    model = build(ModelConfig(hidden=H, embedding=0), V, OWN["linear"])
+    params, start = {"layers": ({},)}, (jnp.zeros((B, H)),)
+    with pytest.raises(ConfigError, match="'linear' reads vectors, not word ids"):
+        model.apply(params, jnp.asarray(IDS), start)
+    single = cell_of_flax(nnx.GRUCell(D, H, rngs=nnx.Rngs(0)))
+    close(single.init(jax.random.key(1), D), single.init(jax.random.key(2), D))
+    with pytest.raises(
+        ConfigError, match="GRUCell reads vectors of 3 numbers but gets"
+    ):
+        single.init(jax.random.key(0), 4)
+    with pytest.raises(ConfigError, match="holds state that is no parameter"):
+        cell_of_flax(lambda d_in, rngs: nnx.BatchNorm(d_in, rngs=rngs))
+
+
+def test_a_cell_of_one_s_own_in_forty_lines():
+    script = ROOT / "tests" / "examples" / "own_cell.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        env={"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("half-life 15 steps, 95 % in [13, 17]")
+
+
+def test_a_step_function_alone_is_a_cell():
+    """The logistic map x' = 4x(1 − x): no parameters, λ = ln 2."""
+    cell = cell_of(lambda params, x, _: 4 * x * (1 - x), d_hidden=1, name="logistic")
+    assert cell.init(jax.random.key(0), 3) == {}
+    assert cell.initial_state({}, 2).shape == (2, 1)
+    start = jnp.asarray([[0.3], [0.37]])
+    xs = jnp.zeros((3000, 2, 1))
+    found = lyapunov.lyapunov_spectrum(
+        lambda s, x: cell.step({}, s, x), start, xs, warmup=100
+    )
+    assert abs(float(found.exponents_K[0]) - np.log(2)) < 0.02

@@ -1,0 +1,126 @@
+"""Gates against the step that they explain, and the statistics by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm.cells import CELLS
+from lm.config import ModelConfig
+from lm.gradflow import gates
+from lm.gradflow.record import Recorded, record
+from lm.model import build
+from tests.zoo import B, H, cell_of, close, window
+
+pytestmark = pytest.mark.usefixtures("strict")
+V = 5
+IDS = np.random.default_rng(0).integers(0, V, (6, B)).astype(np.int32)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gates_explain_the_step(name):
+    """From gates and slope alone follows the new state, but for signs and scale."""
+    free, _ = window(name)
+    cell, x = cell_of(name), free.xs[0]
+    z = cell.project(free.params, x)
+    assert cell.gates
+    found = cell.gates(free.params, free.state, z)
+    new = cell.step(free.params, free.state, z)
+    old = jax.tree.map(np.asarray, free.state)
+    assert all(g.shape == (B, H) for g in found.values())
+    assert all(float(g.min()) >= 0 and float(g.max()) <= 1 for g in found.values())
+    slope = found.pop("slope")
+    if name == "lstm":
+        i, f, o = found["input"], found["forget"], found["output"]
+        close(o * jnp.tanh(new.c), new.h)
+        close(1 - ((new.c - f * old.c) / i) ** 2, slope, atol=1e-4)
+    elif name.startswith("gru"):
+        assert sorted(found) == ["reset", "update"]
+        keep = found["update"]
+        n = (new.h - keep * old.h) / jnp.where(keep < 1, 1 - keep, 1)
+        close(jnp.where(keep < 1, 1 - n**2, slope), slope, atol=1e-4)
+        assert float(jnp.abs(found["reset"] - keep).max()) > 1e-3
+    else:
+        assert not found
+        close(slope, 1 - new.h**2 if name == "tanh" else np.where(new.h > 0, 1.0, 0.0))
+
+
+def test_statistics_by_hand():
+    gate = jnp.asarray([[[0.05, 0.95]], [[0.5, 1.0]]])
+    got = gates.statistics(gate)
+    close(got.below_10, 0.25)
+    close(got.above_90, 0.5)
+    close(got.mean, 0.625)
+    want = np.zeros(gates.BINS)
+    want[[1, 10, 19]] = 0.25, 0.25, 0.5
+    close(got.histogram, want)
+    close(got.left_H, [0.5, 0])
+    close(got.right_H, [0, 1])
+
+
+def test_the_state_and_its_drift():
+    norms = 3.0 + 0.25 * jnp.arange(7.0)[:, None] * jnp.ones((1, 2))
+    got = gates.drifting(norms)
+    close(got.norm_T, norms[:, 0])
+    close(got.drift, 0.25)
+    close(gates.drifting(norms[:1]).drift, 0.0)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "relu"])
+def test_layers_of_a_model(name):
+    """Statistics of each layer are those of its cell on what that layer reads."""
+    model = build(ModelConfig(name, layers=2, hidden=H, embedding=3), V)
+    params = model.init(jax.random.key(0))
+    given = (model, params, IDS, model.initial_state(params, B))
+    found = jax.jit(gates.gate_statistics, static_argnums=0)(*given)
+    assert len(found) == 2
+    _, hs = model.apply(*given[1:])
+    layers = record(*given)
+    close(layers[1].after.h, hs)
+    close(layers[1].before.h[1:], hs[:-1])
+    close(
+        model.cells[1].project(params["layers"][1], layers[0].after.h), layers[1].zs_TBG
+    )
+    look = model.cells[1].gates
+    assert look
+    every = np.stack(
+        [
+            look(params["layers"][1], old, z)["slope"]
+            for old, z in zip(unstack(layers[1].before), layers[1].zs_TBG, strict=True)
+        ]
+    )
+    close(found[1]["slope"].mean, every.mean())
+    norm = gates.state_statistics(*given)[1].norm_T
+    close(norm, np.linalg.norm(hs, axis=-1).mean(1), rtol=1e-5)
+
+
+def unstack(state):
+    return [jax.tree.map(lambda s, t=t: s[t], state) for t in range(len(state.h))]
+
+
+def test_a_forget_gate_that_is_known():
+    """f = σ(b) everywhere without weights: f̄ = e^(−1/20) holds for 20 steps."""
+    model = build(ModelConfig("lstm", hidden=H, embedding=3), V)
+    params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
+    f = np.exp(-1 / 20)
+    bias = np.zeros(4 * H, np.float32)
+    bias[H : 2 * H] = np.log(f / (1 - f))
+    params["layers"][0]["b"] = jnp.asarray(bias)
+    given = (model, params, IDS, model.initial_state(params, B))
+    close(gates.time_constants(*given)[0], np.full(H, 20.0), rtol=1e-3)
+    assert float(gates.gate_statistics(*given)[0]["forget"].above_90) == 1
+
+
+def test_dead_units():
+    model = build(ModelConfig("relu", hidden=H, embedding=3), V)
+    params = model.init(jax.random.key(0))
+    bias = jnp.asarray([9.0, -9.0, 9.0])
+    params["layers"][0].update(b=bias, w_h=jnp.zeros((H, H)))
+    given = (model, params, IDS, model.initial_state(params, B))
+    close(gates.dead_units(*given)[0], 1 / 3)
+    assert gates.time_constants(*given) == [None]
+
+
+def test_a_cell_that_names_no_gates():
+    layer = Recorded(None, None, jnp.zeros((1, 1, 1)))
+    assert gates.gates_of(cell_of("tanh")._replace(gates=None), {}, layer) == {}
