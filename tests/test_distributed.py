@@ -1,0 +1,177 @@
+"""Real processes that train one run: the numbers of one process, files written once,
+mistakes told once. What happens when one is lost: tests/test_lost_process.py."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.checkpoint import Checkpoints
+from experiments.config import Distributed, parse
+from experiments.files import read_json
+from experiments.loop import fresh_state, plan
+from experiments.metrics import read_metrics
+from experiments.probe import read_probe
+from experiments.progress import Silent
+from experiments.train import train
+from lm.config import ConfigError
+from tests.group import ROOT, TINY, compile_cache, environment, launch, members
+from tests.zoo import close
+
+
+def words(folder: Path, steps: int) -> list[str]:
+    return [*TINY, "--run-dir", str(folder), "--train.steps", str(steps)]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with compile_cache(tmp_path_factory.mktemp("compiled")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, cache) -> Path:
+    """Seven steps by this process, on one device."""
+    folder = tmp_path_factory.mktemp("runs") / "alone"
+    assert train(*parse(words(folder, 7), ""), Silent()) == folder
+    return folder
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory, cache) -> Path:
+    """Three steps by two processes, two more by four, two more by one."""
+    folder = tmp_path_factory.mktemp("runs") / "group"
+    for processes, steps in ((2, 3), (4, 5)):
+        child = launch(processes, words(folder, steps), cache)
+        out, error = child.communicate(timeout=300)
+        assert child.returncode == 0, error
+        assert f"{processes} devices" in out and out.count("best of step") == 1
+    train(*parse(words(folder, 7), ""), Silent())
+    return folder
+
+
+def state_of(folder: Path):
+    config, _ = parse(words(folder, 7), "")
+    from data_pipeline.dataset import prepare
+
+    planned = plan(config, prepare(config.data))
+    template = fresh_state(planned.model, config, planned.batches.batch)
+    found = Checkpoints(folder / "checkpoints").latest(template)
+    assert found is not None
+    return found
+
+
+def test_losses_are_those_of_one_process(alone, group):
+    rows = [[r for r in read_metrics(d / "metrics.jsonl")] for d in (alone, group)]
+    steps = [[r["step"] for r in each if "loss" in r] for each in rows]
+    assert steps[0] == steps[1] == list(range(1, 8)), "each step is logged once"
+    for name in ("loss", "gradient_norm", "valid_nats_per_token", "tokens"):
+        one, other = ([r[name] for r in each if name in r] for each in rows)
+        np.testing.assert_allclose(other[: len(one)], one, rtol=2e-5)
+
+
+def test_checkpoints_hold_the_state_of_all_lanes(alone, group):
+    (one, meta_one), (other, meta_other) = state_of(alone), state_of(group)
+    close(other, one, rtol=1e-3, atol=2e-5)
+    assert np.any(np.asarray(one.carry[0].h[-1]) != 0), "lanes of the last process too"
+    for name in ("step", "epoch", "index"):
+        assert meta_one[name] == meta_other[name]
+
+
+def test_summary_probes_and_samples_are_there_once(alone, group):
+    names = [sorted(p.name for p in d.iterdir()) for d in (alone, group)]
+    assert names[0] == names[1]
+    one, other = (read_json(d / "summary.json") for d in (alone, group))
+    for split in ("valid", "test"):
+        assert one[split]["tokens"] == other[split]["tokens"]
+        got, want = (s[split]["nats_per_token"] for s in (other, one))
+        assert got == pytest.approx(want, rel=1e-4)
+    one, other = (read_probe(d) for d in (alone, group))
+    np.testing.assert_allclose(other["lag_LK"][0], one["lag_LK"][0], rtol=1e-4)
+    text = (group / "samples.txt").read_text()
+    assert text.count("=== step 3 ===") == text.count("=== step 6 ===") == 1
+    assert len(read_json(group / "config.json")["resumed"]) == 2
+
+
+def test_a_mistake_of_one_process_is_told_once_and_ends_all(tmp_path, cache):
+    own = words(tmp_path / "run", 3)
+    ended = members([own, [*own, "--data.corpus", "no_such.txt"]], cache)
+    assert [code for code, *_ in ended] == [2, 2]
+    (_, _, leader), (_, _, other) = ended
+    assert leader.startswith("error: process 1: ") and "no_such.txt" in leader
+    assert leader.count("\n") == 1 and not other
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_with_different_configs_are_told_apart(tmp_path, cache):
+    own = words(tmp_path / "run", 3)
+    ended = members([own, [*own, "--seed", "1"]], cache)
+    assert [code for code, *_ in ended] == [2, 2]
+    assert "process 1 has another config than process 0" in ended[0][2]
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_to_detect_is_one_line(tmp_path, cache):
+    flag = "--distributed.detect"
+    ended = subprocess.run(
+        [sys.executable, "-m", "experiments.train", *words(tmp_path / "r", 3), flag],
+        cwd=ROOT,
+        env={k: v for k, v in environment(cache).items() if "SLURM" not in k},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 2 and "found no job of Slurm" in ended.stderr
+    assert ended.stderr.count("\n") == 1 and not (tmp_path / "r").exists()
+
+
+def test_the_slurm_script_works_as_it_stands(tmp_path, cache):
+    """With an srun that starts two tasks on this machine."""
+    srun, job = tmp_path / "srun", str(os.getpid())
+    srun.write_text(
+        "#!/usr/bin/env bash\n"
+        'while [[ "$1" == --* ]]; do shift; done\n'
+        "export SLURM_NTASKS=2 SLURM_STEP_NODELIST=localhost SLURM_STEP_NUM_NODES=1\n"
+        'SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!\n'
+        'SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!\n'
+        "wait $first && wait $second\n"
+    )
+    srun.chmod(0o755)
+    own = environment(cache, SLURM_JOB_ID=job, SLURM_SUBMIT_DIR=str(ROOT))
+    own |= {"PATH": f"{tmp_path}:{own['PATH']}", "PYTHON": sys.executable}
+    ended = subprocess.run(
+        ["bash", ROOT / "experiments/slurm/train.sbatch", *words(tmp_path / "run", 3)],
+        env=own,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "2 devices" in ended.stdout
+    assert read_json(tmp_path / "run" / "summary.json")["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"coordinator": "a:1"}, "go together"),
+        ({"processes": 2, "process": 0}, "go together"),
+        ({"coordinator": "a:1", "processes": 2, "process": 0, "detect": True}, "alone"),
+        ({"coordinator": "a", "processes": 2, "process": 0}, "HOST:PORT"),
+        ({"coordinator": "a:99999", "processes": 2, "process": 0}, "HOST:PORT"),
+        ({"coordinator": "a:1", "processes": 2, "process": 2}, "must lie in"),
+        ({"heartbeat": 0}, "at least 1"),
+    ],
+)
+def test_flags_that_make_no_group(given, told):
+    with pytest.raises(ConfigError, match=told):
+        Distributed(**given)
+
+
+def test_one_process_is_no_group():
+    assert not Distributed().asked
+    assert Distributed(detect=True).asked
+    assert Distributed(coordinator="a:1", processes=1, process=0).asked

@@ -1,0 +1,77 @@
+"""A run over two devices of this process: one device's numbers, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipeline.batches import Streams
+from experiments.config import Config, Options, parse
+from experiments.engine import Engine, Padded, Shared, make_engine
+from experiments.files import read_json
+from experiments.metrics import read_metrics
+from experiments.progress import Silent
+from experiments.train import train
+from lm.config import ConfigError
+from tests.group import TINY, compile_cache
+
+
+def tiny(steps: int, devices: int, **data) -> Config:
+    config, _ = parse([*TINY, "--train.steps", str(steps), "--gradflow.every", "0"], "")
+    config = replace(config, data=replace(config.data, **data))
+    return replace(config, train=replace(config.train, devices=devices))
+
+
+def losses(folder: Path) -> np.ndarray:
+    rows = list(read_metrics(folder / "metrics.jsonl"))
+    return np.array([r["loss"] for r in rows if "loss" in r])
+
+
+def test_two_devices_then_one_give_the_numbers_of_one(tmp_path):
+    """With one-hot batches, which have an axis more to be split."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    with compile_cache(tmp_path / "compiled"):
+        train(tiny(6, 1, one_hot=True), Options(one), Silent())
+        train(tiny(3, 2, one_hot=True), Options(two), Silent())
+        train(tiny(6, 1, one_hot=True), Options(two), Silent())
+    np.testing.assert_allclose(losses(two), losses(one), rtol=2e-5)
+    found, wanted = (read_json(folder / "summary.json") for folder in (two, one))
+    assert found["test"]["tokens"] == wanted["test"]["tokens"]
+    for split in ("valid", "test"):
+        got, want = found[split], wanted[split]
+        assert got["nats_per_token"] == pytest.approx(want["nats_per_token"], rel=1e-4)
+
+
+def test_one_device_needs_no_mesh_and_several_share_it():
+    assert type(make_engine(tiny(1, 1))) is Engine
+    assert make_engine(tiny(1, 0)).devices == len(jax.devices())
+    shared = make_engine(tiny(1, 2))
+    assert isinstance(shared, Shared) and shared.devices == 2
+    assert shared.agree(True, False) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (tiny(1, 64, batch=64), "train.devices is 64 but this process has 2"),
+        (tiny(1, 2, batch=7), "data.batch is 7 and 2 devices cannot share it evenly"),
+    ],
+)
+def test_devices_that_cannot_be(config, told, tmp_path):
+    with pytest.raises(ConfigError, match=told):
+        train(config, Options(tmp_path / "run"), Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_empty_lanes_are_added_and_count_nothing():
+    whole = Streams(np.arange(100, dtype=np.int32), 3, 5, pad=True)
+    even = Padded(whole, 4)
+    assert (even.batch, even.steps) == (4, whole.steps)
+    for step in range(whole.steps):
+        batch, wanted = even.batch_at(0, 0, step), whole.batch_at(0, 0, step)
+        for got, want in zip(batch, wanted, strict=True):
+            np.testing.assert_array_equal(got[..., :3], want)
+        assert batch.mask[:, 3].sum() == 0
+    assert Padded(whole, 3).batch_at(0, 0, 1).targets.shape == (5, 3)
