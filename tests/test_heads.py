@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipeline.tasks import TASKS
 from lm.cells import make_cell
 from lm.config import ConfigError, InitConfig, ModelConfig
 from lm.heads import build_task_model, classification, regression
@@ -69,43 +68,3 @@ def test_ids_are_one_hot_rows_and_a_cell_of_ones_own_is_taken():
 def test_an_embedding_is_refused():
     with pytest.raises(ConfigError, match="model.embedding is 8.*set it to 0"):
         build_task_model(ModelConfig("tanh", 1, H, 8), 2, 1)
-
-
-def answered(name: str, steps: int, outputs_C):
-    """Loss per counted target of a model that says the same at every step."""
-    task = TASKS[name]
-    batch = task.sample(KEY, 20_000, steps)
-    head = classification() if task.classes else regression(0.04)
-    outputs = jnp.broadcast_to(outputs_C, (*batch.targets.shape, len(outputs_C)))
-    total = head.total(outputs, batch.targets, batch.mask)
-    return float(total.nats / total.count)
-
-
-@pytest.mark.parametrize(("name", "mean"), [("adding", 1.0), ("multiplication", 0.25)])
-def test_the_mean_as_an_answer_costs_the_floor(name, mean):
-    floor = TASKS[name].floor(30)
-    assert floor == pytest.approx({"adding": 1 / 6, "multiplication": 7 / 144}[name])
-    assert answered(name, 30, jnp.asarray([mean])) == pytest.approx(floor, rel=0.03)
-
-
-@pytest.mark.parametrize("name", ["temporal_order_2", "temporal_order_3"])
-def test_no_opinion_costs_the_floor(name):
-    task = TASKS[name]
-    got = answered(name, 30, jnp.zeros(task.classes))
-    assert got == pytest.approx(np.log(task.classes), rel=1e-5)
-    assert got == pytest.approx(task.floor(30), rel=1e-5)
-
-
-def test_copying_without_memory_costs_the_floor():
-    """Blank for certain while nothing is asked, then any of the eight symbols."""
-    task, delay = TASKS["copy_memory"], 20
-    batch = task.sample(KEY, 500, delay)
-    asked = jnp.arange(len(batch.targets))[:, None, None] >= delay + 10
-    symbol = jnp.arange(task.classes) > 0
-    symbols = jnp.where(symbol, 0.0, -30.0).reshape(1, 1, -1)
-    blank = jnp.where(symbol, -30.0, 0.0).reshape(1, 1, -1)
-    outputs = jnp.where(asked, symbols, blank)
-    outputs = jnp.broadcast_to(outputs, (*batch.targets.shape, task.classes))
-    total = classification().total(outputs, batch.targets, batch.mask)
-    assert float(total.mean()) == pytest.approx(task.floor(delay), rel=1e-5)
-    assert task.floor(delay) == pytest.approx(10 * np.log(8) / (delay + 20))

@@ -18,7 +18,7 @@ NAMES = {
 }
 MEMORYLESS = "no memory"
 SHORT = ("embedded_reber",)
-"""Tasks whose sequences end where they will: T only pads them, so the first is enough."""
+"""Tasks whose sequences end where they will and are padded: the first T is enough."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LongMemory:
 
     tasks: tuple[str, ...] = tuple(NAMES)
     cells: tuple[str, ...] = ("tanh", "irnn", "gru", "lstm")
-    lengths: tuple[int, ...] = (20, 60, 120)
+    lengths: tuple[int, ...] = (20, 60)
     """The tasks' T, in increasing order."""
     seeds: int = 3
     hidden: int = 50

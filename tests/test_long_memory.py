@@ -1,0 +1,355 @@
+"""Studies of long memory: tasks asked rightly, floors, trials, ladders, sentences."""
+
+import dataclasses
+import json
+import math
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipeline.tasks import TASKS
+from experiments.files import RunError, plain, write_json_atomic
+from experiments.gradients import __main__ as command
+from experiments.gradients import long_memory, long_memory_trials, pascanu
+from experiments.gradients.display import quiet
+from experiments.gradients.long_memory_ladders import (
+    climb,
+    climb_all,
+    counts,
+    reach,
+    row_of,
+    updates,
+    wilson,
+)
+from experiments.gradients.long_memory_networks import (
+    MEMORYLESS_ANSWERS,
+    asked,
+    head_of,
+    measured,
+    network,
+)
+from experiments.gradients.long_memory_trials import (
+    Compiled,
+    Trial,
+    attempt,
+    drawing,
+    result_of,
+)
+from experiments.gradients.study import Interrupted
+from lm.cells.elman import ElmanState
+from lm.config import OptimConfig
+from lm.types import Batch
+
+KEY = jax.random.key(0)
+TRIAL = Trial(
+    variant="gru",
+    network="gru",
+    task="temporal_order_2",
+    length=10,
+    seed=0,
+    optim=OptimConfig("adam", 0.01, clip_at=1.0),
+    hidden=16,
+    batch=16,
+    steps=20,
+    check=10,
+)
+
+
+def never():
+    return False
+
+
+def nobody(what, pieces):
+    """No display."""
+
+
+# --- networks and what they are asked ----------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(MEMORYLESS_ANSWERS))
+def test_answers_without_memory_cost_the_floor(name):
+    task = TASKS[name]
+    assert measured(task, 30) == pytest.approx(task.floor(30), rel=0.03)
+
+
+def test_the_floors_are_the_published_ones():
+    assert TASKS["adding"].floor(100) == pytest.approx(1 / 6)
+    assert TASKS["multiplication"].floor(100) == pytest.approx(7 / 144)
+    assert TASKS["copy_memory"].floor(100) == pytest.approx(10 * np.log(8) / 120)
+    assert TASKS["temporal_order_2"].floor(50) == pytest.approx(np.log(4))
+
+
+@pytest.mark.parametrize("name", ["adding", "temporal_order_2"])
+def test_a_network_that_does_not_read_its_input_does_no_better_than_the_floor(name):
+    """Biases alone, fitted to 10,000 answers, on 10,000 others."""
+    task = TASKS[name]
+    model, head = network("tanh", 5, task), head_of(task)
+    params = jax.tree.map(jnp.zeros_like, model.init(KEY))
+    seen, fresh = (task.sample(jax.random.key(n), 10_000, 20) for n in (1, 2))
+    answers = np.asarray(seen.targets[-1])
+    if task.classes:
+        bias = np.log(np.bincount(answers, minlength=task.classes) / len(answers))
+    else:
+        bias = answers.mean(keepdims=True)
+    params["softmax"]["b"] = jnp.asarray(bias, jnp.float32)
+    _, hs = model.apply(params, fresh.inputs, model.initial_state(params, 10_000))
+    total = head.total(model.logits(params, hs), fresh.targets, fresh.mask)
+    assert float(total.mean()) == pytest.approx(task.floor(20), rel=0.03)
+
+
+def test_right_is_a_squared_error_below_4_hundredths():
+    head = head_of(TASKS["adding"])
+    outputs = jnp.asarray([[[1.0], [1.0]]])
+    right = head.right(outputs, jnp.asarray([[1.19, 1.21]]))
+    assert right.tolist() == [[True, False]]
+
+
+def test_of_a_reber_string_only_the_echo_is_asked():
+    task = TASKS["embedded_reber"]
+    batch = task.sample(KEY, 50, 20)
+    mask = np.asarray(asked(task, batch))
+    assert (mask.sum(axis=0) == 1).all()
+    echoed = (np.asarray(batch.targets) * mask).sum(axis=0)
+    np.testing.assert_array_equal(echoed, batch.inputs[1])
+    assert len(set(mask.argmax(axis=0))) > 3, "strings should end at several places"
+    other = TASKS["copy_memory"]
+    batch = other.sample(KEY, 3, 5)
+    assert asked(other, batch) is batch.mask
+
+
+def test_smart_tanh_starts_as_published():
+    w = np.asarray(
+        network("smart tanh", 50, TASKS["adding"]).init(KEY)["layers"][0]["w_h"]
+    )
+    assert ((w != 0).sum(axis=1) == 15).all()
+    assert abs(np.linalg.eigvals(w)).max() == pytest.approx(0.95, rel=1e-4)
+
+
+def test_smart_tanh_is_the_tanh_network_seen_from_its_pre_activations():
+    task = TASKS["temporal_order_2"]
+    ours, elman = network("smart tanh", 8, task), network("tanh", 8, task)
+    params = ours.init(KEY)
+    ids = task.sample(KEY, 3, 12).inputs
+    state, hs = ours.apply(params, ids, ours.initial_state(params, 3))
+    plain, same = elman.apply(params, ids, elman.initial_state(params, 3))
+    np.testing.assert_allclose(hs, same, rtol=1e-5, atol=1e-7)
+    assert isinstance(state[0], ElmanState)
+    np.testing.assert_allclose(jnp.tanh(state[0].h), plain[0].h, rtol=1e-5, atol=1e-7)
+
+
+# --- trials ------------------------------------------------------------------------
+
+
+def test_a_batch_depends_on_its_update_alone():
+    whole = drawing("adding", 10, 3, 4).train(KEY, 0)
+    later = drawing("adding", 10, 3, 2).train(KEY, 2)
+    second = jax.tree.map(lambda x: x[2:], whole)
+    jax.tree.map(np.testing.assert_array_equal, Batch(*second), Batch(*later))
+    assert not np.array_equal(whole.inputs[0], whole.inputs[1])
+
+
+def test_an_easy_task_is_solved_before_the_last_update():
+    told = []
+    easy = replace(TRIAL, steps=2_000)
+    result = attempt(easy, never, lambda what, pieces: told.append(pieces))
+    assert result["solved"] and result["updates"] < 2_000
+    assert result["wrong"] < 0.01 and result["loss"] < np.log(4) / 2
+    assert sum(told) == 2_000, "what was saved counts as done"
+    assert attempt(easy, never, nobody) == result, "a function of the trial alone"
+
+
+def test_numbers_that_are_not_finite_end_a_trial(monkeypatch):
+    losses = iter([1.0, math.nan, 1.0])
+    wild = Compiled(
+        begin=lambda key: SimpleNamespace(params=None),
+        advance=lambda state, batches: (state, next(losses)),
+        judge=lambda params, batch: (jnp.nan, 1000, 1000),
+    )
+    monkeypatch.setattr(long_memory_trials, "compiled", lambda trial: wild)
+    told = []
+    trial = replace(TRIAL, steps=200)
+    result = attempt(trial, never, lambda what, pieces: told.append(pieces))
+    assert not result["solved"] and result["updates"] == 20 and sum(told) == 200
+    assert row_of((trial,), [plain(result)])["rate"] == 0
+
+
+def test_a_result_is_kept_and_not_computed_again(tmp_path, monkeypatch):
+    result = result_of(TRIAL, tmp_path, never, nobody)
+    assert [p.name for p in tmp_path.iterdir()] == [TRIAL.file]
+    record = json.loads((tmp_path / TRIAL.file).read_text())
+    assert record["trial"]["optim"]["learning_rate"] == 0.01
+
+    def fail(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(long_memory_trials, "attempt", fail)
+    assert result_of(TRIAL, tmp_path, never, nobody) == result
+    with pytest.raises(RunError, match="of a trial with other settings"):
+        result_of(replace(TRIAL, steps=30), tmp_path, never, nobody)
+
+
+def test_a_trial_that_is_stopped_leaves_nothing(tmp_path):
+    asked_before = iter([False, True])
+    with pytest.raises(Interrupted):
+        result_of(TRIAL, tmp_path, lambda: next(asked_before), nobody)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_two_trials_share_a_file():
+    for study in (long_memory.STUDY, pascanu.STUDY):
+        for size in study.sizes.values():
+            module = long_memory if study is long_memory.STUDY else pascanu
+            trials = [
+                trial
+                for ladder in module.ladders(size, 3)
+                for rung in ladder
+                for trial in rung
+            ]
+            assert len({trial.file for trial in trials}) == len(trials) > 0
+
+
+# --- ladders -----------------------------------------------------------------------
+
+
+def kept(directory, trial: Trial, solved: bool) -> None:
+    """A finished trial's file."""
+    result = {
+        "solved": solved,
+        "updates": 10 if solved else trial.steps,
+        "wrong": 0.0 if solved else 0.7,
+        "loss": 0.1 if solved else 1.4,
+    }
+    settings = dataclasses.asdict(trial)
+    write_json_atomic(directory / trial.file, {"trial": settings, "result": result})
+
+
+def ladder_of(lengths, seeds=2, variant="gru"):
+    return tuple(
+        tuple(replace(TRIAL, variant=variant, length=n, seed=s) for s in range(seeds))
+        for n in lengths
+    )
+
+
+def test_a_ladder_ends_where_no_seed_gets_through(tmp_path):
+    ladder = ladder_of((10, 20, 30, 40))
+    for rung, through in zip(ladder, (2, 1, 0, 2), strict=True):
+        for trial in rung:
+            kept(tmp_path, trial, trial.seed < through)
+    told = []
+    rows = climb(ladder, tmp_path, never, lambda what, pieces: told.append(pieces))
+    assert [(row["length"], row["solved"]) for row in rows] == [
+        (10, 2),
+        (20, 1),
+        (30, 0),
+    ]
+    assert sum(told) == updates(ladder) == 8 * TRIAL.steps
+    assert rows[1]["updates"] == [10, None] and rows[1]["rate"] == 0.5
+    assert rows[1]["loss"] == pytest.approx(0.75)
+    assert rows[0]["floor"] == pytest.approx(np.log(4))
+    assert reach(rows, TRIAL.task, "gru") == 20
+    lengths = (10, 20, 30, 40)
+    assert counts(rows, TRIAL.task, "gru", lengths) == ["2/2", "1/2", "0/2", "–"]
+    assert reach(rows, TRIAL.task, "lstm") == 0
+
+
+def test_processes_find_the_same_rows(tmp_path):
+    ladders = [ladder_of((10, 20)), ladder_of((10,), variant="other")]
+    for ladder in ladders:
+        for rung in ladder:
+            for trial in rung:
+                kept(tmp_path, trial, True)
+    rows = climb_all(ladders, tmp_path, quiet(), 1)
+    assert climb_all(ladders, tmp_path, quiet(), 2) == rows
+    assert [row["variant"] for row in rows] == ["gru", "gru", "other"]
+
+
+@pytest.mark.parametrize(
+    ("solved", "count", "interval"),
+    [(0, 10, (0.0, 0.2775)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1.0))],
+)
+def test_wilson_by_published_values(solved, count, interval):
+    """Newcombe 1998 has (0, .2775) for 0 of 10."""
+    assert wilson(solved, count) == pytest.approx(interval, abs=1e-4)
+
+
+def test_wilson_is_where_the_rate_is_196_deviations_away():
+    low, high = wilson(3, 7)
+    for p in (low, high):
+        z = abs(3 / 7 - p) / np.sqrt(p * (1 - p) / 7)
+        assert z == pytest.approx(1.959964, rel=1e-4)
+
+
+# --- the studies -------------------------------------------------------------------
+
+
+@cache
+def tiny(name):
+    study = command.STUDIES[name]
+    size = study.sizes["tiny"]
+    if name == "long_memory":
+        return study, replace(size, tasks=("copy_memory",), cells=("gru",), seeds=1)
+    return study, replace(size, lengths=(10,), seeds=1)
+
+
+@pytest.mark.parametrize("name", ["long_memory", "pascanu"])
+def test_a_tiny_study_ends_in_a_sentence_a_table_and_a_figure(name, tmp_path):
+    study, size = tiny(name)
+    result = study.run(size, tmp_path, size.seeds, quiet(), 1)
+    assert result.headline.startswith("Longest") and result.headline.endswith(".")
+    assert len(result.table.body[0]) == len(result.table.head)
+    result.figure.savefig(tmp_path / "figure.png")
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
+    again = study.run(size, tmp_path, size.seeds, quiet(), 1)
+    assert again.rows == result.rows
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
+
+
+def rows_for(module, size, reached):
+    """Rows of ladders of which variant v gets `reached[v]` rungs far."""
+    rows = []
+    for ladder in module.ladders(size, 2):
+        for number, rung in enumerate(ladder):
+            solved = number < reached[rung[0].variant]
+            result = {"solved": solved, "updates": 10, "wrong": 0.0, "loss": 0.1}
+            rows.append(row_of(rung, [result] * 2))
+            if not solved:
+                break
+    return rows
+
+
+def test_the_sentence_of_long_memory_is_read_off_the_rows():
+    size = long_memory.LongMemory(
+        tasks=("adding",), cells=("tanh", "lstm"), lengths=(20, 60, 120)
+    )
+    rows = rows_for(long_memory, size, {"tanh": 1, "lstm": 3})
+    said = long_memory.headline(size, rows, 2)
+    assert "adding: tanh 20, lstm 120; no other cell outlasts" in said
+    rows = rows_for(long_memory, size, {"tanh": 2, "lstm": 0})
+    said = long_memory.headline(size, rows, 2)
+    assert "tanh 60, lstm –" in said and "not expected" in said
+    assert long_memory.table(size, rows).body[1][1:] == ("0/2", "–", "–", "–")
+
+
+@pytest.mark.parametrize(
+    ("reached", "verdict"),
+    [
+        ((1, 2, 3), "in the order that Pascanu 2013 found."),
+        ((2, 2, 2), "no difference at these lengths."),
+        ((3, 2, 1), "not in the order that Pascanu 2013 found."),
+    ],
+)
+def test_the_sentence_of_pascanus_curve_is_read_off_the_rows(reached, verdict):
+    size = pascanu.Pascanu(lengths=(10, 20, 30), steps=15_000)
+    names = pascanu.variants(size)
+    rows = rows_for(pascanu, size, dict(zip(names, reached, strict=True)))
+    said = pascanu.headline(size, rows, 2)
+    assert said.endswith(f": {verdict}")
+    assert f"SGD {size.lengths[reached[0] - 1]}," in said
+    assert "within 15,000 updates" in said
+    figure = pascanu.table(size, rows).body
+    assert [line[0] for line in figure] == list(names)
