@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from data_pipeline.dataset import Dataset, prepare
 from experiments.allocator import keep_memory
@@ -35,7 +36,6 @@ from lm.config import ConfigError
 from lm.layers import count_parameters
 from lm.losses import Sum
 from lm.optim import learning_rate
-from lm.population import stack
 from lm.train import StepInfo, TrainState, evaluation_params, numbers_of
 from lm.types import Batch
 
@@ -346,7 +346,8 @@ class Population:
             if total.nats / total.count < member.at.best:
                 member.save(self.slots.take(member.slot), best=True)
         found = [self._best(member) for member in done]
-        params = stack([evaluation_params(state) for state, _ in found])
+        params = [evaluation_params(state) for state, _ in found]
+        params = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
         valid, test = (
             self.slots.evaluate(params, range(len(done)), self.dataset.splits[name])
             for name in ("valid", "test")

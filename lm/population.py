@@ -84,11 +84,6 @@ def make_population_eval(model: LanguageModel):
     return jax.vmap(make_eval_step(model), in_axes=(0, 0, None))
 
 
-def stack(members: Sequence[Any]) -> Any:
-    """Trees of one structure as a tree of arrays with a leading axis N."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-
-
 def member(stacked: Any, n) -> Any:
     """Member n of a stacked tree; n may be traced."""
     return jax.tree.map(
