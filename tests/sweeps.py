@@ -58,7 +58,7 @@ class Started:
             text=True,
         )
 
-    def wait(self, code: int = 0, seconds: float = 150) -> str:
+    def wait(self, code: int = 0, seconds: float = 400) -> str:
         """What it said, after it ended with `code`."""
         try:
             said, _ = self.process.communicate(timeout=seconds)
@@ -73,7 +73,7 @@ class Started:
         files = sorted((self.sweep_dir / "workers").glob("*.log"))
         return "\n".join(file.read_text() for file in files)
 
-    def busy_worker(self, seconds: float = 90) -> tuple[int, Path]:
+    def busy_worker(self, seconds: float = 200) -> tuple[int, Path]:
         """(process, run directory) of a run that has a checkpoint and is not done."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:

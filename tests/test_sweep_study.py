@@ -293,7 +293,7 @@ def test_without_the_repair_a_torn_line_is_for_good(tmp_path):
     plain = optuna.storages.JournalStorage(JournalFileBackend(path))
     optuna.create_study(study_name="s", storage=plain)
     Path(path).write_bytes(Path(path).read_bytes() + b'{"op_c')
-    with pytest.raises(ValueError):
+    with pytest.raises((ValueError, AssertionError)):
         for name in "tuv":
             optuna.create_study(study_name=name, storage=plain)
 

@@ -185,10 +185,10 @@ def sweep(plan: Plan, options: Sweep) -> int:
     from experiments.interrupts import interrupts
     from experiments.sweep import processes, results, study, trials
     from experiments.sweep.checks import check
+    from experiments.sweep.desk import Post
     from experiments.sweep.engine import choose_engine
     from experiments.sweep.progress import Board
     from experiments.sweep.storage import open_storage
-    from experiments.sweep.worker import Post
 
     directory, url = where(options)
     storage = open_storage(url, options.heartbeat, trials.again)

@@ -47,9 +47,11 @@ def sweep_page(study: Any, plan: Plan, rows: list[Row]) -> Html:
     states = [row["state"] for row in rows]
     told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     seeds = max((len(row["runs"]) for row in rows), default=0)
+    each = f"{seeds} seeds" if seeds > 1 else "one seed"
+    each = f"{seeds} seeds" if seeds > 1 else "one seed"
     lead = (
-        f"{len(rows)} trials ({told}), {seeds} seeds each. A trial's value is the mean "
-        "over its seeds of the best validation loss, ± half its 95 % interval. "
+        f"{len(rows)} trials ({told}), {each} each. A trial's value is the mean over "
+        "its seeds of the best validation loss, ± half its 95 % interval. "
         "Numbers: table.csv, table.json. Base config: "
         f"{plan.raw.get('config', 'default')}."
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.files import ROOT, RunError
+from experiments.sweep.desk import Post
 from experiments.sweep.trials import all_trials, finals, origin_of, recover
-from experiments.sweep.worker import Post
 
 POLL_SECONDS = 0.25
 LOOK_SECONDS = 1.0
@@ -53,7 +53,7 @@ class Team:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=environment(self.threads),
+                env=environment(self.threads, self.post.engine),
             )
         assert worker.stdin is not None
         worker.stdin.write(self.post.send() + b"\n")
@@ -83,15 +83,16 @@ class Team:
             time.sleep(POLL_SECONDS)
 
 
-def environment(threads: int) -> dict[str, str]:
+def environment(threads: int, engine: str) -> dict[str, str]:
     """What workers see: as many threads as are theirs, so that a trial has the same
-    bits whoever trains it, and a device's memory taken as needed."""
+    bits whoever trains it; several on one device take of its memory as they need."""
+    shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "NPROC": str(threads),
         "OMP_NUM_THREADS": str(threads),
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **(shared if engine == "processes" else {}),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
 

@@ -5,138 +5,40 @@ JSON object (so that a storage's password stands on no command line).
 """
 
 import json
-import math
 import os
 import signal
-import socket
-import statistics
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from experiments.config import Config, Options
-from experiments.files import RunError, read_json
+from experiments.files import RunError
 from experiments.interrupts import interrupts
 from experiments.progress import Silent
 from experiments.sweep import trials
-from experiments.sweep.space import walk
-from experiments.sweep.storage import open_storage
-from experiments.sweep.study import Terms, pruner_of, sampler_of, suggest, terms_of
-
-T = TypeVar("T")
-STORAGE_RETRIES = 6
-
-
-@dataclass(frozen=True)
-class Post:
-    """What a worker works on.
-
-    storage, study  where the trials are.
-    sweep_dir       where the runs go.
-    heartbeat       seconds between signs of life.
-    engine          processes or population.
-    """
-
-    storage: str
-    study: str
-    sweep_dir: str
-    heartbeat: int = 15
-    engine: str = "processes"
-
-    def send(self) -> bytes:
-        """As the worker reads it."""
-        return json.dumps(asdict(self)).encode()
-
-
-class Interrupted(Exception):
-    """Training was asked to stop, and has saved."""
-
-
-class Lost(Exception):
-    """Another worker has taken the trial up: this one was thought dead."""
-
-
-class Desk:
-    """An open study, as a worker sees it."""
-
-    def __init__(self, post: Post):
-        self.post, self.sweep_dir = post, Path(post.sweep_dir)
-        self.storage = open_storage(post.storage, post.heartbeat, trials.again)
-        self.terms: Terms = terms_of(self.study())
-        self.plan = self.terms.plan
-
-    def study(self, **parts: Any) -> Any:
-        """The study as it is now."""
-        import optuna
-
-        name = self.post.study
-        return optuna.load_study(study_name=name, storage=self.storage, **parts)
-
-    def take(self) -> trials.Taken | None:
-        """The next trial of this worker, its parameters not yet chosen."""
-        study = self.study()
-        trials.recover(study, self.storage, self.sweep_dir)
-        return trials.take(study, self.storage, self.sweep_dir, self.open)
-
-    def open(self, waiting: Any) -> Any:
-        """Optuna's trial, with the sampler and the pruner that it is to have."""
-        import optuna
-
-        study = self.study(
-            sampler=sampler_of(self.terms, waiting.number),
-            pruner=pruner_of(self.terms, steps_of(self.plan.base)),
-        )
-        return optuna.trial.Trial(study, waiting._trial_id)
-
-    def waiting(self) -> bool:
-        """Whether there is a trial that nobody works on."""
-        return bool(trials.all_trials(self.study(), "WAITING"))
-
-
-def steps_of(config: Config) -> int:
-    """The last step of a run, as far as the config alone says; for the pruners."""
-    return config.train.steps or max(1, config.train.epochs) * 1000
+from experiments.sweep.desk import (
+    Desk,
+    Interrupted,
+    Post,
+    Reporter,
+    Runs,
+    choose_fields,
+    conclude,
+    heartbeats,
+    summary_of,
+)
 
 
 class Ear(Silent):
-    """Passes the evaluations of a trial's first run on to the pruner.
+    """Hears the evaluations of a run for a reporter."""
 
-    known: steps that the study has heard of: a trial taken up again tells some twice.
-    """
-
-    def __init__(self, trial: Any, known: Iterable[int]):
-        self.trial, self.known = trial, set(known)
+    def __init__(self, reporter: Reporter):
+        self.reporter = reporter
 
     def evaluation(self, trainer: Any, row: dict) -> None:
-        from optuna import TrialPruned
-        from optuna.exceptions import UpdateFinishedTrialError
-
-        step, value = trainer.at.step, row["valid_nats_per_token"]
-        try:
-            if step not in self.known:
-                persistent(lambda: self.trial.report(value, step))
-            self.known.add(step)
-            if self.trial.should_prune():
-                raise TrialPruned
-        except UpdateFinishedTrialError:
-            raise Lost from None
-
-
-def persistent(ask: Callable[[], T]) -> T:
-    """What `ask` gives, asked again for a minute while the storage does not answer."""
-    from optuna.exceptions import StorageInternalError
-
-    for attempt in range(STORAGE_RETRIES):
-        try:
-            return ask()
-        except StorageInternalError:
-            time.sleep(2**attempt)
-    return ask()
+        self.reporter.report(trainer.at.step, row["valid_nats_per_token"])
 
 
 def main() -> None:
@@ -154,21 +56,19 @@ def work(post: Post) -> bool:
     """Runs trials until none waits; False if interrupted."""
     prepare_jax(Path(post.sweep_dir))
     desk = Desk(post)
+    if post.engine == "population":
+        from experiments.sweep.populations import run_next
+    else:
+        run_next = run_one
     with interrupts() as stop:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         while not stop:
-            taken = desk.take()
-            if taken is None:
+            going_on = run_next(desk, stop)
+            if going_on is None:
                 if not desk.waiting():
                     return True
-                time.sleep(1)
-                continue
-            try:
-                with heartbeats(desk, taken):
-                    going_on = run_trial(desk, taken)
-            finally:
-                taken.release()
-            if not going_on:
+                time.sleep(1)  # what waits is still locked by another
+            elif not going_on:
                 return False
     return False
 
@@ -191,108 +91,26 @@ def _leave_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class heartbeats:
-    """Within this context the trial gives signs of life."""
-
-    def __init__(self, desk: Desk, taken: trials.Taken):
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._beat, args=(desk, taken))
-        self.thread.daemon = True
-
-    def _beat(self, desk: Desk, taken: trials.Taken) -> None:
-        while not self.ended.wait(desk.post.heartbeat):
+def run_one(desk: Desk, stop: Any) -> bool | None:
+    """Takes one trial to its end; False if it was interrupted, None if none waits."""
+    taken = desk.take()
+    if taken is None:
+        return None
+    try:
+        with heartbeats(desk, [taken]):
             try:
-                trials.beat(desk.storage, taken.trial._trial_id)
-            except Exception as error:  # the storage may come back before the next
-                print(f"no heartbeat: {error}", file=sys.stderr, flush=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *_: Any) -> None:
-        self.ended.set()
-        self.thread.join()
+                came: Runs | BaseException = run_seeds(desk, taken)
+            except (Exception, KeyboardInterrupt) as error:
+                came = error
+            return conclude(desk, taken, came)
+    finally:
+        taken.release()
 
 
-def run_trial(desk: Desk, taken: trials.Taken) -> bool:
-    """One trial to its end; False if it was interrupted, and given back."""
-    from optuna import TrialPruned
-
-    trial = taken.trial
-    try:
-        found = run_seeds(desk, taken, choose_fields(desk, taken))
-    except (Interrupted, KeyboardInterrupt):
-        trials.give_back(desk.study(), desk.storage, trial._trial_id)
-        return False
-    except Lost:
-        print(f"trial {taken.origin} is with another worker now", flush=True)
-    except TrialPruned:
-        tell(trial, state="PRUNED")
-    except Exception as error:
-        tell(trial, **failure(error))
-    else:
-        note(trial, runs=found)
-        tell(trial, value=statistics.fmean(run["valid"] for run in found))
-    return True
-
-
-def choose_fields(desk: Desk, taken: trials.Taken) -> dict[str, Any]:
-    """What the search sets for a trial; the same again for one taken up again."""
-    plan, trial = desk.plan, taken.trial
-    fields = persistent(
-        lambda: walk(plan.space, lambda node: suggest(trial, node), plan.values)
-    )
-    note(trial, fields=fields, host=socket.gethostname())
-    print(f"trial {taken.origin}: {fields}", flush=True)
-    return fields
-
-
-def failure(error: Exception) -> dict[str, Any]:
-    """How a trial ends that raised an error: a loss that left the numbers is a result
-    (the search learns from it), anything else is a failure, told with its reason."""
-    from experiments.logbook import Diverged
-
-    reason = " ".join(str(error).split())[:500]
-    if isinstance(error, Diverged):
-        return {"state": "PRUNED", "diverged": reason}
-    traceback.print_exc()
-    return {"state": "FAIL", "error": f"{type(error).__name__}: {reason}"}
-
-
-def note(trial: Any, **attributes: Any) -> None:
-    """Writes attributes of a trial; Lost where it is closed."""
-    from optuna.exceptions import UpdateFinishedTrialError
-
-    try:
-        for key, value in attributes.items():
-            persistent(lambda key=key, value=value: trial.set_user_attr(key, value))
-    except UpdateFinishedTrialError:
-        raise Lost from None
-
-
-def tell(
-    trial: Any, value: float | None = None, state: str = "COMPLETE", **reasons: str
-) -> None:
-    """Ends the trial in the study, unless another worker has it by now."""
-    from optuna.trial import TrialState
-
-    try:
-        note(trial, **reasons)
-    except Lost:
-        return
-    persistent(
-        lambda: trial.study.tell(
-            trial.number, value, state=TrialState[state], skip_if_finished=True
-        )
-    )
-
-
-def run_seeds(
-    desk: Desk, taken: trials.Taken, fields: dict[str, Any]
-) -> list[dict[str, Any]]:
+def run_seeds(desk: Desk, taken: trials.Taken) -> Runs:
     """The runs of a trial, one a seed; the pruner judges by the first."""
-    known = desk.storage.get_trial(taken.trial._trial_id).intermediate_values
-    ear, found = Ear(taken.trial, known), []
+    fields = choose_fields(desk, taken)
+    ear, found = Ear(Reporter(desk, taken.trial)), []
     for seed in range(desk.terms.seeds):
         config = desk.plan.config(fields, seed)
         display = ear if seed == 0 else Silent()
@@ -312,20 +130,6 @@ def run_seed(config: Config, directory: Path, display: Silent) -> dict[str, Any]
         if train(config, Options(directory), display) is None:
             raise Interrupted
     return summary_of(directory)
-
-
-def summary_of(directory: Path) -> dict[str, Any]:
-    """What the study keeps of a run, for who cannot see its directory."""
-    summary = read_json(directory / "summary.json")
-    valid = summary["valid"]["nats_per_token"]
-    if not math.isfinite(float(valid)):
-        raise RunError(f"{directory}: the validation loss is {valid}")
-    kept = ("best_step", "steps", "parameters", "seconds", "tokens_per_second")
-    return {
-        "valid": valid,
-        "test": summary["test"]["nats_per_token"],
-        **{key: summary[key] for key in kept},
-    }
 
 
 if __name__ == "__main__":
