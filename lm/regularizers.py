@@ -10,7 +10,8 @@ its input are constants, and W_rec moves ∂x_{k+1}/∂x_k alone.
 Here x is the state of the cell, whatever it is: (h, c) of an LSTM as one vector. The
 paper's x is the pre-activation of a simple recurrent network; a cell with that state
 gets the paper's formula. The authors' published code divides the sum by the number of
-steps, and so does training here, that one weight may serve windows of any length.
+steps, and so does training here, that one weight may serve windows of any length (their
+ratio is one of squared norms; here it is the paper's).
 
 It costs one backward pass with taps, which is needed anyway for ∂E/∂x, and products
 of all steps at once: no loop over time but the one in `unroll`.

@@ -92,7 +92,7 @@ def measured(task: Task, length: int, count: int = 10_000) -> float:
 
 def smart_tanh(hidden: int, init: InitConfig) -> Cell:
     """x_t = tanh(x_{t−1})·W_rec + z_t, of which h_t = tanh(x_t) is read: the network of
-    Pascanu 2013, equation 11, in the state x in which equation 10 regularizes it.
+    Pascanu 2013, equation 2, in the state x in which equation 10 regularizes it.
 
     W_rec starts with `KEPT` weights out of each unit, scaled to the spectral radius
     `RADIUS` (the "smart tanh" of the paper's code).
