@@ -5,6 +5,7 @@ one training step's gradient, as a yardstick. What is quadratic or cubic in the 
 the state (512 here) gets fewer lanes, steps or directions, as its name says.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 HIDDEN, STEPS, LANES, WORDS = 256, 100, 32, 10_000
@@ -16,14 +17,21 @@ def instruments() -> dict[str, Any]:
     import numpy as np
 
     from experiments.timing import interleaved
+    from lm.config import ModelConfig
+    from lm.model import build
 
-    sides = {name: jax.jit(call) for name, call in calls().items()}
+    model = build(ModelConfig("lstm", hidden=HIDDEN, embedding=HIDDEN), WORDS)
+    params = model.init(jax.random.key(0))
+    shape = (STEPS + 1, LANES)
+    ids = jax.random.randint(jax.random.key(1), shape, 0, WORDS)
 
     def blocking(call):
-        return lambda: jax.block_until_ready(call())
+        compiled = jax.jit(call)
+        return lambda: jax.block_until_ready(compiled(params, ids))
 
-    blocked = {name: blocking(call) for name, call in sides.items()}
-    seconds = interleaved(blocked, rounds=5, warm=1)
+    sides = calls(model)
+    sides |= {"a training step's gradient": training_gradient(model)}
+    seconds = interleaved({n: blocking(c) for n, c in sides.items()}, rounds=5, warm=1)
     found = {
         name: {"median": round(float(np.median(s)), 4), "minimum": round(s.min(), 4)}
         for name, s in seconds.items()
@@ -31,73 +39,123 @@ def instruments() -> dict[str, Any]:
     return {"hidden": HIDDEN, "steps": STEPS, "lanes": LANES, "seconds": found}
 
 
-def calls() -> dict[str, Any]:
-    """{name: a function of no arguments}."""
-    import jax
+def batch_of(ids):
+    """The window of text, each lane from the initial state."""
     import jax.numpy as jnp
-    import numpy as np
 
-    from lm.config import ModelConfig, OptimConfig
-    from lm.gradflow import gates, jacobians, lyapunov, norms, terms, through_time
-    from lm.gradflow.transitions import of_model
-    from lm.model import build
-    from lm.train import make_gradient
     from lm.types import Batch
 
-    model = build(ModelConfig("lstm", hidden=HIDDEN, embedding=HIDDEN), WORDS)
-    params = model.init(jax.random.key(0))
-    state = model.initial_state(params, LANES)
-    shape = (STEPS + 1, LANES)
-    ids = jnp.asarray(np.random.default_rng(0).integers(0, WORDS, shape), jnp.int32)
-    inputs, targets, mask = ids[:-1], ids[1:], jnp.ones((STEPS, LANES))
-    batch = Batch(inputs, targets, mask, jnp.ones(LANES, bool))
-    given = (model, params, inputs, targets)
-    window = (model, params, inputs, state)
-    step = of_model(model, params)
+    mask = jnp.ones((STEPS, ids.shape[1]))
+    return Batch(ids[:-1], ids[1:], mask, jnp.ones(ids.shape[1], bool))
+
+
+def training_gradient(model):
+    """(params, ids) -> the gradient that a training step takes."""
+    from lm.config import OptimConfig
+    from lm.train import make_gradient
+
     gradient = make_gradient(model, OptimConfig())
-    norms_LKB = jax.jit(through_time.lag_norms, static_argnums=0)(*given, state)
-    four, one = (jax.tree.map(lambda s, n=n: s[:n], state) for n in (4, 1))
 
-    def of_lane(lane):
-        ids, targets, mask = (x[:, None] for x in lane)
-        alone = Batch(ids, targets, mask, jnp.ones(1, bool))
-        start = model.initial_state(params, 1)
-        return gradient(params, start, alone, None, None)[0]
+    def call(params, ids):
+        start = model.initial_state(params, ids.shape[1])
+        return gradient(params, start, batch_of(ids), None, None)[0]
 
-    def singular_values():
-        found = jacobians.step_jacobians(step, four, inputs[:10, :4])
-        return jacobians.singular_values(found)
+    return call
 
-    def products():
-        found = jacobians.step_jacobians(step, one, inputs[:20, :1])
+
+Calls = dict[str, Callable[[Any, Any], Any]]
+
+
+def calls(model) -> Calls:
+    """{name: (params, ids) -> what the instrument finds}."""
+    return along_calls(model) | system_calls(model) | gate_calls(model)
+
+
+def along_calls(model) -> Calls:
+    """Those of gradients along the window."""
+    import jax
+    import jax.numpy as jnp
+
+    from lm.gradflow import terms, through_time
+
+    def given(params, ids):
+        start = model.initial_state(params, LANES)
+        return model, params, ids[:-1], ids[1:], start
+
+    def norms(params, ids):
+        batch, start = batch_of(ids), model.initial_state(params, LANES)
+        window = (batch.inputs, batch.targets, batch.mask)
+        return through_time.norms_through_time(model, params, *window, start)
+
+    def intervals(params, ids):
+        norms_LKB = ids[None, :-1].astype(jnp.float32)
+        return through_time.bootstrap(jax.random.key(ids[0, 0]), norms_LKB)
+
+    def truncation(params, ids):
+        start, τs = model.initial_state(params, LANES), [1, 2, 4, 8, 16, 32]
+        return terms.truncation_bias(model, params, batch_of(ids), start, τs)
+
+    return {
+        "norms through time": norms,
+        "lag profile": lambda p, ids: through_time.lag_profile(*given(p, ids)),
+        "its intervals, 1000 resamples": intervals,
+        "terms of BPTT": lambda p, ids: terms.bptt_terms(*given(p, ids)),
+        "truncation bias at 6 τ, up to 32": truncation,
+    }
+
+
+def system_calls(model) -> Calls:
+    """Those of the recurrence as a dynamical system."""
+    from lm.gradflow import jacobians
+    from lm.gradflow.lyapunov import lyapunov_spectrum
+    from lm.gradflow.transitions import of_model
+
+    def jacobian(params, ids, steps, lanes):
+        start = model.initial_state(params, lanes)
+        ids = ids[:steps, :lanes]
+        return jacobians.step_jacobians(of_model(model, params), start, ids)
+
+    def singular_values(params, ids):
+        return jacobians.singular_values(jacobian(params, ids, 10, 4))
+
+    def products(params, ids):
+        found = jacobian(params, ids, 20, 1)
         return jacobians.product_singular_values(found[:, 0])
 
-    lanes = tuple(x.T for x in (inputs, targets, mask))
-    layer, cell = params["layers"][0], model.cells[0]
-    key = jax.random.key(1)
+    def recurrent(params, ids):
+        layer, cell = params["layers"][0], model.cells[0]
+        radii = jacobians.spectral_radius(layer, cell)
+        return radii, jacobians.spectral_norm(layer, cell)
+
+    def exponents(params, ids):
+        start = model.initial_state(params, 4)
+        return lyapunov_spectrum(of_model(model, params), start, ids[:, :4], 20, 10)
+
     return {
-        "gradient of a training step": lambda: gradient(
-            params, state, batch, None, None
-        )[0],
-        "norms through time": lambda: through_time.norms_through_time(
-            *given, mask, state
-        ),
-        "lag profile": lambda: through_time.lag_profile(*given, state),
-        "bootstrap, 1000 resamples": lambda: through_time.bootstrap(key, norms_LKB),
-        "BPTT's terms": lambda: terms.bptt_terms(*given, state),
-        "truncation bias, 6 of tau up to 32": lambda: terms.truncation_bias(
-            model, params, batch, state, [1, 2, 4, 8, 16, 32]
-        ),
         "singular values, 10 steps of 4 lanes": singular_values,
-        "product's singular values, 20 steps": products,
-        "spectral radius and norm": lambda: (
-            jacobians.spectral_radius(layer, cell),
-            jacobians.spectral_norm(layer, cell),
-        ),
-        "Lyapunov, 10 exponents, 4 lanes": lambda: lyapunov.lyapunov_spectrum(
-            step, four, inputs[:, :4], 20, 10
-        ),
-        "gates": lambda: gates.gate_statistics(*window),
-        "state norms": lambda: gates.state_statistics(*window),
-        "gradient noise scale": lambda: norms.noise_scale_of(of_lane, lanes, LANES),
+        "those of a product of 20 steps": products,
+        "spectral radius and norm": recurrent,
+        "Lyapunov, 10 exponents of 4 lanes": exponents,
+    }
+
+
+def gate_calls(model) -> Calls:
+    """Those of gates, states and the gradient's noise."""
+    from lm.gradflow import gates, norms
+
+    gradient = training_gradient(model)
+
+    def given(params, ids):
+        return model, params, ids[:-1], model.initial_state(params, LANES)
+
+    def noise(params, ids):
+        def of_lane(words):
+            return gradient(params, words[:, None])
+
+        return norms.noise_scale_of(of_lane, ids.T, LANES)
+
+    return {
+        "gates": lambda p, ids: gates.gate_statistics(*given(p, ids)),
+        "state norms": lambda p, ids: gates.state_statistics(*given(p, ids)),
+        "gradient noise scale": noise,
     }
