@@ -38,7 +38,9 @@ T = TypeVar("T")
 
 
 class Agreed(RunError):
-    """An error that every process of the group knows of."""
+    """An error of one process that every process of the group knows of."""
+
+    everywhere = True
 
 
 class Group(NamedTuple):
@@ -114,7 +116,7 @@ ALONE = Group()
 def group_of(given: Distributed) -> Iterator[Group]:
     """The group of processes that the command line asks for, left at the end.
 
-    An error that all know of is raised in the leader; the others leave with its exit
+    An error that all come upon is raised in the leader; the others leave with its exit
     code, silently. Any other ends this process at once: it could not wait for the
     others, which may be waiting for it.
     """
@@ -128,15 +130,17 @@ def group_of(given: Distributed) -> Iterator[Group]:
     except SystemExit:
         jax.distributed.shutdown()
         raise
-    except Agreed:
+    except jax.errors.JaxRuntimeError as error:
+        _leave_at_once(lost(group, error), LOST)
+    except (ConfigError, DataError, RunError) as error:
+        if not getattr(error, "everywhere", False):
+            _leave_at_once(f"error: {error}", 2)
         jax.distributed.shutdown()
         if group.leader:
             raise
         raise SystemExit(2) from None
-    except jax.errors.JaxRuntimeError as error:
-        _leave_at_once(lost(group, error), LOST)
-    except (ConfigError, DataError, RunError) as error:
-        _leave_at_once(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        _leave_at_once("interrupted", 130)
     except BaseException:
         _leave_at_once(traceback.format_exc(), 1)
 

@@ -8,11 +8,12 @@ import jax
 from data_pipeline.batches import batches_for
 from data_pipeline.dataset import prepare
 from experiments.config import Config, to_dict
+from experiments.engine import make_engine
 from experiments.loop import fresh_state
 from experiments.position import planned_steps
 from lm.layers import count_parameters
 from lm.model import build
-from lm.train import make_train_step, numbers_of
+from lm.train import numbers_of
 
 
 def dry_run(config: Config) -> None:
@@ -22,7 +23,8 @@ def dry_run(config: Config) -> None:
     batches = batches_for(config.data, dataset.splits["train"])
     model = build(config.model, dataset.vocabulary.size)
     state = jax.eval_shape(lambda: fresh_state(model, config, batches.batch))
-    step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
+    engine = make_engine(config)
+    step = engine.train_step(model, config.optim)
     batch = batches.batch_at(config.seed, 0, 0)
     started = time.perf_counter()
     lowered = step.lower(state, batch, jax.random.key(0), numbers_of(config))
@@ -40,7 +42,7 @@ def dry_run(config: Config) -> None:
         "work space": f"{memory.temp_size_in_bytes / 2**20:.1f} MiB a step"
         if memory
         else "unknown",
-        "device": f"{jax.devices()[0].device_kind}",
+        "device": f"{engine.devices} × {jax.devices()[0].device_kind}",
         "compiled": f"in {seconds:.1f} s",
     }
     for name, value in rows.items():

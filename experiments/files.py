@@ -19,7 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class RunError(ValueError):
-    """A run directory that cannot be used as asked; the message says why."""
+    """A run directory that cannot be used as asked; the message says why.
+
+    everywhere: where many processes train the run, each of them comes upon it.
+    """
+
+    everywhere = False
 
 
 @contextmanager

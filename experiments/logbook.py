@@ -26,6 +26,8 @@ from lm.train import StepInfo, TrainState
 class Diverged(RunError):
     """The loss or a gradient is no longer a finite number."""
 
+    everywhere = True
+
 
 class Logbook:
     """The book of a run in progress.

@@ -57,6 +57,7 @@ def train_in(
         dataset = prepare(config.data)
         planned = plan(config, dataset)
         engine = make_engine(config, group)
+        engine.train_step(planned.model, config.optim)  # refuses what it cannot do
     alike(group, config, dataset.corpus.fingerprint)
     with open_shared(group, options.run_dir, config) as run:
         if group.leader:

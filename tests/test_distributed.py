@@ -1,5 +1,7 @@
-"""Real processes that train one run: the numbers of one process, files written once,
-mistakes told once. What happens when one is lost: tests/test_lost_process.py."""
+"""Real processes that train one run: the numbers of one process, files written once.
+
+Mistakes: tests/test_distributed_input.py; lost processes: tests/test_lost_process.py.
+"""
 
 import os
 import subprocess
@@ -10,15 +12,14 @@ import numpy as np
 import pytest
 
 from experiments.checkpoint import Checkpoints
-from experiments.config import Distributed, parse
+from experiments.config import parse
 from experiments.files import read_json
 from experiments.loop import fresh_state, plan
 from experiments.metrics import read_metrics
 from experiments.probe import read_probe
 from experiments.progress import Silent
 from experiments.train import train
-from lm.config import ConfigError
-from tests.group import ROOT, TINY, compile_cache, environment, launch, members
+from tests.group import ROOT, TINY, compile_cache, environment, launch
 from tests.zoo import close
 
 
@@ -96,38 +97,6 @@ def test_summary_probes_and_samples_are_there_once(alone, group):
     assert len(read_json(group / "config.json")["resumed"]) == 2
 
 
-def test_a_mistake_of_one_process_is_told_once_and_ends_all(tmp_path, cache):
-    own = words(tmp_path / "run", 3)
-    ended = members([own, [*own, "--data.corpus", "no_such.txt"]], cache)
-    assert [code for code, *_ in ended] == [2, 2]
-    (_, _, leader), (_, _, other) = ended
-    assert leader.startswith("error: process 1: ") and "no_such.txt" in leader
-    assert leader.count("\n") == 1 and not other
-    assert not (tmp_path / "run").exists()
-
-
-def test_processes_with_different_configs_are_told_apart(tmp_path, cache):
-    own = words(tmp_path / "run", 3)
-    ended = members([own, [*own, "--seed", "1"]], cache)
-    assert [code for code, *_ in ended] == [2, 2]
-    assert "process 1 has another config than process 0" in ended[0][2]
-    assert not (tmp_path / "run").exists()
-
-
-def test_nothing_to_detect_is_one_line(tmp_path, cache):
-    flag = "--distributed.detect"
-    ended = subprocess.run(
-        [sys.executable, "-m", "experiments.train", *words(tmp_path / "r", 3), flag],
-        cwd=ROOT,
-        env={k: v for k, v in environment(cache).items() if "SLURM" not in k},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 2 and "found no job of Slurm" in ended.stderr
-    assert ended.stderr.count("\n") == 1 and not (tmp_path / "r").exists()
-
-
 def test_the_slurm_script_works_as_it_stands(tmp_path, cache):
     """With an srun that starts two tasks on this machine."""
     srun, job = tmp_path / "srun", str(os.getpid())
@@ -152,26 +121,3 @@ def test_the_slurm_script_works_as_it_stands(tmp_path, cache):
     assert ended.returncode == 0, ended.stderr
     assert "2 devices" in ended.stdout
     assert read_json(tmp_path / "run" / "summary.json")["steps"] == 3
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"coordinator": "a:1"}, "go together"),
-        ({"processes": 2, "process": 0}, "go together"),
-        ({"coordinator": "a:1", "processes": 2, "process": 0, "detect": True}, "alone"),
-        ({"coordinator": "a", "processes": 2, "process": 0}, "HOST:PORT"),
-        ({"coordinator": "a:99999", "processes": 2, "process": 0}, "HOST:PORT"),
-        ({"coordinator": "a:1", "processes": 2, "process": 2}, "must lie in"),
-        ({"heartbeat": 0}, "at least 1"),
-    ],
-)
-def test_flags_that_make_no_group(given, told):
-    with pytest.raises(ConfigError, match=told):
-        Distributed(**given)
-
-
-def test_one_process_is_no_group():
-    assert not Distributed().asked
-    assert Distributed(detect=True).asked
-    assert Distributed(coordinator="a:1", processes=1, process=0).asked

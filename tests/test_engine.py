@@ -55,7 +55,7 @@ def test_one_device_needs_no_mesh_and_several_share_it():
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (tiny(1, 64, batch=64), "train.devices is 64 but this process has 2"),
+        (tiny(1, 64), "train.devices is 64 but this process has 2"),
         (tiny(1, 2, batch=7), "data.batch is 7 and 2 devices cannot share it evenly"),
     ],
 )
