@@ -33,7 +33,10 @@ def instruments() -> dict[str, Any]:
     sides |= {"a training step's gradient": training_gradient(model)}
     seconds = interleaved({n: blocking(c) for n, c in sides.items()}, rounds=5, warm=1)
     found = {
-        name: {"median": round(float(np.median(s)), 4), "minimum": round(s.min(), 4)}
+        name: {
+            "median": round(float(np.median(s)), 4),
+            "minimum": round(float(s.min()), 4),
+        }
         for name, s in seconds.items()
     }
     return {"hidden": HIDDEN, "steps": STEPS, "lanes": LANES, "seconds": found}
