@@ -148,7 +148,7 @@ OWN |= {"linen": cell_of_flax(linen.GRUCell(features=H))}
 OWN |= {"computed output": cell_of_flax(lambda d, rngs: Squared(d, rngs=rngs))}
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", ["nnx", "linen", "computed output"])
 def test_every_instrument_measures_a_cell_from_elsewhere(name):
     model = build(ModelConfig(hidden=H, embedding=D), V, OWN[name])
     params = model.init(jax.random.key(0))
