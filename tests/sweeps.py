@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ def write_space(folder: Path, **entries: Any) -> Path:
     return path
 
 
+COMPILED = Path(tempfile.gettempdir()) / f"sweep-tests-{os.getuid()}"
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "JAX_PLATFORMS": "cpu",
+    # The sweeps of all tests compile one model once.
+    "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
+
+
 class Started:
     """A sweep as its own process, in a folder of its own."""
 
@@ -52,7 +64,7 @@ class Started:
         self.process = subprocess.Popen(
             command,
             cwd=sweep_dir.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -74,11 +74,13 @@ def work(post: Post) -> bool:
 
 
 def prepare_jax(sweep_dir: Path) -> None:
-    """Compiled programs are kept in the sweep's directory: a trial of a shape that was
-    there before starts at once, in whichever worker."""
+    """Compiled programs are kept in the sweep's directory, or where the environment
+    (JAX_COMPILATION_CACHE_DIR) says: a trial of a shape that was there before starts at
+    once, in whichever worker."""
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(sweep_dir / "compiled"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(sweep_dir / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
