@@ -6,8 +6,8 @@ from typing import Any
 
 from experiments.config import Config
 from experiments.gradients.study import Result, Study, Table
-from experiments.gradients.text import characters, paced
-from lm.config import InitConfig, ModelConfig, OptimConfig
+from experiments.gradients.text import adam, characters, paced
+from lm.config import InitConfig, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class Cells:
     The horizon is the lag at which 1 % of the gradient of a character's loss is left,
     with respect to all that the cell carries on (of an LSTM, h and c)."""
 
-    parameters: int = 60_000
+    parameters: int = 40_000
     """Of every model, to 2 %; the hidden size follows."""
     steps: int = 600
     seeds: int = 3
     batch: int = 32
     window: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
+    identity_rate: float = 0.005
+    """Of the identity-ReLU network, which diverges at the others' learning rate."""
     embedding: int = 32
     lags: int = 96
     """Lags measured; windows of the probe are a third longer."""
@@ -87,10 +89,11 @@ def configs(size: Cells) -> dict[str, Config]:
     found = {}
     for name, model in VARIANTS.items():
         model = replace(model, embedding=size.embedding)
+        rate = size.identity_rate if model.cell == "irnn" else size.learning_rate
         found[name] = Config(
             data=data,
             model=with_parameters(model, vocabulary, size.parameters),
-            optim=OptimConfig(learning_rate=size.learning_rate, clip_at=1.0),
+            optim=adam(rate),
             train=paced(size.steps, 4),
         )
     return found

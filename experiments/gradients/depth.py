@@ -7,8 +7,8 @@ from typing import Any
 
 from experiments.config import Config
 from experiments.gradients.study import Result, Study, Table
-from experiments.gradients.text import characters, paced
-from lm.config import ModelConfig, OptimConfig
+from experiments.gradients.text import adam, characters, paced
+from lm.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Depth:
     seeds: int = 3
     batch: int = 16
     window: int = 32
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     lags: int = 32
     lanes: int = 64
 
@@ -54,7 +54,7 @@ def configs(size: Depth) -> dict[str, Config]:
                 model=ModelConfig(
                     size.cell, layers, size.hidden, 32, residual=residual
                 ),
-                optim=OptimConfig(learning_rate=size.learning_rate, clip_at=1.0),
+                optim=adam(size.learning_rate),
                 train=paced(size.steps, 1),
             )
     return found

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from data_pipeline.config import DataConfig
 from experiments.config import TrainConfig
+from lm.config import OptimConfig
 
 CORPUS = "stdlib_docs"
 
@@ -24,6 +25,15 @@ def characters(batch: int, window: int) -> DataConfig:
         batch=batch,
         window=window,
     )
+
+
+def adam(rate: float, truncation: int = 0) -> OptimConfig:
+    """Adam that takes small steps where the gradient is small.
+
+    With the usual eps = 1e-8 every weight moves by the full rate in the first steps; on
+    some seeds that saturates tanh units for hundreds of steps, whatever is studied.
+    """
+    return OptimConfig(learning_rate=rate, eps=1e-3, clip_at=1.0, truncation=truncation)
 
 
 def paced(steps: int, evaluations: int) -> TrainConfig:

@@ -7,8 +7,8 @@ from typing import Any
 
 from experiments.config import Config
 from experiments.gradients.study import Result, Study, Table
-from experiments.gradients.text import characters, paced
-from lm.config import ModelConfig, OptimConfig
+from experiments.gradients.text import adam, characters, paced
+from lm.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Truncation:
     τs: tuple[int, ...] = (1, 2, 4, 8, 16)
     """The truncations trained with; the full window besides."""
     hidden: int = 64
-    steps: int = 400
+    steps: int = 300
     seeds: int = 3
-    batch: int = 16
+    batch: int = 8
     window: int = 32
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     lanes: int = 32
     """Windows on which the bias is measured."""
 
@@ -43,13 +43,10 @@ def configs(size: Truncation) -> dict[str, Config]:
     found = {}
     for cell in size.cells:
         for τ in (*size.τs, 0):
-            optim = OptimConfig(
-                learning_rate=size.learning_rate, clip_at=1.0, truncation=τ
-            )
             found[f"{cell}, τ {τ or 'full'}"] = Config(
                 data=characters(size.batch, size.window),
                 model=ModelConfig(cell, 1, size.hidden, 32),
-                optim=optim,
+                optim=adam(size.learning_rate, τ),
                 train=paced(size.steps, 1),
             )
     return found

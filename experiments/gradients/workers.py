@@ -59,22 +59,24 @@ def listen(told: Any, advance: Advance) -> None:
         return
 
 
-def work(number: int, parent: int, todo: Any, told: Any, make_measure) -> None:
+def work(number: int, parent: int, todo: Any, told: Any, make_measure: MakeMeasure):
     """A worker's life: one task after another until there are none, or no parent.
 
     Ctrl-C goes to the parent alone, which asks the workers once, so that each saves.
     """
+
+    def advance(what: str, pieces: float) -> None:
+        if os.getppid() != parent:
+            raise SystemExit("the study was killed, and its worker ends with it")
+        told.put((what, pieces))
+
     os.setpgrp()
     take_core(number)
     with user_errors():
         while os.getppid() == parent:
             task = todo.get()
-            if task is None or not train_task(task, make_measure, _tell(told)):
+            if task is None or not train_task(task, make_measure, advance):
                 return
-
-
-def _tell(told: Any) -> Advance:
-    return lambda what, pieces: told.put((what, pieces))
 
 
 def take_core(number: int) -> None:

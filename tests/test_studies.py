@@ -1,0 +1,104 @@
+"""The studies of gradients, each run end to end in a tiny form."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from experiments.files import RunError, read_json
+from experiments.gradients import __main__ as command
+from experiments.gradients import (
+    cells,
+    clipping,
+    depth,
+    initialisation,
+    runs,
+    text,
+    truncation,
+)
+from experiments.gradients.display import quiet
+
+SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}
+TINY = {
+    "cells": cells.Cells(**SHORT, parameters=700, embedding=2, lags=6, lanes=4),
+    "initialisation": initialisation.Initialisation(
+        **SHORT,
+        gains=(0.5, 2.5),
+        hidden=5,
+        lags=6,
+        lanes=4,
+        warmup=3,
+        measured=12,
+        streams=2,
+    ),
+    "truncation": truncation.Truncation(
+        **SHORT, cells=("tanh",), τs=(2, 4), hidden=5, lanes=4
+    ),
+    "clipping": clipping.Clipping(**SHORT, norms=(1.0,), values=(0.1,), hidden=5),
+    "depth": depth.Depth(
+        **SHORT, cell="tanh", layers=(1, 2), hidden=5, lags=6, lanes=4
+    ),
+}
+STUDIES = {name: command.STUDIES[name] for name in TINY}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_once(tmp_path_factory):
+    """Runs that differ in numbers alone share their programs, as in the command."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    for name, value in options.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def corpus(tmp_path_factory):
+    """A small text in place of the embedded corpus, and fewer cells."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcde"), 4)) for _ in range(30)]
+    lines = [" ".join(rng.choice(words, 6)) for _ in range(150)]
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
+    path.write_text("\n".join(lines))
+    few = {name: cells.VARIANTS[name] for name in ("tanh", "LSTM, forget 1")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "CORPUS", str(path))
+        patch.setattr(cells, "VARIANTS", few)
+        yield path
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if name != "cells"])
+def test_a_tiny_study_from_end_to_end(name, tmp_path, monkeypatch):
+    check(name, tmp_path, monkeypatch)
+
+
+def check(name, tmp_path, monkeypatch):
+    """The study `name` answers, keeps what it found, and does not train again."""
+    study, size, directory = STUDIES[name], TINY[name], tmp_path / "study"
+    result = study.run(size, directory, 1, quiet(), 1)
+    command.keep(result, directory)
+    found = read_json(directory / "rows.json")
+    assert found["headline"] == result.headline and len(found["rows"]) > 1
+    for ending in ("png", "svg"):
+        assert (directory / f"figure.{ending}").stat().st_size > 5_000
+    lines = command.page(result, directory)
+    assert result.headline.startswith(lines[0]) and "figure.png" in lines[-1]
+    assert all(len(row) == len(result.table.head) for row in result.table.body)
+
+    def refuse(*_):
+        raise AssertionError("a finished run was trained again")
+
+    monkeypatch.setattr(runs, "train_task", refuse)
+    again = study.run(size, directory, 1, quiet(), 1)
+    assert again.headline == result.headline
+    other = dataclasses.replace(size, batch=3)
+    with pytest.raises(RunError, match="another config.*data.batch"):
+        study.run(other, directory, 1, quiet(), 1)
