@@ -45,15 +45,21 @@ def lag_profiles(
             lags, style = np.arange(len(values)), line_style(number, len(values))
             low, high = (intervals or {}).get(name, (None, None))
             if low is not None and high is not None:
-                band = (np.maximum(low, SMALLEST), np.maximum(high, SMALLEST))
+                band = (np.maximum(low, SMALLEST), visible(high))
                 axes.fill_between(lags, *band, color=style["color"], alpha=0.2, lw=0)
-            axes.plot(lags, np.maximum(values, SMALLEST), label=written(name), **style)
+            axes.plot(lags, visible(values), label=written(name), **style)
         limit_line(axes, 0.01, "1 %: the horizon", left=True)
         axes.set_xlabel("lag k, in tokens before the loss")
         axes.set_ylabel("gradient that is left, G(k) / G(0)")
         axes.set_title(f"How far back the gradient reaches: {written(title)}")
         legend(axes, loc="lower left")
     return figure
+
+
+def visible(values: np.ndarray) -> np.ndarray:
+    """What a logarithmic scale can show; nothing where it is too small or no number."""
+    values = np.asarray(values, float)
+    return np.where(np.isfinite(values) & (values > SMALLEST), values, np.nan)
 
 
 def heat_map(

@@ -140,9 +140,13 @@ def decimated(count: int, points: int = POINTS) -> np.ndarray:
     return np.unique(np.linspace(0, max(0, count - 1), min(count, points)).astype(int))
 
 
-def save(figure: Figure, path: str | Path, dpi: int = 130) -> None:
-    """Writes a PNG or SVG on white, by the name's ending; the same bytes every time."""
-    path = Path(path)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
+def save(figure: Figure, *paths: str | Path, dpi: int = 130) -> None:
+    """Writes PNG or SVG files on white, by the names' endings; the same bytes every
+    time. The layout is found once."""
+    engine = figure.get_layout_engine()
     with styled():
-        figure.savefig(path, dpi=dpi, facecolor="white", metadata=metadata)
+        for path in map(Path, paths):
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=dpi, facecolor="white", metadata=metadata)
+            figure.set_layout_engine("none")
+    figure.set_layout_engine(engine)

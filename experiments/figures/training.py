@@ -105,7 +105,8 @@ def _learning_curve(
         axes.fill_between(
             smooth.x, smooth.low, smooth.high, color=style["color"], alpha=0.18, lw=0
         )
-        axes.plot(smooth.x, smooth.mean, label=f"{label}, training", **style)
+        alone = {"marker": marker} if len(smooth.x) == 1 else {}
+        axes.plot(smooth.x, smooth.mean, label=f"{label}, training", **style, **alone)
         drawn = True
     if valid is not None and len(finite(valid)[0]):
         style |= {"marker": marker, "markerfacecolor": "none", "markersize": 7}
@@ -232,7 +233,7 @@ def over_training(
         if limit is not None:
             limit_line(axes, *limit)
         if many:
-            figure.legend(loc="outside lower center", ncols=2, fontsize=7)
+            figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         else:
             legend(axes)
     return figure
@@ -246,9 +247,8 @@ def parameter_norms(
     reading: str,
 ) -> Figure:
     """Norms per parameter group against the training step, one line a group."""
-    values_SP = np.asarray(values_SP, float).reshape(len(steps), -1)
     curves = {}
-    for number, name in enumerate(names[: values_SP.shape[1]]):
+    for number, name in enumerate(names):
         smooth = binned(Curve(steps, values_SP[:, number]))
         curves[name] = Curve(smooth.x, smooth.mean)
     return over_training(curves, what, what, reading, log=True)

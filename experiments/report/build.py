@@ -118,8 +118,7 @@ def _drawn(
     blocks = []
     for name, figure in pictures:
         stem = re.sub(r"[^\w.-]+", "-", f"{prefix}{name}")
-        figures.save(figure, folder / f"{stem}.png")
-        figures.save(figure, folder / f"{stem}.svg")
+        figures.save(figure, folder / f"{stem}.png", folder / f"{stem}.svg")
         blocks.append(figure_block(figure))
     return blocks
 

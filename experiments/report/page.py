@@ -125,7 +125,9 @@ def _row(row: Sequence[Any]) -> str:
 
 def _kind(cell: Any) -> str:
     value = cell.text if isinstance(cell, Cell) else cell
-    number = re.fullmatch(r"[-+−]?[\d.,]+([eE][-+]?\d+)?\s?(%|s|k|M|G)?", str(value))
+    number = re.fullmatch(
+        r"[-+−]?[\d.,]+([eE][-+]?\d+)?( / \d+)*\s?(%|s|k|M|G)?", str(value)
+    )
     names = ["number"] if number else []
     if isinstance(cell, Cell) and cell.strong:
         names.append("strong")
