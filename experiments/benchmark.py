@@ -6,6 +6,8 @@
                  interleaved: Zaremba small and medium, 2×128 and 2×512 characters
     sampling     tokens/s of one sample from a 1×128 character LSTM
     instruments  seconds of every instrument of lm.gradflow at H 256, T 100, B 32
+    probe        a probe of the gradient flow against the training step, and its share
+                 of the training time at the default interval
     devices      training steps by 1 and 2 CPU devices, and by 2 processes
 
 Run it on a quiet machine. Medians, minima and paired ratios are given.
@@ -19,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.benchmark_instruments import instruments
+from experiments.benchmark_probe import probe
 from experiments.config import fail, load_named
 from experiments.device_rates import devices
 from lm.config import ConfigError, ModelConfig, OptimConfig, unknown
@@ -187,6 +190,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "steps": steps,
     "sampling": sampling,
     "instruments": instruments,
+    "probe": probe,
     "devices": devices,
 }
 
