@@ -14,6 +14,7 @@ saves and leaves; the same command with --resume goes on. The same command with 
 
 import os
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,6 +70,9 @@ class Sweep:
     """Go on with the sweep that is there; what failed is tried again."""
     dry_run: bool = False
     """List the configs, and leave."""
+    record: str = ""
+    """Write a result row to experiments/results/, with one of the sweep's figures:
+    importance, "response FIELD", parallel, curves or reach."""
     heartbeat: int = 15
     """Seconds between signs of life of a trial; after four without, it is taken up."""
 
@@ -190,6 +194,7 @@ def sweep(plan: Plan, options: Sweep) -> int:
     from experiments.sweep.progress import Board
     from experiments.sweep.storage import open_storage
 
+    began = time.monotonic()
     directory, url = where(options)
     storage = open_storage(url, options.heartbeat, trials.again)
     check(plan)
@@ -221,7 +226,11 @@ def sweep(plan: Plan, options: Sweep) -> int:
         print(f"interrupted ({stop.name}): {count.done} trials done, the others saved;")
         print("the same command with --resume goes on")
         return 3
-    return results.write(found, plan, directory, count, options)
+    code = results.write(found, plan, directory, count)
+    if options.record:
+        seconds = time.monotonic() - began
+        results.record(found, plan, directory, options.record, seconds)
+    return code
 
 
 def where(options: Sweep) -> tuple[Path, str]:

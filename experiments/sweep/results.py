@@ -2,14 +2,20 @@
 
 import csv
 import io
+import shlex
+import shutil
+import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.files import write_json_atomic, write_text_atomic
+from experiments.files import RunError, write_json_atomic, write_text_atomic
 from experiments.gradients.statistics import Mean, mean
+from experiments.records import RESULTS, write_row
 from experiments.sweep.reading import Plan
 from experiments.sweep.space import fields_of
 from experiments.sweep.trials import all_trials, finals, folder_of, origin_of
+from lm.config import unknown
 
 Row = dict[str, Any]
 SHOWN = 5
@@ -95,22 +101,94 @@ def as_csv(rows: list[Row], fields: list[str]) -> str:
     return file.getvalue()
 
 
-def write(study: Any, plan: Plan, directory: Path, count: Any, options: Any) -> int:
-    """Writes table.csv, table.json and sweep.html, and prints the best; the exit
-    code."""
+def write(study: Any, plan: Plan, directory: Path, count: Any) -> int:
+    """Writes table.csv, table.json, sweep.html and its figures, and prints the best;
+    the exit code."""
+    from experiments.figures import save
+    from experiments.sweep.drawing import draw
     from experiments.sweep.page import sweep_page
 
     rows = rows_of(study, plan, directory)
     fields = fields_of(plan.space)
     write_text_atomic(directory / "table.csv", as_csv(rows, fields))
     write_json_atomic(directory / "table.json", rows)
-    write_text_atomic(directory / "sweep.html", sweep_page(study, plan, rows))
+    drawn = draw(study, plan, rows)
+    write_text_atomic(directory / "sweep.html", sweep_page(plan, rows, drawn))
+    (directory / "figures").mkdir(exist_ok=True)
+    for name, picture in drawn.items():
+        if picture.figure is not None:
+            save(picture.figure, directory / "figures" / f"{name}.png")
     for line in told(rows, fields):
         print(line)
     print(f"table {directory}/table.csv, page {directory}/sweep.html")
     for origin, reason in count.failed.items():
         print(f"trial {origin} failed: {reason}")
     return 1 if count.failed else 0
+
+
+def record(
+    study: Any, plan: Plan, directory: Path, figure: str, seconds: float
+) -> None:
+    """Writes a result row of a finished sweep, and puts one of its figures beside it.
+
+    Raises:
+      RunError: where the sweep has no such figure.
+    """
+    picture = directory / "figures" / f"{figure}.png"
+    if not picture.exists():
+        there = [path.stem for path in (directory / "figures").glob("*.png")]
+        raise RunError(unknown("figure", figure, there))
+    rows = rows_of(study, plan, directory)
+    name = f"sweep_{plan.name}"
+    write_row(name, command_line_of(), seconds, summary(study, rows))
+    shutil.copy(picture, RESULTS / f"{name}.png")
+    print(f"results/{name}.json and results/{name}.png written")
+
+
+def command_line_of() -> str:
+    """The command, without what only says where it was run."""
+    words, kept = sys.argv[1:], []
+    local = ("--sweep-dir", "--storage", "--study", "--record")
+    while words:
+        word = words.pop(0)
+        if word in local:
+            words = words[1:]
+        elif not word.startswith(tuple(f"{flag}=" for flag in local)):
+            kept.append(word)
+    return shlex.join(["python", "-m", "experiments.sweep", *kept])
+
+
+def summary(study: Any, rows: list[Row]) -> dict[str, Any]:
+    """The numbers of a result row."""
+    from experiments.sweep.drawing import shares_of
+
+    states = [row["state"] for row in rows]
+    runs = [run for row in rows for run in row["runs"]]
+    starts = [run["first_step"] for run in runs if run.get("first_step") is not None]
+    kept = ("trial", "fields", "valid", "valid_half", "test")
+    return {
+        "trials": {state: states.count(state) for state in dict.fromkeys(states)},
+        "runs": len(runs),
+        "training_seconds": sum(run["seconds"] for run in runs),
+        "start_to_first_step": {
+            "median": statistics.median(starts) if starts else None,
+            "largest": max(starts, default=None),
+        },
+        "best": [{key: row[key] for key in kept} for row in ranked(rows)[:SHOWN]],
+        "best_by_cell": best_by_cell(rows),
+        "importance": shares_of(study),
+    }
+
+
+def best_by_cell(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """The best trial of each cell, where cells vary."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in ranked(rows):
+        cell = row["fields"].get("model.cell")
+        if cell is not None:
+            value = {key: row[key] for key in ("fields", "valid", "valid_half")}
+            found.setdefault(cell, value)
+    return found
 
 
 def told(rows: list[Row], fields: list[str]) -> list[str]:

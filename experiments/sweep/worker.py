@@ -32,10 +32,18 @@ from experiments.sweep.desk import (
 
 
 class Ear(Silent):
-    """Hears the evaluations of a run for a reporter."""
+    """Hears the evaluations of a run for a reporter, and when its first step came.
+
+    first_step: seconds from when it began to listen until a step's numbers were there.
+    """
 
     def __init__(self, reporter: Reporter):
-        self.reporter = reporter
+        self.reporter, self.began = reporter, time.perf_counter()
+        self.first_step: float | None = None
+
+    def step(self, trainer: Any, step: int, row: dict) -> None:
+        if self.first_step is None:
+            self.first_step = time.perf_counter() - self.began
 
     def evaluation(self, trainer: Any, row: dict) -> None:
         self.reporter.report(trainer.at.step, row["valid_nats_per_token"])
@@ -117,6 +125,7 @@ def run_seeds(desk: Desk, taken: trials.Taken) -> Runs:
         config = desk.plan.config(fields, seed)
         display = ear if seed == 0 else Silent()
         found.append(run_seed(config, taken.folder / f"seed-{seed}", display))
+    found[0]["first_step"] = ear.first_step
     return found
 
 

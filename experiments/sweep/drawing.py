@@ -1,0 +1,196 @@
+"""Which figures a sweep has, drawn from its rows."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.files import RunError
+from experiments.gradients.statistics import mean
+from experiments.sweep import figures
+from experiments.sweep.reading import Plan
+from experiments.sweep.results import Row, ranked, shown
+from experiments.sweep.space import Interval, decisions, fields_of
+
+CURVES, EXACT, BINS = 5, 16, 8
+CELL = "model.cell"
+
+
+class Drawn(NamedTuple):
+    """A figure, if there is anything to draw, and what has to be said of it."""
+
+    figure: Figure | None
+    note: str = ""
+
+
+def draw(study: Any, plan: Plan, rows: list[Row]) -> dict[str, Drawn]:
+    """importance, response FIELD (one a field), parallel, curves, reach."""
+    best = ranked(rows)
+    return {
+        "importance": importance(study),
+        **responses(rows, plan),
+        "parallel": parallel(best, plan),
+        "curves": Drawn(curves(rows, best, fields_of(plan.space))),
+        "reach": reach(best),
+    }
+
+
+def importance(study: Any) -> Drawn:
+    """Each parameter's importance by fANOVA."""
+    shares = shares_of(study)
+    if not shares:
+        return Drawn(None, "fANOVA needs several trials with different losses.")
+    named = {name for trial in study.trials for name in trial.params}
+    missing = ", ".join(sorted(named - set(shares)))
+    note = f"Left out, since only some trials have it: {missing}." if missing else ""
+    return Drawn(figures.importance_bars(shares), note)
+
+
+def shares_of(study: Any) -> dict[str, float]:
+    """Shares of the loss's variance, largest first, of what all trials have; empty
+    where there is nothing to share out."""
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    try:
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        return get_param_importances(study, evaluator=evaluator)
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return {}
+
+
+def responses(rows: list[Row], plan: Plan) -> dict[str, Drawn]:
+    """A response curve a field with numbers, the learning rate first."""
+    fields, logs = fields_of(plan.space), logarithmic(plan) | {"optim.learning_rate"}
+    drawn = {}
+    for field in sorted(fields, key=lambda f: f != "optim.learning_rate"):
+        values = [row["fields"].get(field) for row in rows]
+        numbers = {v for v in values if _number(v)}
+        if len(numbers) < 2:
+            continue
+        log = field in logs and min(numbers) > 0
+        groups = by_group(rows, field)
+        found = {name: response(part, field, log) for name, part in groups.items()}
+        found = {k: v for k, v in found.items() if len(v.x) or len(v.diverged)}
+        drawn[f"response {field}"] = Drawn(figures.response_curves(found, field, log))
+    return drawn or {"response": Drawn(None, "No field of this space is a number.")}
+
+
+def logarithmic(plan: Plan) -> set[str]:
+    """The fields that are drawn on a log scale."""
+    return {n.field for n in decisions(plan.space) if isinstance(n, Interval) and n.log}
+
+
+def by_group(rows: list[Row], field: str) -> dict[str, list[Row]]:
+    """The rows that have the field, by cell where cells vary, else under no name."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if _number(row["fields"].get(field)):
+            found.setdefault(str(row["fields"].get(CELL, "")), []).append(row)
+    return found
+
+
+def response(rows: list[Row], field: str, log: bool) -> figures.Response:
+    """Means and intervals of the loss at each value, or in bins of equal counts."""
+    done = [(row["fields"][field], [r["valid"] for r in row["runs"]]) for row in rows]
+    done = sorted((x, ys) for x, ys in done if ys)
+    xs = sorted({x for x, _ in done})
+    if len(xs) <= EXACT:
+        bins = [[pair for pair in done if pair[0] == x] for x in xs]
+    else:
+        ends = np.linspace(0, len(done), min(BINS, len(done)) + 1).astype(int)
+        bins = [done[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    means = [mean([y for _, ys in pairs for y in ys]) for pairs in bins]
+    centre = (lambda v: math.exp(np.mean(np.log(v)))) if log else np.mean
+    return figures.Response(
+        x=np.array([centre([x for x, _ in pairs]) for pairs in bins]),
+        mean=np.array([m.value for m in means]),
+        half=np.array([m.half for m in means]),
+        diverged=np.array(
+            [row["fields"][field] for row in rows if row["state"] == "diverged"], float
+        ),
+    )
+
+
+def parallel(best: list[Row], plan: Plan) -> Drawn:
+    """Parallel coordinates of the complete trials."""
+    if len(best) < 2:
+        return Drawn(None, "There are not two complete trials to compare.")
+    logs = logarithmic(plan)
+    axes = [
+        axis(field, [row["fields"].get(field) for row in best], field in logs)
+        for field in fields_of(plan.space)
+    ]
+    losses = np.array([row["valid"] for row in best])
+    axes.append(axis("validation loss", list(losses), False))
+    return Drawn(figures.parallel_coordinates(axes, losses))
+
+
+def axis(name: str, values: list[Any], log: bool) -> figures.Axis:
+    """Values as heights in [0, 1]: numbers to scale, names evenly spread."""
+    label = name.rpartition(".")[2]
+    there = [v for v in values if v is not None]
+    if there and all(map(_number, there)) and len(set(there)) > 1:
+        scale = math.log if log and min(there) > 0 else float
+        low, high = scale(min(there)), scale(max(there))
+        at = [
+            math.nan if v is None else (scale(v) - low) / (high - low) for v in values
+        ]
+        return figures.Axis(
+            label, np.array(at), {0.0: shown(min(there)), 1.0: shown(max(there))}
+        )
+    names = list(dict.fromkeys(str(v) for v in there))
+    heights = {n: i / max(1, len(names) - 1) for i, n in enumerate(sorted(names))}
+    at = [math.nan if v is None else heights[str(v)] for v in values]
+    return figures.Axis(label, np.array(at), {h: n for n, h in heights.items()})
+
+
+def curves(rows: list[Row], best: list[Row], fields: list[str]) -> Figure:
+    """Learning curves, from what the study has heard of each trial's first seed."""
+
+    def heard(row: Row) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(list(row["heard"])), np.array(list(row["heard"].values()))
+
+    def named(row: Row) -> str:
+        values = [shown(row["fields"][f]) for f in fields if f in row["fields"]]
+        return f"{row['trial']}: {', '.join(values)}"[:40]
+
+    told = [row for row in rows if row["heard"]]
+    top = [row for row in best[:CURVES] if row["heard"]]
+    rest = [r for r in told if r["state"] == "complete" and r not in top]
+    ended = [row for row in told if row["state"] in ("pruned", "diverged")]
+    return figures.trial_curves(
+        {named(row): heard(row) for row in top},
+        [*map(heard, rest)],
+        [*map(heard, ended)],
+    )
+
+
+def reach(best: list[Row]) -> Drawn:
+    """Lag profiles and horizons after training, of the runs that are here."""
+    from experiments.probe import read_probe
+
+    profiles, horizons, losses, groups = [], [], [], []
+    for row in best:
+        try:
+            probe = read_probe(Path(row["directory"] or "") / "seed-0")
+        except RunError:
+            continue
+        lag_K = probe["lag_LK"][-1, -1]
+        profiles.append(lag_K / max(lag_K[0], 1e-30))
+        horizons.append(probe["horizon_L"][-1, -1])
+        losses.append(row["valid"])
+        groups.append(str(row["fields"].get(CELL, "")))
+    if not profiles:
+        return Drawn(None, "No run on this machine made probes (gradflow.every).")
+    there = f"{len(profiles)} of {len(best)}"
+    note = f"The probes of {there} complete trials are here."
+    figure = figures.reach_against_loss(
+        profiles, np.array(horizons), np.array(losses), groups
+    )
+    return Drawn(figure, note if len(profiles) < len(best) else "")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
