@@ -185,7 +185,8 @@ def _band(axes: Any, curve: Curve, number: int) -> bool:
         axes.fill_between(
             found.x, found.low, found.high, color=colour, alpha=0.25, lw=0
         )
-        axes.plot(found.x, found.mean, color=colour)
+        marker = "o" if len(found.x) == 1 else None
+        axes.plot(found.x, found.mean, color=colour, marker=marker)
     return bool(len(found.x))
 
 

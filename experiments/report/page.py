@@ -82,13 +82,17 @@ def figure_block(figure: Any, caption: str = "") -> Html:
 
 
 def table_block(
-    head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str = ""
+    head: Sequence[Any],
+    rows: Iterable[Sequence[Any]],
+    caption: str = "",
+    numbers: bool = True,
 ) -> Html:
     """A table, its first column the rows' names; cells are texts, numbers or `Cell`s.
-    It scrolls sideways where it is wider than the page."""
+    It scrolls sideways where it is wider than the page. numbers: whether those stand
+    to the right, in columns of their own."""
     above = f"<caption>{escape(caption)}</caption>\n" if caption else ""
     heads = "".join(f'<th scope="col">{_cell(cell)}</th>' for cell in head)
-    body = "\n".join(_row(row) for row in rows)
+    body = "\n".join(_row(row, numbers) for row in rows)
     return Html(
         f'<div class="wide" tabindex="0"><table>\n{above}'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
@@ -117,18 +121,18 @@ def escape(text: Any) -> str:
     return html.escape(shown)
 
 
-def _row(row: Sequence[Any]) -> str:
+def _row(row: Sequence[Any], numbers: bool) -> str:
     first, *rest = row
-    cells = "".join(f"<td{_kind(cell)}>{_cell(cell)}</td>" for cell in rest)
+    cells = "".join(f"<td{_kind(cell, numbers)}>{_cell(cell)}</td>" for cell in rest)
     return f'<tr><th scope="row">{_cell(first)}</th>{cells}</tr>'
 
 
-def _kind(cell: Any) -> str:
+def _kind(cell: Any, numbers: bool) -> str:
     value = cell.text if isinstance(cell, Cell) else cell
     number = re.fullmatch(
         r"[-+−]?[\d.,]+([eE][-+]?\d+)?( / \d+)*\s?(%|s|k|M|G)?", str(value)
     )
-    names = ["number"] if number else []
+    names = ["number"] if number and numbers else []
     if isinstance(cell, Cell) and cell.strong:
         names.append("strong")
     return f' class="{" ".join(names)}"' if names else ""

@@ -73,14 +73,14 @@ def config_table(runs: list[RunFiles]) -> Html:
     same = [k for k in flat[0] if k not in differing]
     head = ["field", *(run.name for run in runs)]
     if len(runs) == 1:
-        return table_block(head, [[k, shown(flat[0][k])] for k in flat[0]])
+        return table_block(head, [[k, shown(flat[0][k])] for k in flat[0]], "", False)
     rows: list[list[Any]] = [
         [k, *(Cell(shown(f[k]), f[k] != flat[0][k]) for f in flat)] for k in differing
     ]
     told = "Fields that differ; what is unlike the first run's is set off."
-    parts = [table_block(head, rows, told)] if rows else []
+    parts = [table_block(head, rows, told, False)] if rows else []
     common = [[k, shown(flat[0][k])] for k in same]
-    parts.append(table_block(["field", "in all runs"], common))
+    parts.append(table_block(["field", "in all runs"], common, "", False))
     return Html("\n".join(parts))
 
 
