@@ -2,6 +2,7 @@
 
 import csv
 import io
+import resource
 import shlex
 import shutil
 import statistics
@@ -140,7 +141,10 @@ def record(
         raise RunError(unknown("figure", figure, there))
     rows = rows_of(study, plan, directory)
     name = f"sweep_{plan.name}"
-    write_row(name, command_line_of(), seconds, summary(study, rows))
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    metrics = summary(study, rows)
+    metrics["worker_cpu_seconds"] = cpu.ru_utime + cpu.ru_stime
+    write_row(name, command_line_of(), seconds, metrics)
     shutil.copy(picture, RESULTS / f"{name}.png")
     print(f"results/{name}.json and results/{name}.png written")
 
