@@ -92,28 +92,29 @@ def start(
 
 
 def wait(children: list[subprocess.Popen]) -> int:
-    """Waits until all have ended. Where one fails, the others get some time to notice
-    and are then ended."""
+    """Waits until all have ended; the exit code. Where one fails, the others get some
+    time to notice and are then ended."""
     failed, deadline = 0, float("inf")
-    while any(child.poll() is None for child in children):
-        bad = [n for n, child in enumerate(children) if child.returncode]
+    while True:
+        running = any(child.poll() is None for child in children)
+        bad = [(child.returncode, n) for n, child in enumerate(children)]
+        bad = [(code, n) for code, n in bad if code]
         if bad and not failed:
-            failed = exit_code(children[bad[0]])
+            code, number = min(bad)  # one ended by a signal is the cause of the others
+            failed = exit_code(code)
             deadline = time.monotonic() + GRACE
             if failed not in FINAL:
-                how = said(children[bad[0]].returncode)
-                print(f"process {bad[0]} {how}", file=sys.stderr, flush=True)
+                print(f"process {number} {said(code)}", file=sys.stderr, flush=True)
+        if not running:
+            return failed
         if time.monotonic() > deadline:
             for child in children:
                 child.kill()
         time.sleep(0.05)
-    codes = [exit_code(child) for child in children]
-    return failed or max(codes)
 
 
-def exit_code(child: subprocess.Popen) -> int:
-    """As a shell gives it: 128 plus the number of the signal that ended it."""
-    code = child.returncode
+def exit_code(code: int) -> int:
+    """As a shell gives it: 128 plus the number of the signal that ended a process."""
     return code if code >= 0 else 128 - code
 
 
