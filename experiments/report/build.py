@@ -67,6 +67,8 @@ def make_page(runs: list[RunFiles], folder: Path, spectra: bool = True) -> Html:
     parts.append(section("How far back the gradient reaches", *blocks))
     for heading, (draw, lack) in PER_RUN.items():
         if draw is sections.singular and not spectra:
+            left_out = text_block("Left out, by --no-spectra.")
+            parts.append(section(heading, left_out))
             continue
         blocks = [
             block
