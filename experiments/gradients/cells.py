@@ -27,8 +27,8 @@ class Cells:
     batch: int = 32
     window: int = 64
     learning_rate: float = 0.02
-    identity_rate: float = 0.005
-    """Of the identity-ReLU network, which diverges at the others' learning rate."""
+    relu_rate: float = 0.005
+    """The learning rate of the ReLU networks, which diverge at the others'."""
     embedding: int = 32
     lags: int = 96
     """Lags measured; windows of the probe are a third longer."""
@@ -50,6 +50,7 @@ VARIANTS: dict[str, ModelConfig] = {
     "LSTM, forget 3": ModelConfig("lstm", init=InitConfig(forget_bias=3)),
 }
 GATED = ("gru", "lstm")
+UNBOUNDED = ("relu", "irnn")
 
 
 def parameters_of(model: ModelConfig, vocabulary: int) -> int:
@@ -89,7 +90,7 @@ def configs(size: Cells) -> dict[str, Config]:
     found = {}
     for name, model in VARIANTS.items():
         model = replace(model, embedding=size.embedding)
-        rate = size.identity_rate if model.cell == "irnn" else size.learning_rate
+        rate = size.relu_rate if model.cell in UNBOUNDED else size.learning_rate
         found[name] = Config(
             data=data,
             model=with_parameters(model, vocabulary, size.parameters),
@@ -126,8 +127,10 @@ def run(
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What a variant's seeds found: perplexity, and the reach at each stage."""
+    from experiments.gradients.runs import sound
     from experiments.gradients.statistics import mean
 
+    everyone, runs = runs, sound(runs)
     model = runs[0].config["model"]
     stages = sorted(runs[0].measures)
     reaches = [reach_at(runs, step) for step in stages]
@@ -138,6 +141,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         "hidden": model["hidden"],
         "parameters": runs[0].summary["parameters"],
         "seeds": len(runs),
+        "diverged": len(everyone) - len(runs),
         "perplexity": perplexity.value,
         "perplexity_half": perplexity.half,
         "steps": stages,
@@ -210,6 +214,7 @@ def reaches(row: dict[str, Any], stage: int = -1) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a variant, best perplexity first."""
+    from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean, span
 
     head = (
@@ -225,7 +230,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     )
     body = [
         (
-            row["variant"],
+            told(row),
             str(row["hidden"]),
             f"{row['parameters']:,}",
             str(Mean(row["perplexity"], row["perplexity_half"])),

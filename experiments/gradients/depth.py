@@ -87,8 +87,10 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     the last, the share that reaches it; a geometric mean over seeds."""
     import numpy as np
 
+    from experiments.gradients.runs import sound
     from experiments.gradients.statistics import mean
 
+    everyone, runs = runs, sound(runs)
     config = runs[0].config
     perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
     row = {
@@ -97,6 +99,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         "residual": config["model"]["residual"],
         "parameters": runs[0].summary["parameters"],
         "seeds": len(runs),
+        "diverged": len(everyone) - len(runs),
         "perplexity": perplexity.value,
         "perplexity_half": perplexity.half,
     }
@@ -155,6 +158,7 @@ def share(value: float) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a stack."""
+    from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean
 
     head = (
@@ -166,7 +170,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     )
     body = [
         (
-            row["variant"],
+            told(row),
             f"{row['parameters']:,}",
             str(Mean(row["perplexity"], row["perplexity_half"])),
             share(row["down_before"]),

@@ -36,8 +36,7 @@ class StudyDisplay:
             return
         self.drawn = now
         share = self.done / max(self.total, 1)
-        left = (now - self.began) * (1 - share) / max(share, 1e-9)
-        line = f"{share:4.0%}  left {timedelta(seconds=int(left))}  {what}"
+        line = f"{share:4.0%}  left {self._left(share, now)}  {what}"
         if self.live:
             self._draw(share, line)
         else:
@@ -55,6 +54,13 @@ class StudyDisplay:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+    def _left(self, share: float, now: float) -> str:
+        """Time that is left, at the rate so far; too early it is anyone's guess."""
+        if share < 0.01:
+            return "-:--:--"
+        seconds = (now - self.began) * (1 - share) / share
+        return str(timedelta(seconds=int(seconds)))
 
     def _draw(self, share: float, line: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn

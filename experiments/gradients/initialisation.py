@@ -114,8 +114,10 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one start found."""
     import numpy as np
 
+    from experiments.gradients.runs import sound
     from experiments.gradients.statistics import mean, reach
 
+    everyone, runs = runs, sound(runs)
     before, after = min(runs[0].measures), max(runs[0].measures)
     started, ended = (
         mean([float(run.measures[step]["exponent"]) for run in runs])
@@ -131,6 +133,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         "draw": name.split()[0],
         "gain": runs[0].config["model"]["init"]["gain"],
         "seeds": len(runs),
+        "diverged": len(everyone) - len(runs),
         "exponents": [float(run.measures[before]["exponent"]) for run in runs],
         "exponent": started.value,
         "exponent_half": started.half,
@@ -208,6 +211,7 @@ def regime(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a start."""
+    from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean, span
 
     head = (
@@ -221,7 +225,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     )
     body = [
         (
-            row["variant"],
+            told(row),
             str(Mean(row["exponent"], row["exponent_half"])),
             regime(row),
             str(Mean(row["exponent_after"], row["exponent_after_half"])),

@@ -220,6 +220,23 @@ def by_variant(runs: Iterable[Trained]) -> dict[str, list[Trained]]:
     return groups
 
 
+def sound(runs: list[Trained]) -> list[Trained]:
+    """Those that did not diverge, where only these can be measured to the end."""
+    kept = [run for run in runs if not run.diverged]
+    if not kept:
+        raise RunError(
+            f"every seed of {runs[0].variant} diverged (see {runs[0].directory}): "
+            "lower its learning rate"
+        )
+    return kept
+
+
+def told(row: dict[str, Any]) -> str:
+    """A variant's name in a table, with how many of its seeds diverged."""
+    many = row.get("diverged", 0)
+    return f"{row['variant']} ({many} diverged)" if many else row["variant"]
+
+
 @cache
 def prepared(data: Any) -> Any:
     """The dataset of a data config, read once a process."""

@@ -107,8 +107,10 @@ def run(
 def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
     """What the seeds of one cell and τ found; of the full gradient's, the bias that
     truncation would have, before and after training."""
+    from experiments.gradients.runs import sound
     from experiments.gradients.statistics import mean
 
+    everyone, runs = runs, sound(runs)
     config = runs[0].config
     perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
     row = {
@@ -117,6 +119,7 @@ def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
         "τ": config["optim"]["truncation"] or config["data"]["window"] - 1,
         "full": not config["optim"]["truncation"],
         "seeds": len(runs),
+        "diverged": len(everyone) - len(runs),
         "perplexity": perplexity.value,
         "perplexity_half": perplexity.half,
     }
@@ -177,6 +180,7 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a cell and τ."""
+    from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean
 
     head = ("run", "perplexity", "error before", "after", "cosine before", "after")
@@ -189,7 +193,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
         errors = [f"{bias[name][at]:.2%}" for name in names]
         cosines = [f"{bias[f'cosine_{w}'][at]:.4f}" for w in ("before", "after")]
         perplexity = str(Mean(row["perplexity"], row["perplexity_half"]))
-        body.append((row["variant"], perplexity, *errors, *cosines))
+        body.append((told(row), perplexity, *errors, *cosines))
     return Table(head, body)
 
 
