@@ -1,0 +1,272 @@
+"""What a sweep found: means over seeds, tables, figures, the page; and the pruner."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+
+from experiments.figures.style import reading_of
+from experiments.sweep import drawing, figures, results, trials
+from experiments.sweep.desk import Lost, Reporter
+from experiments.sweep.page import sweep_page
+from experiments.sweep.processes import Count
+from experiments.sweep.progress import Board
+from experiments.sweep.reading import plan_of
+from experiments.sweep.space import walk
+from experiments.sweep.storage import open_storage
+from experiments.sweep.study import Terms, join, pruner_of, suggest
+
+SPACE = {
+    "config": "grammar",
+    "model.cell": {"choice": ["tanh", "gru"]},
+    "optim.learning_rate": {"loguniform": [0.001, 1.0], "points": 4},
+}
+
+
+def run_of(valid: float) -> dict:
+    """What the study keeps of a run."""
+    kept = ("best_step", "steps", "parameters", "seconds", "tokens_per_second")
+    return {"valid": valid, "test": valid + 0.1, **dict.fromkeys(kept, 10)}
+
+
+def loss(fields: dict, seed: int) -> float:
+    """A made-up loss: best at a learning rate of 0.1, the tanh cell worse."""
+    rate = math.log10(fields["optim.learning_rate"])
+    return 4 + (rate + 1) ** 2 + (fields["model.cell"] == "tanh") + 0.1 * seed
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """(study, plan, directory) of a grid of 8 with 3 seeds: trial 3 diverged, trial 7
+    was pruned."""
+    terms = Terms("made_up", SPACE, 3, "grid", 0, "none", 1)
+    storage = open_storage(f"journal:{tmp_path}/j.log")
+    study, _ = join(storage, "s", terms, 8, False)
+    plan = terms.plan
+    while taken := trials.take(study, storage, tmp_path, lambda w: opened(study, w)):
+        trial, number = taken.trial, taken.origin
+        fields = walk(plan.space, lambda n, t=trial: suggest(t, n), plan.values)
+        trial.set_user_attr("fields", fields)
+        for step in (10, 20):
+            trial.report(loss(fields, 0) + 1 / step, step)
+        if number in (3, 7):
+            if number == 3:
+                trial.set_user_attr("diverged", "step 12: loss nan")
+            study.tell(trial.number, state=pruned())
+        else:
+            runs = [run_of(loss(fields, seed)) for seed in range(3)]
+            trial.set_user_attr("runs", runs)
+            study.tell(trial.number, float(np.mean([r["valid"] for r in runs])))
+        taken.release()
+    return study, plan, tmp_path
+
+
+def opened(study, waiting):
+    import optuna
+
+    return optuna.trial.Trial(study, waiting._trial_id)
+
+
+def pruned():
+    from optuna.trial import TrialState
+
+    return TrialState.PRUNED
+
+
+def test_a_value_is_the_mean_over_seeds_with_its_interval(swept):
+    rows = results.rows_of(*swept)
+    assert [row["trial"] for row in rows] == list(range(8))
+    first = rows[0]
+    assert first["valid"] == pytest.approx(loss(first["fields"], 1))  # the middle seed
+    # Student's t with two degrees of freedom, by hand: 4.303 · 0.1 / √3.
+    assert first["valid_half"] == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
+    assert first["test"] == pytest.approx(first["valid"] + 0.1)
+
+
+def test_one_seed_has_no_interval():
+    assert results.half_of(results.mean([4.0])) is None
+    assert results.half_of(results.mean([4.0, 4.2])) is not None
+
+
+def test_the_best_is_by_the_mean_and_never_by_a_seed():
+    """Trial 1 has the best single seed, trial 0 the best mean."""
+    rows = [
+        {"trial": n, "state": "complete", "valid": float(np.mean(values))}
+        for n, values in enumerate([[4.0, 4.0, 4.0], [3.0, 5.0, 5.0]])
+    ]
+    assert [row["trial"] for row in results.ranked(rows)] == [0, 1]
+
+
+def test_every_end_is_told_apart(swept):
+    rows = results.rows_of(*swept)
+    states = [row["state"] for row in rows]
+    assert states.count("complete") == 6
+    assert states[3] == "diverged" and rows[3]["reason"] == "step 12: loss nan"
+    assert states[7] == "pruned" and rows[7]["valid"] is None
+    best = results.ranked(rows)[0]
+    assert best["fields"] == {"model.cell": "gru", "optim.learning_rate": 0.1}
+
+
+def test_the_table_reads_back(swept):
+    rows = results.rows_of(*swept)
+    fields = ["model.cell", "optim.learning_rate"]
+    text = results.as_csv(rows, fields)
+    back = list(csv.DictReader(io.StringIO(text)))
+    assert len(back) == 8
+    assert [float(line["optim.learning_rate"]) for line in back[:4]] == [
+        0.001,
+        0.01,
+        0.1,
+        1.0,
+    ]
+    seeds = [float(back[0][f"valid seed {n}"]) for n in range(3)]
+    assert float(back[0]["valid"]) == pytest.approx(np.mean(seeds))
+    assert back[3]["valid"] == "" and back[3]["state"] == "diverged"
+
+
+def test_everything_is_written(swept, capsys):
+    study, plan, directory = swept
+    count = Count(trials.all_trials(study))
+    assert results.write(study, plan, directory, count) == 0
+    names = {path.name for path in directory.iterdir()}
+    assert {"table.csv", "table.json", "sweep.html", "figures"} <= names
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "8 trials: 6 complete, 1 diverged, 1 pruned"
+    assert "model.cell gru, optim.learning_rate 0.1" in said[1]
+    drawn = {path.stem for path in (directory / "figures").iterdir()}
+    assert drawn == {
+        "importance",
+        "response optim.learning_rate",
+        "parallel",
+        "curves",
+    }
+
+
+def test_the_page_stands_by_itself_and_escapes(swept):
+    study, plan, directory = swept
+    rows = results.rows_of(study, plan, directory)
+    rows[3]["reason"] = "<script>alert(1)</script>"
+    page = sweep_page(plan, rows, drawing.draw(study, plan, rows))
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert not any(f'{mark}="http' in page for mark in ("src", "href"))
+    for heading in ("Best configs", "Which fields matter", "Lag profile"):
+        assert heading in page
+    assert page.count("<svg") == 4
+
+
+def test_a_sweep_with_nothing_to_show_has_a_page(swept):
+    study, plan, directory = swept
+    rows = [r for r in results.rows_of(study, plan, directory) if not r["runs"]]
+    page = sweep_page(plan, rows, drawing.draw(study, plan, rows))
+    assert "No trial came to an end" in page
+
+
+def test_importance_is_a_share_and_finds_what_matters(swept):
+    shares = drawing.shares_of(swept[0])
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert set(shares) == {"model.cell", "optim.learning_rate"}
+    assert list(shares)[0] == "optim.learning_rate"
+
+
+def test_responses_are_means_per_cell_at_each_value(swept):
+    rows = results.rows_of(*swept)
+    groups = drawing.by_group(rows, "optim.learning_rate")
+    assert list(groups) == ["tanh", "gru"]
+    tanh = drawing.response(groups["tanh"], "optim.learning_rate", True)
+    assert tanh.x == pytest.approx([0.001, 0.01, 0.1])
+    assert tanh.mean == pytest.approx([4 + 4 + 1.1, 4 + 1 + 1.1, 4 + 0 + 1.1])
+    assert np.isfinite(tanh.half).all() and tanh.diverged.tolist() == [1.0]
+
+
+def test_many_values_are_binned_without_losing_any():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"fields": {"x": float(x)}, "runs": [{"valid": float(x) ** 2}], "state": ""}
+        for x in rng.uniform(0, 1, 40)
+    ]
+    found = drawing.response(rows, "x", False)
+    assert len(found.x) == drawing.BINS and (np.diff(found.x) > 0).all()
+    whole = np.mean([row["runs"][0]["valid"] for row in rows])
+    assert np.mean(found.mean) == pytest.approx(whole)
+
+
+def test_axes_of_parallel_coordinates():
+    log = drawing.axis("optim.learning_rate", [0.01, 0.1, 1.0, None], True)
+    assert log.at_N[:3] == pytest.approx([0, 0.5, 1]) and np.isnan(log.at_N[3])
+    names = drawing.axis("model.cell", ["tanh", "gru", "tanh"], False)
+    assert names.at_N.tolist() == [1.0, 0.0, 1.0] and names.name == "cell"
+
+
+def test_every_figure_says_how_to_read_it(swept):
+    study, plan, directory = swept
+    rows = results.rows_of(study, plan, directory)
+    drawn = [d.figure for d in drawing.draw(study, plan, rows).values() if d.figure]
+    profiles = [np.geomspace(1, 1e-9, 20), np.geomspace(1, 1e-3, 20)]
+    reach = figures.reach_against_loss(
+        profiles, np.array([3, 9]), np.array([4.0, 5.0]), ["tanh", "gru"]
+    )
+    for figure in [*drawn, reach]:
+        assert len(reading_of(figure)) > 60
+        assert all(axes.get_title() for axes in figure.axes)
+
+
+def test_progress_names_what_there_is(swept, capsys):
+    board = Board(8, live=True)
+    board.show(Count(trials.all_trials(swept[0])))
+    line = capsys.readouterr().out
+    assert "trials 8/8" in line and "2 pruned or diverged" in line
+
+
+class DeskOf:
+    """As much of a desk as a reporter needs."""
+
+    def __init__(self, storage):
+        self.storage = storage
+
+
+def test_the_pruner_ends_what_is_worse_than_the_median(tmp_path):
+    """Five good trials, then a bad one: ended at its first evaluation."""
+    import optuna
+
+    storage = open_storage(f"journal:{tmp_path}/j.log")
+    terms = Terms("made_up", SPACE, 1, "random", 0, "median", 1)
+    study = optuna.create_study(storage=storage, pruner=pruner_of(terms, 20))
+    for number in range(5):
+        trial = study.ask()
+        reporter = Reporter(DeskOf(storage), trial)  # type: ignore
+        for step in (10, 20):
+            reporter.report(step, 4.0 + 0.01 * number - step / 100)
+        study.tell(trial.number, 4.0)
+    bad = Reporter(DeskOf(storage), study.ask())  # type: ignore
+    with pytest.raises(optuna.TrialPruned):
+        bad.report(10, 9.0)
+    fine = Reporter(DeskOf(storage), study.ask())  # type: ignore
+    fine.report(10, 3.0)
+
+
+def test_what_was_reported_before_a_restart_is_not_reported_again(tmp_path):
+    import optuna
+
+    storage = open_storage(f"journal:{tmp_path}/j.log")
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    Reporter(DeskOf(storage), trial).report(10, 4.0)  # type: ignore
+    after = Reporter(DeskOf(storage), trial)  # type: ignore
+    after.report(10, 4.0)
+    after.report(20, 3.0)
+    assert study.trials[0].intermediate_values == {10: 4.0, 20: 3.0}
+    study.tell(trial.number, 3.0)
+    with pytest.raises(Lost):
+        after.report(30, 2.0)
+
+
+def test_hyperband_spans_from_short_runs_to_whole_ones():
+    terms = Terms("made_up", SPACE, 1, "tpe", 0, "hyperband", 1)
+    pruner = pruner_of(terms, 2700)
+    assert (pruner._min_resource, pruner._max_resource) == (100, 2700)
+
+
+def test_made_up_space_is_valid():
+    assert plan_of("made_up", SPACE).config({"model.cell": "gru"}).model.cell == "gru"
