@@ -10,6 +10,7 @@ measured them and committed; the README's tables are generated from them.
 import argparse
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from experiments.files import (
 )
 
 RESULTS = Path(__file__).parent / "results"
-FIELDS = ("name", "command", "commit", "hardware", "versions", "seconds", "metrics")
+Row = dict[str, Any]
 
 
 def write_row(
@@ -103,6 +104,18 @@ def machine(row: dict[str, Any]) -> str:
     found = row["hardware"]
     devices = [d for d in found.get("devices", []) if d != "cpu"]
     return devices[0] if devices else f"{found['cores']} cores"
+
+
+def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+    """A Markdown table, ended by a newline."""
+    head = list(head)
+    rows = [head, ["---"] * len(head), *([str(c) for c in line] for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def measured(row: Row) -> str:
+    """Command, duration and machine."""
+    return f"`{row['command']}`, {row['seconds'] / 60:.0f} min on {machine(row)}"
 
 
 def with_tables(readme: str, tables: dict[str, str]) -> str:

@@ -1,28 +1,14 @@
 """The README's tables, made from the committed result rows and from nothing else."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
-from experiments.records import RESULTS, machine
-
-Row = dict[str, Any]
+from experiments import rate_tables, study_tables
+from experiments.records import RESULTS, Row, markdown, measured
 
 
 def tables(rows: dict[str, Row]) -> dict[str, str]:
     """{name: Markdown table}; a row that was not measured yet is left out."""
     return {name: make(rows) for name, make in TABLES.items()}
-
-
-def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table, ended by a newline."""
-    head = list(head)
-    rows = [head, ["---"] * len(head), *([str(c) for c in line] for line in lines)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def measured(row: Row) -> str:
-    """Command, duration and machine."""
-    return f"`{row['command']}`, {row['seconds'] / 60:.0f} min on {machine(row)}"
 
 
 def published(rows: dict[str, Row]) -> str:
@@ -82,25 +68,6 @@ def tutorial(rows: dict[str, Row]) -> str:
     return markdown(("what", "theirs", "here"), lines)
 
 
-def speed(rows: dict[str, Row]) -> str:
-    """Training steps against their twins, interleaved."""
-    if "benchmark_steps" not in rows:
-        return markdown(("model", "ms a step"), [])
-    lines = []
-    for name, found in rows["benchmark_steps"]["metrics"].items():
-        lines.append(
-            (
-                name.replace("_", " "),
-                f"{found['ours']['median']:.0f}",
-                f"{found['plain_scan_over_ours']:.2f}×",
-                f"{found['flax_over_ours']:.2f}×",
-                f"{found['tokens_per_second']:,}",
-            )
-        )
-    head = ("model", "ms a step", "plain scan", "Flax `nnx.RNN`", "tokens/s, best")
-    return markdown(head, lines)
-
-
 def first_run(rows: dict[str, Row]) -> str:
     """What `make run` printed, as it was kept beside the rows."""
     path = RESULTS / "first_run.txt"
@@ -108,9 +75,53 @@ def first_run(rows: dict[str, Row]) -> str:
     return f"```text\n{text}\n```\n"
 
 
+def ladder(rows: dict[str, Row]) -> str:
+    """What the rungs of the ladder gave, as far as they were climbed."""
+    lines = []
+
+    def rung(name: str, command: str, gave: Callable[[Row], str]) -> None:
+        if name in rows:
+            row = rows[name]
+            lines.append((command, gave(row), f"{row['seconds'] / 60:.1f} min"))
+
+    def perplexity(row: Row) -> str:
+        return f"test perplexity {row['metrics']['test']['perplexity']:.2f}"
+
+    def trials(row: Row) -> str:
+        counts = row["metrics"]["trials"]
+        return ", ".join(f"{n} trials {state}" for state, n in counts.items())
+
+    def two_devices(row: Row) -> str:
+        found = row["metrics"]["characters_2x128"]
+        return f"a step {found['2_devices_speedup']:.2f} times as fast as on one device"
+
+    def two_processes(row: Row) -> str:
+        found = row["metrics"]["characters_2x128"]
+        alone, together = found["1_device"]["median"], found["2_processes"]["median"]
+        return f"{together:.0f} ms a step, {alone:.0f} ms in one process"
+
+    rung("first_run", "`make run`", perplexity)
+    rung("grammar", "`train --config grammar`", perplexity)
+    rung("stdlib_docs", "`train --config stdlib_docs`", perplexity)
+    rung("zaremba_small", "`train --config zaremba_small`", perplexity)
+    rung("study_cells", "`make study`", lambda row: "the sentence above")
+    rung("sweep_tutorial", "`sweep tutorial --small`", trials)
+    rung("benchmark_devices", "`train --train.devices 2`, characters", two_devices)
+    rung("benchmark_devices", "`launch --processes 2`, characters", two_processes)
+    return markdown(("rung", "gave", "took"), lines)
+
+
 TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "first_run": first_run,
     "published": published,
     "tutorial": tutorial,
-    "speed": speed,
+    "ladder": ladder,
+    "speed": rate_tables.speed,
+    "devices": rate_tables.devices,
+    "instruments": rate_tables.instruments,
+    "probe": rate_tables.probe,
+    "data": rate_tables.data,
+    "headline": study_tables.headline,
+    "studies": study_tables.studies,
+    "sweeps": study_tables.sweeps,
 }

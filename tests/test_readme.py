@@ -39,16 +39,33 @@ def test_tables_are_made_of_the_rows():
 def test_commands_are_accepted(words):
     """Flags of `train` parse; other modules know each --flag by their help."""
     module, *given = words[2:]
+    if module == "experiments.launch":
+        own, rest = given[: given.index("--")], given[given.index("--") + 1 :]
+        assert parse(rest, "")[0].name
+        given = own
     if module == "experiments.train":
-        config, _ = parse(given, "")
-        assert config.name
+        assert parse(given, "")[0].name
         return
+    command = given[:1] if module == "data_pipeline" else []
     shown = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True
+        [sys.executable, "-m", module, *command, "--help"],
+        capture_output=True,
+        text=True,
     )
     assert shown.returncode == 0
     for flag in (w for w in given if w.startswith("--")):
         assert flag in shown.stdout
+
+
+def python_block(what: str) -> str:
+    """The one Python block that has `what` in it."""
+    (found,) = [block for block in blocks("python") if what in block]
+    return found
+
+
+def test_the_cell_of_ones_own_is_the_file_that_the_tests_run():
+    path = ROOT / "tests" / "examples" / "own_cell.py"
+    assert python_block("cell_of(step") == path.read_text(encoding="utf-8")
 
 
 def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
@@ -63,7 +80,7 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     from lm.config import ModelConfig
 
     found: dict = {}
-    exec(compile(blocks("python")[0], "README.md", "exec"), found)
+    exec(compile(python_block("def mgu"), "README.md", "exec"), found)
     monkeypatch.setitem(CELLS, "mgu", found["mgu"])
     data = dataclasses.replace(
         load_named("default").data, corpus="grammar", grammar_sentences=60

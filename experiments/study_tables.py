@@ -1,0 +1,47 @@
+"""The README's tables of many runs: studies and sweeps, each with its own sentence."""
+
+from experiments.records import Row, markdown, measured
+
+
+def headline(rows: dict[str, Row]) -> str:
+    """What `make study` found, in its own words."""
+    if "study_cells" not in rows:
+        return ""
+    return "> " + rows["study_cells"]["metrics"]["headline"] + "\n"
+
+
+def studies(rows: dict[str, Row]) -> str:
+    """What each study found."""
+    lines = [
+        (f"`{name.removeprefix('study_')}`", row["metrics"]["headline"], measured(row))
+        for name, row in rows.items()
+        if name.startswith("study_")
+    ]
+    return markdown(("study", "found", "command"), lines)
+
+
+def sweeps(rows: dict[str, Row]) -> str:
+    """The best of each ready space, by its mean over seeds on the validation split."""
+    lines = []
+    for name, row in rows.items():
+        if not name.startswith("sweep_"):
+            continue
+        found = row["metrics"]
+        best = found["best"][0]
+        half = best["valid_half"]
+        lines.append(
+            (
+                f"`{name.removeprefix('sweep_')}`",
+                ", ".join(f"{n} {state}" for state, n in found["trials"].items()),
+                f"{best['valid']:.3f}" + (f" ± {half:.3f}" if half else ""),
+                ", ".join(f"{k} {short(v)}" for k, v in best["fields"].items()),
+                measured(row),
+            )
+        )
+    head = ("space", "trials", "best, nats per token", "its fields", "command")
+    return markdown(head, lines)
+
+
+def short(value: object) -> str:
+    """A field's value, floats to three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
