@@ -44,13 +44,16 @@ def cell_rows(**horizons):
 
 def test_headline_of_cells():
     told = cells.headline(cell_rows(gru=40, lstm=30, irnn=12, tanh=9))
-    assert "reaches 40 [39, 41] characters back at perplexity 5 ± 0.25" in told
-    assert "9 [8, 10] characters back at perplexity 8 ± 0.25" in told
-    assert "-1.00" in told and "as expected" in told
+    assert "GRU predicts best (perplexity 5 ± 0.25, horizon 40 [39, 41] char" in told
+    assert "plain tanh: perplexity 8 ± 0.25, horizon 9 [8, 10] characters)" in told
+    assert "from 9 to 40 characters to 9 to 40" in told
+    assert "-1.00" in told and "both as expected" in told
     told = cells.headline(cell_rows(gru=20, lstm=30, irnn=96, tanh=9))
-    assert "identity) reaches over 96" in told and "not what was expected" in told
+    assert "to 9 to over 96" in told and "not what was expected" in told
     told = cells.headline(cell_rows(tanh=9, irnn=12, lstm=30, gru=40))
-    assert "+1.00" in told and "not what was expected" in told
+    assert "+1.00" in told and "further than any other, as expected, but" in told
+    told = cells.headline(cell_rows(gru=40, irnn=32, lstm=30, tanh=9))
+    assert "goes with good prediction, as expected, but not every" in told
 
 
 def start_rows(orthogonal, uniform, perplexities):

@@ -5,7 +5,6 @@ The same command again goes on where it was stopped, and shows at once what is d
 
 import argparse
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -116,7 +115,7 @@ def run_study(study: Study, given: Any) -> None:
         seconds = spent(directory, time.perf_counter() - began)
     keep(result, directory)
     if given.record:
-        record(study.name, given, seconds, result, directory)
+        record(study.name, given, seconds, result)
     print("\n".join(["", *page(result, directory)]), flush=True)
 
 
@@ -155,10 +154,9 @@ def page(result: Result, directory: Path) -> list[str]:
     return [*headline, "", aligned(result.table), "", figure]
 
 
-def record(
-    name: str, given: Any, seconds: float, result: Result, directory: Path
-) -> None:
+def record(name: str, given: Any, seconds: float, result: Result) -> None:
     """results/study_NAME.json and .png."""
+    from experiments.figures import save
     from experiments.records import RESULTS, write_row
 
     command = f"python -m experiments.gradients {name} --size {given.size}"
@@ -168,7 +166,7 @@ def record(
         command += f" --processes {given.processes}"
     metrics = {"headline": result.headline, "rows": [compact(r) for r in result.rows]}
     write_row(f"study_{name}", command, seconds, metrics)
-    shutil.copy(directory / "figure.png", RESULTS / f"study_{name}.png")
+    save(result.figure, RESULTS / f"study_{name}.png", dpi=75)
 
 
 def compact(row: dict[str, Any], longest: int = 16) -> dict[str, Any]:

@@ -171,31 +171,38 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
     def said(row):
         perplexity = Mean(row["perplexity"], row["perplexity_half"])
-        return f"{reaches(row)} characters back at perplexity {perplexity}"
+        return f"perplexity {perplexity}, horizon {reaches(row)} characters"
 
-    order = sorted(rows, key=lambda row: row["perplexity"])
-    best = order[0]
-    plain = max((r for r in rows if r["cell"] not in GATED), key=final_horizon)
+    def spread(stage):
+        ends = min, max
+        at = [end(rows, key=lambda row: row["horizon"][stage][0]) for end in ends]
+        return " to ".join(reaches(row, stage).split(" [")[0] for row in at)
+
+    best = min(rows, key=lambda row: row["perplexity"])
     tanh = next(row for row in rows if row["variant"] == "tanh")
-    ρ = rank_correlation(
-        [final_horizon(r) for r in rows], [r["perplexity"] for r in rows]
-    )
-    gated = [row for row in rows if row["cell"] in GATED]
-    ordered = min(map(final_horizon, gated)) > final_horizon(plain)
-    shown = ordered and ρ < -0.5
+    gated = [final_horizon(row) for row in rows if row["cell"] in GATED]
+    plain = [final_horizon(row) for row in rows if row["cell"] not in GATED]
+    horizons = [final_horizon(row) for row in rows]
+    ρ = rank_correlation(horizons, [row["perplexity"] for row in rows])
+    further, together = min(gated) > max(plain), ρ < -0.5
+    verdict = {
+        (True, True): "every gated cell reaches further than any other, and far sight "
+        "goes with good prediction, both as expected",
+        (True, False): "every gated cell reaches further than any other, as expected, "
+        "but far sight does not go with good prediction, which was expected too",
+        (
+            False,
+            True,
+        ): "far sight goes with good prediction, as expected, but not every "
+        "gated cell reaches further than the others, which was expected too",
+        (False, False): "neither does every gated cell reach further than the others, "
+        "nor does far sight go with good prediction: not what was expected",
+    }[further, together]
     return (
-        f"Trained on the same text with the same number of parameters, the gradient of "
-        f"a character's loss reaches {said(best)} in the best predictor "
-        f"({best['variant']}) and {said(tanh)} in the plain tanh network; over "
-        f"{len(rows)} cells horizon and perplexity have rank correlation {ρ:+.2f}, "
-        + (
-            "and every gated cell reaches further than every cell without gates, as "
-            "expected."
-            if shown
-            else "and the furthest "
-            f"without gates ({plain['variant']}) reaches {reaches(plain)}: not what "
-            "was expected."
-        )
+        f"Of {len(rows)} cells with as many parameters each, trained alike, "
+        f"{best['variant']} predicts best ({said(best)}; plain tanh: {said(tanh)}); "
+        f"training draws the horizons from {spread(0)} characters to {spread(-1)}, "
+        f"and with perplexity they have rank correlation {ρ:+.2f}: {verdict}."
     )
 
 
