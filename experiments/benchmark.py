@@ -9,6 +9,8 @@
     probe        a probe of the gradient flow against the training step, and its share
                  of the training time at the default interval
     devices      training steps by 1 and 2 CPU devices, and by 2 processes
+    population   steps of 1, 8, 64 and 256 runs in one compiled step against solo steps,
+                 and the largest difference of a member from its solo run
 
 Run it on a quiet machine. Medians, minima and paired ratios are given.
 """
@@ -21,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.benchmark_instruments import instruments
+from experiments.benchmark_population import population
 from experiments.benchmark_probe import probe
 from experiments.config import fail, load_named
 from experiments.device_rates import devices
@@ -192,6 +195,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "instruments": instruments,
     "probe": probe,
     "devices": devices,
+    "population": population,
 }
 
 

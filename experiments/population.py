@@ -10,36 +10,16 @@ is nothing to be gained: use processes there.
 A member that has ended, was pruned or has diverged leaves its slot to the next one.
 """
 
-import math
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import numpy as np
-
-from data_pipeline.dataset import Dataset, prepare
+from data_pipeline.dataset import prepare
 from experiments.allocator import keep_memory
-from experiments.checkpoint import say
 from experiments.config import Config, flatten, to_dict
-from experiments.generate import make_writer
 from experiments.interrupts import Interrupt
-from experiments.logbook import Diverged, Logbook, conclude
-from experiments.loop import SAMPLE_TOKENS, plan
-from experiments.progress import Silent
-from experiments.run import Run, open_run
-from experiments.slots import Slots, as_floats
+from experiments.members import Population, Report
 from lm.config import ConfigError
-from lm.layers import count_parameters
-from lm.losses import Sum
-from lm.optim import learning_rate
-from lm.train import StepInfo, TrainState, evaluation_params, numbers_of
-from lm.types import Batch
-
-Report = Callable[[int, int, float], bool]
 
 # What members may differ in: numbers that the compiled step takes as arguments, ...
 TRACED = frozenset(
@@ -81,7 +61,7 @@ def same_shape(a: Config, b: Config) -> bool:
 def check_alike(configs: Sequence[Config]) -> None:
     """Raises ConfigError where the configs cannot be one population."""
     first = configs[0]
-    if first.data.window_spread:
+    if first.data.window_spread and len(configs) > 1:
         raise ConfigError(
             f"data.window_spread is {first.data.window_spread}: windows of random "
             "lengths cannot be read by a population; set it to 0, or train the runs "
@@ -124,249 +104,8 @@ def train_population(
     dataset = prepare(configs[0].data)
     population = Population(configs, directories, report, dataset, chunk)
     try:
-        population.train(stop or Interrupt())
+        population.train(Interrupt() if stop is None else stop)
     finally:
         for member in population.members:
             member.run.close()
     return population.finished
-
-
-class Member(Logbook):
-    """A run among others.
-
-    number  in the order of the configs.
-    slot    where its arrays are.
-    rate    the learning rate of its last step.
-    """
-
-    def __init__(self, run: Run, per_epoch: int, number: int, slot: int):
-        super().__init__(run, per_epoch, Silent())
-        self.number, self.slot, self.rate = number, slot, math.nan
-
-    def now(self, what: str) -> bool:
-        """Whether an evaluation, checkpoint or sample falls on the step just taken."""
-        return self.due(what, self.at.index == self.per_epoch)
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything falls here besides the next step."""
-        ended = self.at.index == self.per_epoch or self.done
-        return ended or any(self.now(what) for what in ("eval", "checkpoint", "sample"))
-
-
-class Pending(NamedTuple):
-    """A step whose numbers are still on the device: whose, which one of theirs, and
-    with which learning rate."""
-
-    steps: list[tuple[Member, int, float]]
-    infos: StepInfo
-
-
-class Population:
-    """Members at work in their slots, those that wait, and what has come of them.
-
-    members   those at work.
-    finished  by number: the directory of a run that has ended.
-    """
-
-    def __init__(
-        self,
-        configs: Sequence[Config],
-        directories: Sequence[Path],
-        report: Report,
-        dataset: Dataset,
-        chunk: int,
-    ):
-        self.configs, self.directories, self.report = configs, directories, report
-        self.dataset, (self.model, self.batches) = dataset, plan(configs[0], dataset)
-        self.slots = Slots(configs[0], dataset.vocabulary.size, self.batches)
-        self.slots.open(min(chunk or len(configs), len(configs)), fit=not chunk)
-        self.waiting = deque(range(len(configs)))
-        self.members: list[Member] = []
-        self.finished: list[Path | None] = [None] * len(configs)
-        self.numbers = [numbers_of(configs[0])] * self.slots.size
-        self.placed: Any = None
-        self.pending: Pending | None = None
-        self.writer = cache(self._make_writer)
-
-    def train(self, stop: Interrupt) -> None:
-        """Until all have ended, or `stop` is set."""
-        while self._fill():
-            leaving = bool(stop)
-            self._advance(leaving)
-            if leaving:
-                break
-
-    def _fill(self) -> bool:
-        """Puts waiting members into free slots; whether anyone is at work."""
-        while self.waiting and len(self.members) < self.slots.size:
-            taken = {member.slot for member in self.members}
-            free = [slot for slot in range(self.slots.size) if slot not in taken]
-            came = [self._open(slot) for slot in free[: len(self.waiting)]]
-            self.slots.restart([m.slot for m in came], [m.config for m in came])
-            for member in came:
-                state = member.begin(self.slots.template())
-                if state is not None:
-                    self.slots.put(member.slot, state)
-            self._conclude([member for member in came if member.done])
-        return bool(self.members)
-
-    def _open(self, slot: int) -> Member:
-        number = self.waiting.popleft()
-        run = open_run(self.directories[number], self.configs[number])
-        self.dataset.vocabulary.save(run.vocabulary)
-        member = Member(run, self.batches.steps, number, slot)
-        member.names = self.slots.names
-        self.members.append(member)
-        return member
-
-    def _leave(self, member: Member) -> None:
-        member.run.close()
-        self.members.remove(member)
-
-    def _advance(self, leaving: bool) -> None:
-        """A step of everyone, and what falls due after it."""
-        self._step()
-        busy = [m for m in self.members if leaving or m.busy]
-        if not busy:
-            return
-        self._settle()
-        busy = [m for m in busy if m in self.members]  # the others have diverged
-        best, pruned = self._judge([m for m in busy if m.now("eval")])
-        for member in busy:
-            self._turn(member, member in best, leaving)
-        self._conclude([member for member in busy if member.done])
-        for member in pruned:
-            if member in self.members:
-                self._leave(member)
-
-    def _step(self) -> None:
-        """One optimizer step of every member."""
-        started = time.perf_counter()
-        batches = self._batches()
-        tokens = [int(batches[m.slot].mask.sum()) for m in self.members]
-        infos = self.slots.step(batches, self._numbers())
-        for member in self.members:
-            member.at.step, member.at.index = member.at.step + 1, member.at.index + 1
-        steps = [(m, m.at.step, m.rate) for m in self.members]
-        self._settle()
-        seconds = time.perf_counter() - started
-        length = max(len(batch.targets) for batch in batches)
-        for (member, _, _), count in zip(steps, tokens, strict=True):
-            member.time((length,), count, seconds)
-            member.tick()
-        steps = [step for step in steps if step[0] in self.members]
-        self.pending = Pending(steps, infos)
-
-    def _batches(self) -> list[Batch]:
-        """What each slot reads; idle ones read along."""
-        read: dict[Any, Batch] = {}
-        found: list[Any] = [None] * self.slots.size
-        shuffled = self.configs[0].data.reading == "sentences"
-        for member in self.members:
-            seed, at = member.config.seed, member.at
-            place = (shuffled and seed, at.epoch, at.index)
-            if place not in read:
-                read[place] = self.batches.batch_at(seed, at.epoch, at.index)
-            found[member.slot] = read[place]
-        idle = found[self.members[0].slot]
-        return [idle if batch is None else batch for batch in found]
-
-    def _numbers(self) -> Any:
-        """Everyone's numbers for the next step, on the devices."""
-        for m in self.members:
-            rate = learning_rate(m.config.optim, m.at.schedule, m.at.step, m.steps)
-            if rate != m.rate:
-                m.rate, self.placed = rate, None
-                self.numbers[m.slot] = numbers_of(m.config, rate)
-        if self.placed is None:
-            self.placed = self.slots.place(as_floats(self.numbers))
-        return self.placed
-
-    def _settle(self) -> None:
-        """Reads back the step before; members that it shows to have diverged leave."""
-        if self.pending is None:
-            return
-        (steps, infos), self.pending = self.pending, None
-        infos = jax.device_get(infos)
-        for member, step, rate in steps:
-            try:
-                member.record(step, rate, of_slot(infos, member.slot))
-            except Diverged as error:
-                say(f"{member.run.directory} diverged: {error}")
-                self.report(member.number, step, math.nan)
-                self._leave(member)
-
-    def _judge(self, due: list[Member]) -> tuple[list[Member], list[Member]]:
-        """Evaluates members: (those better than ever, those to be given up)."""
-        best, pruned = [], []
-        for member, total in zip(due, self._evaluate(due), strict=True):
-            if member.judge(total):
-                best.append(member)
-            if not self.report(member.number, member.at.step, member.at.valid):
-                pruned.append(member)
-        return best, pruned
-
-    def _evaluate(self, members: list[Member]) -> list[Sum]:
-        """The validation loss of each."""
-        which = [member.slot for member in members]
-        params = evaluation_params(self.slots.states)
-        return self.slots.evaluate(params, which, self.dataset.splits["valid"])
-
-    def _turn(self, member: Member, best: bool, leaving: bool) -> None:
-        """The end of an epoch, a checkpoint and a sample, where they fall due."""
-        saving = best or leaving or member.now("checkpoint")
-        sampling = member.config.train.samples and member.now("sample")
-        if member.at.index == member.per_epoch:
-            member.end_epoch()
-        if saving or member.done:
-            member.save(self.slots.take(member.slot), best)
-        if sampling:
-            state = self.slots.take(member.slot)
-            key = jax.random.fold_in(jax.random.key(member.config.seed), 2**32 - 2)
-            write = self.writer(member.config.train.samples)
-            member.run.sample(member.at.step, write(evaluation_params(state), key))
-
-    def _make_writer(self, samples: int) -> Any:
-        words, config = self.dataset.vocabulary, self.configs[0]
-        return make_writer(
-            config, words, self.model, samples=samples, max_tokens=SAMPLE_TOKENS
-        )
-
-    def _conclude(self, done: list[Member]) -> None:
-        """Ends runs: reads validation and test splits with each one's best parameters.
-
-        As in `Trainer.best`, a run that ends between evaluations has its last
-        parameters looked at here, without any trace in its position.
-        """
-        if not done:
-            return
-        unseen = [member for member in done if member.evaluated != member.at.step]
-        for member, total in zip(unseen, self._evaluate(unseen), strict=True):
-            if total.nats / total.count < member.at.best:
-                member.save(self.slots.take(member.slot), best=True)
-        found = [self._best(member) for member in done]
-        params = [evaluation_params(state) for state, _ in found]
-        params = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
-        valid, test = (
-            self.slots.evaluate(params, range(len(done)), self.dataset.splits[name])
-            for name in ("valid", "test")
-        )
-        size = count_parameters(found[0][0].params)
-        for number, member in enumerate(done):
-            totals = {"valid": valid[number], "test": test[number]}
-            conclude(member, self.dataset.corpus, totals, found[number][1], size)
-            self.finished[member.number] = member.run.directory
-            self._leave(member)
-
-    def _best(self, member: Member) -> tuple[TrainState, int]:
-        """A member's best state, and the step it is of."""
-        found = member.checkpoints.best(self.slots.template())
-        if found is None:
-            return self.slots.take(member.slot), member.at.step
-        return found[0], found[1]["step"]
-
-
-def of_slot(infos: StepInfo, slot: int) -> StepInfo:
-    """One member's numbers out of everyone's."""
-    return jax.tree.map(lambda x: x[slot], infos)

@@ -145,13 +145,21 @@ class Probe:
     horizon  of the top layer, by the latest probe that was read back; None before.
     """
 
-    def __init__(self, run: Any, model: Any, ids: np.ndarray, tokens: float):
+    def __init__(
+        self,
+        run: Any,
+        model: Any,
+        ids: np.ndarray,
+        tokens: float,
+        measure: Callable[[Any], dict[str, Any]] | None = None,
+    ):
         """Goes on with the columns of a run that is rewound already.
 
         Args:
           run: an `experiments.run.Run`.
           ids: the validation text.
           tokens: in a training step, on average.
+          measure: in place of `make_measure`'s, compiled: for runs that share one.
         """
         import jax
 
@@ -163,7 +171,7 @@ class Probe:
         if text is None or config.every == 0:
             return
         self.every = interval(config, text.targets.size, tokens)
-        self._measure = jax.jit(make_measure(model, text))
+        self._measure = measure or jax.jit(make_measure(model, text))
         # The end of a run that now goes on is no place for a probe.
         self._rows = [row for row in _load(self._path) if not row["last"]]
 

@@ -9,20 +9,23 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from data_pipeline.batches import Sentences, Streams, one_hot
-from data_pipeline.dataset import TokenArray
+from data_pipeline.dataset import Dataset, TokenArray
 from data_pipeline.vocabulary import EOS_ID
 from experiments.config import Config
 from experiments.evaluate import evaluation_batches
+from experiments.probe import make_measure, windows
 from lm import population
 from lm.losses import Sum
 from lm.model import build
 from lm.train import StepInfo, TrainState, group_names, numbers_of
 from lm.types import Batch, Params
 
+PROBED = 8  # members of a device that are probed at a time
 SHARE = 0.8  # of a device's free memory that a population may take
 
 
@@ -36,11 +39,12 @@ class Slots:
     def __init__(
         self,
         config: Config,
-        vocabulary: int,
+        dataset: Dataset,
         reading: Streams | Sentences,
         devices: Sequence[Any] = (),
     ):
-        self.config, self.vocabulary, self.reading = config, vocabulary, reading
+        self.config, self.reading = config, reading
+        self.vocabulary = vocabulary = dataset.vocabulary.size
         self.mesh = population.make_mesh(devices or jax.local_devices())
         model, optim, lanes = (
             build(config.model, vocabulary),
@@ -68,6 +72,15 @@ class Slots:
         self._initial = jax.jit(split(initial, mesh, shared=1))
         self._member = jax.jit(population.member)
         self._with_member = jax.jit(population.with_member, donate_argnums=0)
+        text = windows(dataset.splits["valid"].ids, config.gradflow)
+        if text is not None:
+            measure = make_measure(model, text)
+
+            def probe(params_N):
+                return lax.map(measure, params_N, batch_size=PROBED)
+
+            self._probe = jax.jit(split(probe, mesh))
+        self._probed: dict[str, np.ndarray] | None = None
         self.shapes = jax.eval_shape(init, *self._init_arguments([config]))
         self.names = group_names(self.shapes.params)
         self.size = 0
@@ -106,10 +119,12 @@ class Slots:
         _, inits, numbers = self._init_arguments(whole)
         seeds_N = np.array([c.seed for c in whole], np.uint32)
         given = self.place((chosen_N, seeds_N, inits, numbers))
+        self._probed = None
         self.keys, self.states = self._begin(*given, self.keys, self.states)
 
     def put(self, slot: int, state: TrainState) -> None:
         """A state from a checkpoint into a slot."""
+        self._probed = None
         self.states = self._with_member(self.states, slot, state)
 
     def take(self, slot: int) -> TrainState:
@@ -127,9 +142,17 @@ class Slots:
         if self.config.data.one_hot:
             batch = one_hot(batch, self.vocabulary)
         batch = self.place(batch)
+        self._probed = None
         with jax.transfer_guard("disallow"):
             self.states, infos = self._train(self.states, batch, self.keys, numbers)
         return infos
+
+    def probe(self, slot: int) -> dict[str, np.ndarray]:
+        """A probe of the member in a slot (see `experiments.probe`). All slots are
+        probed together, for members mostly are due together."""
+        probed = self._probed or jax.device_get(self._probe(self.states.params))
+        self._probed = probed
+        return {name: column[slot] for name, column in probed.items()}
 
     def evaluate(
         self, params: Params, which: Sequence[int], tokens: TokenArray
@@ -143,11 +166,11 @@ class Slots:
         """
         if not which:
             return []
-        sizes = [self.mesh.size * 2**k for k in range(32)]
-        size = next(size for size in sizes if size >= len(which))
-        whole = len(jax.tree.leaves(params)[0])
-        index = np.resize(np.array(which), min(size, whole))
-        if not np.array_equal(index, np.arange(whole)):
+        whole, size = len(jax.tree.leaves(params)[0]), self.mesh.size
+        if list(which) != list(range(whole)) or whole % size:
+            while size < len(which):
+                size *= 2
+            index = np.resize(np.array(which), size)
             params = jax.tree.map(lambda x: x[index], params)
         totals = self._totals(self.place(params), tokens)
         return [Sum(float(n), int(c)) for n, c in totals.T[: len(which)]]
