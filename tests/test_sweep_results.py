@@ -180,6 +180,16 @@ def test_responses_are_means_per_cell_at_each_value(swept):
     assert np.isfinite(tanh.half).all() and tanh.diverged.tolist() == [1.0]
 
 
+def test_one_run_out_of_hand_hides_nothing():
+    assert drawing.ceiling([4.0, 4.5, 5.0, 9000.0]) == 4.75 + 4 * 0.75
+    assert drawing.ceiling([4.0, 4.5, 5.0]) == math.inf
+    assert drawing.ceiling([4.0, 4.0, 4.0]) == math.inf
+    row = {"valid": 9000.0, "runs": [run_of(9000.0)], "heard": {1: 5.0, 2: 9000.0}}
+    low = drawing.capped(row, 7.0)
+    assert (low["valid"], low["runs"][0]["valid"]) == (7.0, 7.0)
+    assert low["heard"] == {1: 5.0, 2: 7.0} and row["valid"] == 9000.0
+
+
 def test_many_values_are_binned_without_losing_any():
     rng = np.random.default_rng(0)
     rows = [
@@ -205,7 +215,7 @@ def test_every_figure_says_how_to_read_it(swept):
     drawn = [d.figure for d in drawing.draw(study, plan, rows).values() if d.figure]
     profiles = [np.geomspace(1, 1e-9, 20), np.geomspace(1, 1e-3, 20)]
     reach = figures.reach_against_loss(
-        profiles, np.array([3, 9]), np.array([4.0, 5.0]), ["tanh", "gru"]
+        profiles, np.array([3, 9]), np.array([4.0, 5.0]), ["tanh", "gru"], "loss"
     )
     for figure in [*drawn, reach]:
         assert len(reading_of(figure)) > 60

@@ -222,14 +222,14 @@ def sweep(plan: Plan, options: Sweep) -> int:
         team = processes.Team(post, workers, terms.threads)
         with Board(found.user_attrs["trials"]) as board:
             count = processes.run(team, found, storage, stop, board.show)
+    results.add_session(found, time.monotonic() - began)
     if count.open:
         print(f"interrupted ({stop.name}): {count.done} trials done, the others saved;")
         print("the same command with --resume goes on")
         return 3
     code = results.write(found, plan, directory, count)
     if options.record:
-        seconds = time.monotonic() - began
-        results.record(found, plan, directory, options.record, seconds)
+        results.record(found, plan, directory, options.record)
     return code
 
 

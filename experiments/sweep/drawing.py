@@ -1,6 +1,7 @@
 """Which figures a sweep has, drawn from its rows."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from experiments.sweep.space import Interval, decisions, fields_of
 
 CURVES, EXACT, BINS = 5, 16, 8
 CELL = "model.cell"
+LOSS = "validation loss, nats per token"
+DECADES = 50.0  # largest over smallest value, from where an axis is logarithmic
 
 
 class Drawn(NamedTuple):
@@ -27,19 +30,42 @@ class Drawn(NamedTuple):
 
 def draw(study: Any, plan: Plan, rows: list[Row]) -> dict[str, Drawn]:
     """importance, response FIELD (one a field), parallel, curves, reach."""
+    top = ceiling([row["valid"] for row in ranked(rows)])
+    rows = [capped(row, top) for row in rows]
     best = ranked(rows)
+    label = LOSS if math.isinf(top) else f"loss, nats per token (cut at {top:.3g})"
     return {
-        "importance": importance(study),
-        **responses(rows, plan),
+        "importance": importance(study, top),
+        **responses(rows, plan, label),
         "parallel": parallel(best, plan),
-        "curves": Drawn(curves(rows, best, fields_of(plan.space))),
-        "reach": reach(best),
+        "curves": Drawn(curves(rows, best, fields_of(plan.space), label)),
+        "reach": reach(best, label),
     }
 
 
-def importance(study: Any) -> Drawn:
+def ceiling(losses: list[float]) -> float:
+    """The loss at which worse ones are drawn, so that one run out of hand does not hide
+    all others: four times as far above the median as the best is below it. Infinite
+    where none is worse."""
+    if len(losses) < 3:
+        return math.inf
+    middle = float(np.median(losses))
+    top = middle + 4 * (middle - min(losses))
+    return top if max(losses) > top > min(losses) else math.inf
+
+
+def capped(row: Row, top: float) -> Row:
+    """A row with no loss over `top`."""
+    if row["valid"] is None:
+        return row
+    runs = [{**run, "valid": min(run["valid"], top)} for run in row["runs"]]
+    heard = {step: min(value, top) for step, value in row["heard"].items()}
+    return {**row, "valid": min(row["valid"], top), "runs": runs, "heard": heard}
+
+
+def importance(study: Any, top: float) -> Drawn:
     """Each parameter's importance by fANOVA."""
-    shares = shares_of(study)
+    shares = shares_of(study, top)
     if not shares:
         return Drawn(None, "fANOVA needs several trials with different losses.")
     named = {name for trial in study.trials for name in trial.params}
@@ -48,32 +74,37 @@ def importance(study: Any) -> Drawn:
     return Drawn(figures.importance_bars(shares), note)
 
 
-def shares_of(study: Any) -> dict[str, float]:
+def shares_of(study: Any, top: float = math.inf) -> dict[str, float]:
     """Shares of the loss's variance, largest first, of what all trials have; empty
-    where there is nothing to share out."""
+    where there is nothing to share out. Losses over `top` count as `top`: else the
+    runs that got out of hand would be all the variance."""
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     try:
         evaluator = FanovaImportanceEvaluator(seed=0)
-        return get_param_importances(study, evaluator=evaluator)
+        return get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: min(trial.values[0], top)
+        )
     except (ValueError, RuntimeError, ZeroDivisionError):
         return {}
 
 
-def responses(rows: list[Row], plan: Plan) -> dict[str, Drawn]:
+def responses(rows: list[Row], plan: Plan, label: str) -> dict[str, Drawn]:
     """A response curve a field with numbers, the learning rate first."""
-    fields, logs = fields_of(plan.space), logarithmic(plan) | {"optim.learning_rate"}
+    fields, logs = fields_of(plan.space), logarithmic(plan)
     drawn = {}
     for field in sorted(fields, key=lambda f: f != "optim.learning_rate"):
         values = [row["fields"].get(field) for row in rows]
         numbers = {v for v in values if _number(v)}
         if len(numbers) < 2:
             continue
-        log = field in logs and min(numbers) > 0
+        log = field in logs or spans_decades(numbers)
         groups = by_group(rows, field)
         found = {name: response(part, field, log) for name, part in groups.items()}
         found = {k: v for k, v in found.items() if len(v.x) or len(v.diverged)}
-        drawn[f"response {field}"] = Drawn(figures.response_curves(found, field, log))
+        drawn[f"response {field}"] = Drawn(
+            figures.response_curves(found, field, log, label)
+        )
     return drawn or {"response": Drawn(None, "No field of this space is a number.")}
 
 
@@ -82,13 +113,21 @@ def logarithmic(plan: Plan) -> set[str]:
     return {n.field for n in decisions(plan.space) if isinstance(n, Interval) and n.log}
 
 
+def spans_decades(numbers: Iterable[float]) -> bool:
+    """Whether values lie so far apart that only a log scale shows them all."""
+    low, high = min(numbers), max(numbers)
+    return low > 0 and high / low >= DECADES
+
+
 def by_group(rows: list[Row], field: str) -> dict[str, list[Row]]:
     """The rows that have the field, by cell where cells vary, else under no name."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if _number(row["fields"].get(field)):
             found.setdefault(str(row["fields"].get(CELL, "")), []).append(row)
-    return found
+    return (
+        found if len(found) > 1 else {"": [r for part in found.values() for r in part]}
+    )
 
 
 def response(rows: list[Row], field: str, log: bool) -> figures.Response:
@@ -132,7 +171,7 @@ def axis(name: str, values: list[Any], log: bool) -> figures.Axis:
     label = name.rpartition(".")[2]
     there = [v for v in values if v is not None]
     if there and all(map(_number, there)) and len(set(there)) > 1:
-        scale = math.log if log and min(there) > 0 else float
+        scale = math.log if log or spans_decades(there) else float
         low, high = scale(min(there)), scale(max(there))
         at = [
             math.nan if v is None else (scale(v) - low) / (high - low) for v in values
@@ -146,7 +185,7 @@ def axis(name: str, values: list[Any], log: bool) -> figures.Axis:
     return figures.Axis(label, np.array(at), {h: n for n, h in heights.items()})
 
 
-def curves(rows: list[Row], best: list[Row], fields: list[str]) -> Figure:
+def curves(rows: list[Row], best: list[Row], fields: list[str], label: str) -> Figure:
     """Learning curves, from what the study has heard of each trial's first seed."""
 
     def heard(row: Row) -> tuple[np.ndarray, np.ndarray]:
@@ -164,13 +203,15 @@ def curves(rows: list[Row], best: list[Row], fields: list[str]) -> Figure:
         {named(row): heard(row) for row in top},
         [*map(heard, rest)],
         [*map(heard, ended)],
+        label,
     )
 
 
-def reach(best: list[Row]) -> Drawn:
+def reach(best: list[Row], label: str) -> Drawn:
     """Lag profiles and horizons after training, of the runs that are here."""
     from experiments.probe import read_probe
 
+    several = len({row["fields"].get(CELL) for row in best}) > 1
     profiles, horizons, losses, groups = [], [], [], []
     for row in best:
         try:
@@ -181,13 +222,13 @@ def reach(best: list[Row]) -> Drawn:
         profiles.append(lag_K / max(lag_K[0], 1e-30))
         horizons.append(probe["horizon_L"][-1, -1])
         losses.append(row["valid"])
-        groups.append(str(row["fields"].get(CELL, "")))
+        groups.append(str(row["fields"].get(CELL, "")) if several else "")
     if not profiles:
         return Drawn(None, "No run on this machine made probes (gradflow.every).")
     there = f"{len(profiles)} of {len(best)}"
     note = f"The probes of {there} complete trials are here."
     figure = figures.reach_against_loss(
-        profiles, np.array(horizons), np.array(losses), groups
+        profiles, np.array(horizons), np.array(losses), groups, label
     )
     return Drawn(figure, note if len(profiles) < len(best) else "")
 

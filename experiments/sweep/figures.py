@@ -115,8 +115,10 @@ def parallel_coordinates(axes_F: Sequence[Axis], losses_N: np.ndarray) -> Figure
     return figure
 
 
-def response_curves(found: Mapping[str, Response], field: str, log: bool) -> Figure:
-    """The loss against one field, a curve a group (a cell)."""
+def response_curves(
+    found: Mapping[str, Response], field: str, log: bool, label: str
+) -> Figure:
+    """The loss against one field, a curve a group (a cell). label: of the loss."""
     reading = (
         f"Marks: mean validation loss of the trials at, or near, a value of {field}; "
         "bars: 95 % intervals, over seeds and over what else varies. Crosses at the "
@@ -130,7 +132,7 @@ def response_curves(found: Mapping[str, Response], field: str, log: bool) -> Fig
             style = line_style(number)
             half = curve.half if np.isfinite(curve.half).any() else None
             axes.errorbar(
-                curve.x, curve.mean, yerr=half, label=name, capsize=2.5, **style
+                curve.x, curve.mean, yerr=half, label=name or None, capsize=2.5, **style
             )
         for number, curve in enumerate(found.values()):
             colour = line_style(number)["color"]
@@ -143,7 +145,7 @@ def response_curves(found: Mapping[str, Response], field: str, log: bool) -> Fig
                 transform=axes.get_xaxis_transform(),
             )
         axes.set_xlabel(field)
-        axes.set_ylabel("validation loss, nats per token")
+        axes.set_ylabel(label)
         axes.set_title(f"Response to {field}")
         legend(axes)
     return figure
@@ -153,6 +155,7 @@ def trial_curves(
     best: Mapping[str, tuple[np.ndarray, np.ndarray]],
     others: Sequence[tuple[np.ndarray, np.ndarray]],
     pruned: Sequence[tuple[np.ndarray, np.ndarray]],
+    label: str,
 ) -> Figure:
     """Validation loss over steps: the best by name, the others in grey."""
     reading = (
@@ -171,7 +174,7 @@ def trial_curves(
         if not (best or others or pruned):
             nothing_here(axes, "no trial was evaluated while it trained")
         axes.set_xlabel("optimizer steps")
-        axes.set_ylabel("validation loss, nats per token")
+        axes.set_ylabel(label)
         axes.set_title("Learning curves")
         legend(axes)
     return figure
@@ -182,6 +185,7 @@ def reach_against_loss(
     horizons_N: np.ndarray,
     losses_N: np.ndarray,
     groups: Sequence[str],
+    label: str,
 ) -> Figure:
     """Lag profiles of all trials, coloured by loss, and their horizon against it.
 
@@ -211,7 +215,7 @@ def reach_against_loss(
         left.set_title("How far back the gradient reaches")
         _by_group(right, horizons_N, losses_N, groups, (paint, scale))
         right.set_xlabel("horizon, in tokens")
-        right.set_ylabel("validation loss, nats per token")
+        right.set_ylabel(label)
         right.set_title("… against how well it predicts")
         legend(right)
     return figure

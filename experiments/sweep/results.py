@@ -127,9 +127,18 @@ def write(study: Any, plan: Plan, directory: Path, count: Any) -> int:
     return 1 if count.failed else 0
 
 
-def record(
-    study: Any, plan: Plan, directory: Path, figure: str, seconds: float
-) -> None:
+def add_session(study: Any, seconds: float) -> None:
+    """Keeps with the study for how long this process has worked on it, and how much
+    its workers have computed; a session that trained nothing is none."""
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    computed = cpu.ru_utime + cpu.ru_stime
+    if computed < 1:
+        return
+    sessions = study.user_attrs.get("sessions", [])
+    study.set_user_attr("sessions", [*sessions, [seconds, computed]])
+
+
+def record(study: Any, plan: Plan, directory: Path, figure: str) -> None:
     """Writes a result row of a finished sweep, and puts one of its figures beside it.
 
     Raises:
@@ -141,9 +150,10 @@ def record(
         raise RunError(unknown("figure", figure, there))
     rows = rows_of(study, plan, directory)
     name = f"sweep_{plan.name}"
-    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    sessions = study.user_attrs.get("sessions", [])
     metrics = summary(study, rows)
-    metrics["worker_cpu_seconds"] = cpu.ru_utime + cpu.ru_stime
+    metrics["worker_cpu_seconds"] = sum(cpu for _, cpu in sessions)
+    seconds = sum(seconds for seconds, _ in sessions)
     write_row(name, command_line_of(), seconds, metrics)
     shutil.copy(picture, RESULTS / f"{name}.png")
     print(f"results/{name}.json and results/{name}.png written")
@@ -157,14 +167,14 @@ def command_line_of() -> str:
         word = words.pop(0)
         if word in local:
             words = words[1:]
-        elif not word.startswith(tuple(f"{flag}=" for flag in local)):
+        elif word != "--resume" and word.partition("=")[0] not in local:
             kept.append(word)
     return shlex.join(["python", "-m", "experiments.sweep", *kept])
 
 
 def summary(study: Any, rows: list[Row]) -> dict[str, Any]:
     """The numbers of a result row."""
-    from experiments.sweep.drawing import shares_of
+    from experiments.sweep.drawing import ceiling, shares_of
 
     states = [row["state"] for row in rows]
     runs = [run for row in rows for run in row["runs"]]
@@ -180,7 +190,7 @@ def summary(study: Any, rows: list[Row]) -> dict[str, Any]:
         },
         "best": [{key: row[key] for key in kept} for row in ranked(rows)[:SHOWN]],
         "best_by_cell": best_by_cell(rows),
-        "importance": shares_of(study),
+        "importance": shares_of(study, ceiling([row["valid"] for row in ranked(rows)])),
     }
 
 
