@@ -178,19 +178,30 @@ def summary(study: Any, rows: list[Row]) -> dict[str, Any]:
 
     states = [row["state"] for row in rows]
     runs = [run for row in rows for run in row["runs"]]
-    starts = [run["first_step"] for run in runs if run.get("first_step") is not None]
     kept = ("trial", "fields", "valid", "valid_half", "test")
     return {
         "trials": {state: states.count(state) for state in dict.fromkeys(states)},
         "runs": len(runs),
         "training_seconds": sum(run["seconds"] for run in runs),
-        "start_to_first_step": {
-            "median": statistics.median(starts) if starts else None,
-            "largest": max(starts, default=None),
-        },
+        **first_steps(runs),
         "best": [{key: row[key] for key in kept} for row in ranked(rows)[:SHOWN]],
         "best_by_cell": best_by_cell(rows),
         "importance": shares_of(study, ceiling([row["valid"] for row in ranked(rows)])),
+    }
+
+
+def first_steps(runs: list[Row]) -> dict[str, Any]:
+    """Seconds from the start of a trial to the numbers of its first step."""
+    pairs = [run["first_step"] for run in runs if run.get("first_step")]
+    if not pairs:
+        return {}
+    wall, processor = zip(*pairs, strict=True)
+    return {
+        "start_to_first_step": {
+            "median_seconds": statistics.median(wall),
+            "largest_seconds": max(wall),
+            "median_cpu_seconds": statistics.median(processor),
+        }
     }
 
 

@@ -34,16 +34,20 @@ from experiments.sweep.desk import (
 class Ear(Silent):
     """Hears the evaluations of a run for a reporter, and when its first step came.
 
-    first_step: seconds from when it began to listen until a step's numbers were there.
+    first_step: (wall-clock, processor) seconds from when it began to listen until a
+    step's numbers were there.
     """
 
     def __init__(self, reporter: Reporter):
-        self.reporter, self.began = reporter, time.perf_counter()
-        self.first_step: float | None = None
+        self.reporter = reporter
+        self.began = time.perf_counter(), time.process_time()
+        self.first_step: tuple[float, float] | None = None
 
     def step(self, trainer: Any, step: int, row: dict) -> None:
         if self.first_step is None:
-            self.first_step = time.perf_counter() - self.began
+            wall, processor = self.began
+            now = time.perf_counter(), time.process_time()
+            self.first_step = now[0] - wall, now[1] - processor
 
     def evaluation(self, trainer: Any, row: dict) -> None:
         self.reporter.report(trainer.at.step, row["valid_nats_per_token"])
