@@ -123,15 +123,15 @@ def test_headline_of_truncation():
     assert "from τ = 7 on" in told and "not in every way" in told
 
 
-def clip_row(clip, at, spikes, perplexity, diverged=0):
+def clip_row(clip, at, spikes, nats, diverged=0):
     return {
         "clip": clip,
         "clip_at": at,
         "seeds": 3,
         "diverged": diverged,
         "spikes": spikes,
-        "perplexity": perplexity,
-        "perplexity_half": 0.5,
+        "nats": nats,
+        "nats_half": 0.5,
     }
 
 
@@ -139,7 +139,10 @@ def test_headline_of_clipping():
     none, value = clip_row("none", 5, 4, 9.0), clip_row("value", 0.1, 1, 7.0)
     good, bad = clip_row("norm", 1, 0, 6.0), clip_row("norm", 4, 9, 8.0)
     told = clipping.headline([none, good, bad, value])
-    assert "Without clipping 4 spikes a run, perplexity 9 ± 0.5; by norm at 1 0" in told
+    assert (
+        "Without clipping 4 spikes a run, 9 ± 0.5 nats a character; clipped by norm at 1, 0"
+        in told
+    )
     assert told.endswith("clipping takes the spikes away, as expected.")
     assert clipping.headline([none, bad, value]).endswith(
         "not what was expected of clipping."
@@ -225,6 +228,7 @@ def test_means_over_seeds():
     three = mean([1.0, 2.0, 3.0])
     assert three.value == 2 and three.half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
     assert str(Mean(5.1234, 0.0321)) == "5.123 ± 0.032"
+    assert str(Mean(28123.4, 71234.5)) == "28120 ± 71000"
     assert mean([1.0, math.inf]).value == math.inf
 
 

@@ -60,7 +60,7 @@ def test_a_run_that_diverges_is_a_result(tmp_path):
     (run,) = runs.train_all(tasks, runs.nothing, quiet())
     assert run.diverged and run.nats == math.inf
     row = clipping.row_of(size, "none", [run])
-    assert row["diverged"] == 1 and row["perplexity"] == math.inf
+    assert row["diverged"] == 1 and row["nats"] == math.inf
     assert "all 1 seeds diverged" in clipping.outcome(row)
 
 

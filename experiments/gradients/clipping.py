@@ -16,7 +16,7 @@ from lm.config import InitConfig, ModelConfig, OptimConfig
 class Clipping:
     """Expected: without clipping, at this learning rate, training spikes or diverges;
     clipping by norm at a small threshold takes the spikes away and ends at a lower
-    perplexity than none; clipping by value does as well where its threshold is small
+    loss than none; clipping by value does as well where its threshold is small
     enough. (A spike: a step whose loss is `spike` nats or more above the median of the
     `before` steps before it.)"""
 
@@ -111,8 +111,8 @@ def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
         for c in curves
         for before, after in zip(c["gradient_norm"], c["clipped_norm"], strict=True)
     )
-    ended = [run.summary["valid"]["perplexity"] for run in runs if not run.diverged]
-    perplexity = mean([float(p) for p in ended]) if ended else mean([math.inf])
+    ended = [run.nats for run in runs if not run.diverged]
+    nats = mean(ended or [math.inf])
     return {
         "variant": name,
         "clip": runs[0].config["optim"]["clip"],
@@ -123,8 +123,8 @@ def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
         "spikes_half": mean([float(len(f)) for f in found]).half,
         "clipped": clipped / max(steps, 1),
         "largest_norm": max(max(c["gradient_norm"], default=0.0) for c in curves),
-        "perplexity": perplexity.value,
-        "perplexity_half": perplexity.half,
+        "nats": nats.value,
+        "nats_half": nats.half,
         "loss": curves[0]["loss"],
         "gradient_norm": curves[0]["gradient_norm"],
         "spikes_at": found[0],
@@ -147,7 +147,7 @@ def headline(rows: list[dict[str, Any]]) -> str:
     best = {
         kind: min(
             (row for row in clipped if row["clip"] == kind),
-            key=lambda row: (row["diverged"], row["perplexity"]),
+            key=lambda row: (row["diverged"], row["nats"]),
         )
         for kind in ("norm", "value")
     }
@@ -155,13 +155,13 @@ def headline(rows: list[dict[str, Any]]) -> str:
     calmer = (
         by_norm["spikes"] < none["spikes"] or by_norm["diverged"] < none["diverged"]
     )
-    better = by_norm["perplexity"] < none["perplexity"] or none["diverged"]
+    better = by_norm["nats"] < none["nats"] or none["diverged"]
     harmed = none["spikes"] > 0 or none["diverged"] > 0
     shown = harmed and calmer and better and not by_norm["diverged"]
     return (
-        f"Without clipping {outcome(none)}; by norm at {by_norm['clip_at']:g} "
-        f"{outcome(by_norm)}, and by value at {best['value']['clip_at']:g} "
-        f"{outcome(best['value'])}: "
+        f"Without clipping {outcome(none)}; clipped by norm at "
+        f"{by_norm['clip_at']:g}, {outcome(by_norm)}; by value at "
+        f"{best['value']['clip_at']:g}, {outcome(best['value'])}: "
         + (
             "clipping takes the spikes away, as expected."
             if shown
@@ -176,16 +176,23 @@ def outcome(row: dict[str, Any]) -> str:
 
     if row["diverged"] == row["seeds"]:
         return f"all {row['seeds']} seeds diverged"
-    perplexity = Mean(row["perplexity"], row["perplexity_half"])
+    nats = Mean(row["nats"], row["nats_half"])
     some = f", {row['diverged']} of {row['seeds']} diverged" if row["diverged"] else ""
-    return f"{row['spikes']:.3g} spikes a run, perplexity {perplexity}{some}"
+    return f"{row['spikes']:.3g} spikes a run, {nats} nats a character{some}"
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a kind of clipping."""
     from experiments.gradients.statistics import Mean
 
-    head = ("clipping", "diverged", "spikes a run", "steps clipped", "largest norm", "")
+    head = (
+        "clipping",
+        "diverged",
+        "spikes a run",
+        "steps clipped",
+        "largest norm",
+        "nats",
+    )
     body = [
         (
             row["variant"],
@@ -193,11 +200,11 @@ def table(rows: list[dict[str, Any]]) -> Table:
             str(Mean(row["spikes"], row["spikes_half"])),
             f"{row['clipped']:.0%}",
             f"{row['largest_norm']:.3g}",
-            str(Mean(row["perplexity"], row["perplexity_half"])),
+            str(Mean(row["nats"], row["nats_half"])),
         )
         for row in rows
     ]
-    return Table((*head[:-1], "perplexity"), body)
+    return Table(head, body)
 
 
 STUDY = Study(

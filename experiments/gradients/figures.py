@@ -178,11 +178,11 @@ def truncation_figure(rows: Rows) -> Figure:
 
 
 def clipping_figure(rows: Rows) -> Figure:
-    """Loss and gradient norm while training, spikes marked; perplexity by kind."""
+    """Loss and gradient norm while training, spikes marked; the end by kind."""
     reading = (
         "Left: training loss of one seed; crosses are spikes. Middle: the gradient's "
-        "norm before clipping. Right: perplexity at the end, mean and 95 % over the "
-        "seeds that got there, with the number of spikes a run."
+        "norm before clipping. Right: validation loss at the end, mean and 95 % over "
+        "the seeds that got there, with the number of spikes a run."
     )
     with styled():
         figure, axes = new_figure(reading, 12.6, 4.4, ncols=3)
@@ -205,19 +205,19 @@ def clipping_figure(rows: Rows) -> Figure:
         ends.set_yticks(range(len(rows)), names)
         ends.invert_yaxis()
         ends.margins(x=0.25, y=0.12)
-        ends.set_xlabel("validation perplexity")
+        ends.set_xlabel("validation loss, nats a character")
     return figure
 
 
 def draw_end(axes: Axes, number: int, row: dict[str, Any]) -> None:
     """What a kind of clipping ended at, or that it did not."""
-    told = f"{row['spikes']:.2g} spikes"
+    told = f"{row['spikes']:.0f} spikes"
     if row["diverged"]:
         told += f", {row['diverged']} of {row['seeds']} diverged"
     style = {**line_style(number), "linestyle": "none", "markersize": 7}
-    at = row["perplexity"]
+    at = row["nats"]
     if np.isfinite(at):
-        half = np.nan_to_num(row["perplexity_half"])
+        half = np.nan_to_num(row["nats_half"])
         axes.errorbar(at, number, xerr=half, elinewidth=0.8, **style)
         axes.annotate(
             told, (at, number), xytext=(0, 7), textcoords="offset points", fontsize=8

@@ -15,8 +15,13 @@ class Mean(NamedTuple):
     half: float
 
     def __str__(self) -> str:
-        half = "" if math.isnan(self.half) else f" ± {self.half:.2g}"
-        return f"{self.value:.4g}{half}"
+        half = "" if math.isnan(self.half) else f" ± {rounded(self.half, 2)}"
+        return rounded(self.value, 4) + half
+
+
+def rounded(value: float, digits: int) -> str:
+    """To so many digits, without an exponent where it is not small: 28123 as 28120."""
+    return f"{float(f'{value:.{digits}g}'):.6g}"
 
 
 def mean(values: Sequence[float]) -> Mean:
