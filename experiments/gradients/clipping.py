@@ -163,11 +163,18 @@ def headline(rows: list[dict[str, Any]]) -> str:
         f"{by_norm['clip_at']:g}, {outcome(by_norm)}; by value at "
         f"{best['value']['clip_at']:g}, {outcome(best['value'])}: "
         + (
-            "clipping takes the spikes away, as expected."
+            f"clipping by norm {saved(none, by_norm)}, as expected."
             if shown
             else "not what was expected of clipping."
         )
     )
+
+
+def saved(none: dict[str, Any], clipped: dict[str, Any]) -> str:
+    """What clipping spared: divergence, or so many of the spikes."""
+    if none["diverged"]:
+        return "keeps training from diverging"
+    return f"takes {1 - clipped['spikes'] / none['spikes']:.0%} of the spikes away"
 
 
 def outcome(row: dict[str, Any]) -> str:
