@@ -151,7 +151,7 @@ def record(study: Any, plan: Plan, directory: Path, figure: str) -> None:
     rows = rows_of(study, plan, directory)
     name = f"sweep_{plan.name}"
     sessions = study.user_attrs.get("sessions", [])
-    metrics = summary(study, rows)
+    metrics = summary(study, rows, fields_of(plan.space))
     metrics["worker_cpu_seconds"] = sum(cpu for _, cpu in sessions)
     seconds = sum(seconds for seconds, _ in sessions)
     write_row(name, command_line_of(), seconds, metrics)
@@ -172,22 +172,30 @@ def command_line_of() -> str:
     return shlex.join(["python", "-m", "experiments.sweep", *kept])
 
 
-def summary(study: Any, rows: list[Row]) -> dict[str, Any]:
+def summary(study: Any, rows: list[Row], fields: list[str]) -> dict[str, Any]:
     """The numbers of a result row."""
     from experiments.sweep.drawing import ceiling, shares_of
 
     states = [row["state"] for row in rows]
     runs = [run for row in rows for run in row["runs"]]
-    kept = ("trial", "fields", "valid", "valid_half", "test")
+    kept = ("trial", "valid", "valid_half", "test")
     return {
         "trials": {state: states.count(state) for state in dict.fromkeys(states)},
         "runs": len(runs),
         "training_seconds": sum(run["seconds"] for run in runs),
         **first_steps(runs),
-        "best": [{key: row[key] for key in kept} for row in ranked(rows)[:SHOWN]],
-        "best_by_cell": best_by_cell(rows),
+        "best": [
+            {**varied(row, fields), **{key: row[key] for key in kept}}
+            for row in ranked(rows)[:SHOWN]
+        ],
+        "best_by_cell": best_by_cell(rows, fields),
         "importance": shares_of(study, ceiling([row["valid"] for row in ranked(rows)])),
     }
+
+
+def varied(row: Row, fields: list[str]) -> dict[str, Any]:
+    """What the space varied, of one trial."""
+    return {key: row["fields"][key] for key in fields if key in row["fields"]}
 
 
 def first_steps(runs: list[Row]) -> dict[str, Any]:
@@ -205,14 +213,14 @@ def first_steps(runs: list[Row]) -> dict[str, Any]:
     }
 
 
-def best_by_cell(rows: list[Row]) -> dict[str, dict[str, Any]]:
+def best_by_cell(rows: list[Row], fields: list[str]) -> dict[str, dict[str, Any]]:
     """The best trial of each cell, where cells vary."""
     found: dict[str, dict[str, Any]] = {}
     for row in ranked(rows):
         cell = row["fields"].get("model.cell")
         if cell is not None:
-            value = {key: row[key] for key in ("fields", "valid", "valid_half")}
-            found.setdefault(cell, value)
+            value = {key: row[key] for key in ("valid", "valid_half")}
+            found.setdefault(cell, {**varied(row, fields), **value})
     return found
 
 
