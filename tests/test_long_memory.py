@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from dataclasses import replace
-from functools import cache
 from types import SimpleNamespace
 
 import jax
@@ -14,7 +13,6 @@ import pytest
 
 from data_pipeline.tasks import TASKS
 from experiments.files import RunError, plain, write_json_atomic
-from experiments.gradients import __main__ as command
 from experiments.gradients import long_memory, long_memory_trials, pascanu
 from experiments.gradients.display import quiet
 from experiments.gradients.long_memory_ladders import (
@@ -287,26 +285,29 @@ def test_wilson_is_where_the_rate_is_196_deviations_away():
 # --- the studies -------------------------------------------------------------------
 
 
-@cache
-def tiny(name):
-    study = command.STUDIES[name]
-    size = study.sizes["tiny"]
-    if name == "long_memory":
-        return study, replace(size, tasks=("copy_memory",), cells=("gru",), seeds=1)
-    return study, replace(size, lengths=(10,), seeds=1)
-
-
-@pytest.mark.parametrize("name", ["long_memory", "pascanu"])
-def test_a_tiny_study_ends_in_a_sentence_a_table_and_a_figure(name, tmp_path):
-    study, size = tiny(name)
-    result = study.run(size, tmp_path, size.seeds, quiet(), 1)
+def run_twice(study, size, directory):
+    """The second time everything is read from its files."""
+    result = study.run(size, directory, size.seeds, quiet(), 1)
     assert result.headline.startswith("Longest") and result.headline.endswith(".")
     assert len(result.table.body[0]) == len(result.table.head)
-    result.figure.savefig(tmp_path / "figure.png")
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
-    again = study.run(size, tmp_path, size.seeds, quiet(), 1)
-    assert again.rows == result.rows
-    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
+    result.figure.savefig(directory / "figure.png")
+    before = {p: p.stat().st_mtime_ns for p in directory.glob("*.json")}
+    assert study.run(size, directory, size.seeds, quiet(), 1).rows == result.rows
+    assert before == {p: p.stat().st_mtime_ns for p in directory.glob("*.json")}
+
+
+def test_a_tiny_study_of_long_memory(tmp_path):
+    tiny = long_memory.SIZES["tiny"]
+    size = replace(tiny, tasks=("copy_memory",), cells=("gru",), seeds=1)
+    run_twice(long_memory.STUDY, size, tmp_path)
+
+
+def test_a_tiny_success_curve(tmp_path, monkeypatch):
+    size = replace(pascanu.SIZES["tiny"], lengths=(10,), seeds=1)
+    last = dict([list(pascanu.variants(size).items())[-1]])
+    assert last["SGD + clipping + Ω"].omega > 0
+    monkeypatch.setattr(pascanu, "variants", lambda size: last)
+    run_twice(pascanu.STUDY, size, tmp_path)
 
 
 def rows_for(module, size, reached):

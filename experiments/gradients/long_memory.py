@@ -26,7 +26,12 @@ class LongMemory:
     """Expected: no cell reaches further than the gated ones (GRU, LSTM) on any task;
     the tanh network falls to the loss of a predictor without memory first."""
 
-    tasks: tuple[str, ...] = tuple(NAMES)
+    tasks: tuple[str, ...] = (
+        "adding",
+        "copy_memory",
+        "temporal_order_2",
+        "embedded_reber",
+    )
     cells: tuple[str, ...] = ("tanh", "irnn", "gru", "lstm")
     lengths: tuple[int, ...] = (20, 60)
     """The tasks' T, in increasing order."""
@@ -43,7 +48,11 @@ class LongMemory:
 
 SIZES = {
     "small": LongMemory(),
+    "medium": LongMemory(
+        tasks=tuple(NAMES), lengths=(20, 60, 120), seeds=5, steps=5_000, check=250
+    ),
     "full": LongMemory(
+        tasks=tuple(NAMES),
         lengths=(20, 60, 120, 250, 500),
         seeds=5,
         hidden=100,
