@@ -46,9 +46,10 @@ def write_text_atomic(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def write_json_atomic(path: str | Path, value: Any) -> None:
+def write_json_atomic(path: str | Path, value: Any, digits: int = 9) -> None:
     """`value` as indented JSON, atomically. Arrays become lists; see `plain`."""
-    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    whole = plain(value, digits)
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     write_text_atomic(path, text + "\n")
 
 

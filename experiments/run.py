@@ -231,7 +231,7 @@ def _record(directory: Path, config: Config, old: Any) -> None:
         _warn_of_versions(old.get("versions", {}), session["versions"])
         record = {**old, "config": to_dict(config)}
         record["resumed"] = [*old.get("resumed", []), session]
-    write_json_atomic(directory / "config.json", record)
+    write_json_atomic(directory / "config.json", record, digits=17)
 
 
 def _warn_of_versions(old: dict, new: dict) -> None:

@@ -53,6 +53,15 @@ def test_the_same_config_resumes_and_pacing_may_differ(tmp_path):
     assert len(record["resumed"]) == 1
 
 
+def test_a_number_of_many_digits_resumes(tmp_path):
+    config = Config(optim=OptimConfig(learning_rate=1 / 3))
+    open_run(tmp_path, config).close()
+    with open_run(tmp_path, config) as run:
+        assert run.resumed
+    record = read_json(tmp_path / "config.json")
+    assert record["config"]["optim"]["learning_rate"] == 1 / 3
+
+
 def test_another_config_is_refused_by_field_and_changes_nothing(tmp_path):
     open_run(tmp_path, Config()).close()
     before = (tmp_path / "config.json").read_bytes()
