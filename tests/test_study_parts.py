@@ -92,7 +92,7 @@ def test_headline_of_initialisation(orthogonal, uniform, perplexities, told):
     sentence = initialisation.headline(rows, found)
     assert told in sentence
     if told.startswith("The best"):
-        assert "nowhere below gain 2.5 for uniform" in sentence
+        assert "nowhere up to gain 2.5 for uniform" in sentence
 
 
 def test_crossing_is_interpolated():

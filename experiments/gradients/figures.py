@@ -118,7 +118,8 @@ def initialisation_figure(rows: Rows, edges: dict[str, Any]) -> Figure:
         perplexities.set_ylabel("validation perplexity after training")
         orthogonal = [row for row in rows if row["draw"] == "orthogonal"]
         for number, row in enumerate(orthogonal[:: max(1, len(orthogonal) // 5)]):
-            values = np.maximum(np.asarray(row["profile"][0], float), SMALLEST)
+            values = np.asarray(row["profile"][0], float)
+            values = np.where(values > SMALLEST, values, np.nan)
             style = line_style(number, len(values))
             profiles.plot(values, label=f"gain {row['gain']:g}", **style)
         profiles.set_yscale("log")
@@ -127,7 +128,7 @@ def initialisation_figure(rows: Rows, edges: dict[str, Any]) -> Figure:
         for panel in (exponents, perplexities):
             panel.set_xlabel("recurrent gain")
         for panel in axes:
-            legend(panel)
+            legend(panel, loc="lower right" if panel is profiles else "best")
     return figure
 
 

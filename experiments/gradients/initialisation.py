@@ -179,7 +179,7 @@ def headline(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
 
     def place(draw):
         if found[draw].value != found[draw].value:
-            return f"nowhere below gain {max(row['gain'] for row in rows):g}"
+            return f"nowhere up to gain {max(row['gain'] for row in rows):g}"
         return f"at gain {found[draw]}"
 
     best = min(rows, key=lambda row: row["perplexity"])
@@ -211,8 +211,9 @@ def regime(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a start."""
+    from experiments.gradients.cells import reaches
     from experiments.gradients.runs import told
-    from experiments.gradients.statistics import Mean, span
+    from experiments.gradients.statistics import Mean
 
     head = (
         "start",
@@ -229,8 +230,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
             str(Mean(row["exponent"], row["exponent_half"])),
             regime(row),
             str(Mean(row["exponent_after"], row["exponent_after_half"])),
-            span(row["horizon"][0]),
-            span(row["horizon"][1]),
+            reaches(row, 0),
+            reaches(row),
             str(Mean(row["perplexity"], row["perplexity_half"])),
         )
         for row in rows
