@@ -114,11 +114,11 @@ def write(study: Any, plan: Plan, directory: Path, count: Any) -> int:
     write_text_atomic(directory / "table.csv", as_csv(rows, fields))
     write_json_atomic(directory / "table.json", rows)
     drawn = draw(study, plan, rows)
-    write_text_atomic(directory / "sweep.html", sweep_page(plan, rows, drawn))
     (directory / "figures").mkdir(exist_ok=True)
     for name, picture in drawn.items():
         if picture.figure is not None:
-            save(picture.figure, directory / "figures" / f"{name}.png")
+            save(picture.figure, directory / "figures" / f"{name}.png", dpi=100)
+    write_text_atomic(directory / "sweep.html", sweep_page(plan, rows, drawn))
     for line in told(rows, fields):
         print(line)
     print(f"table {directory}/table.csv, page {directory}/sweep.html")
