@@ -152,8 +152,10 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
 
 def share(value: float) -> str:
-    """0.034 as "3.4 %", 2.1 as "2.1 times"."""
-    return f"{value:.2g} times all" if value >= 1.5 else f"{100 * value:.2g} %"
+    """0.034 as "3.4 %", 2.1 as "2.1 times all"."""
+    from experiments.gradients.statistics import rounded
+
+    return f"{value:.2g} times all" if value >= 1.5 else f"{rounded(100 * value, 2)} %"
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
