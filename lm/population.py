@@ -13,6 +13,7 @@ Over several devices the axis N is split, and each device runs its own members.
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -120,6 +121,7 @@ def over_devices(function: Any, mesh: Mesh, shared: int = 0) -> Any:
     shared: so many of its last arguments have no axis N: they are on every device.
     """
 
+    @wraps(function)
     def split(*given):
         own = len(given) - shared
         specs = (P(AXIS),) * own + (P(),) * shared
