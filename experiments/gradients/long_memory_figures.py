@@ -46,6 +46,8 @@ def long_memory_figure(size: Any, rows: Rows) -> Figure:
             above.set_ylim(-0.05, 1.05)
             scale(below, size.lengths)
             below.set_yscale("log")
+            low, high = below.get_ylim()
+            below.set_ylim(min(low, high / 10), high)
             below.set_xlabel("T, in steps")
         axes[0, 0].set_ylabel("seeds that solve it")
         axes[1, 0].set_ylabel("loss per answer, nats\nor squared error")
