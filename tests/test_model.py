@@ -70,7 +70,7 @@ def ones(t=T):
 def test_parameters(name):
     model, params, state = built(name)
     c, G = CONFIGS[name], {"lstm": 4, "tanh": 1}.get(CONFIGS[name].cell, 3) * H
-    assert model.vocabulary == V and model.config is c
+    assert model.vocabulary == V and model.config == c
     assert len(model.cells) == len(params["layers"]) == len(state) == c.layers
     widths = [c.embedding or V, H]
     for d_in, layer in zip(widths, params["layers"], strict=False):
