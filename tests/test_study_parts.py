@@ -174,6 +174,12 @@ def test_headline_of_depth():
     assert "6 at best (plain, 1 layers): not in every way" in told
 
 
+def test_the_share_that_comes_down_counts_all_lags():
+    """Layer 1 gets 3 and 4 at lags 1 and 2, the last layer 10 at lag 0."""
+    logs_SLK = np.log10([[[1e-9, 3, 4], [10, 1e-9, 1e-9]]])
+    assert depth.share_down(logs_SLK) == pytest.approx([math.log10(0.5)])
+
+
 # The pieces.
 
 

@@ -83,8 +83,8 @@ def run(
 
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
-    """What the seeds of one stack found. `down`: G(0) of the first layer over that of
-    the last, the share that reaches it; a geometric mean over seeds."""
+    """What the seeds of one stack found. `down`: the share of the last layer's gradient
+    that reaches the first, see `share_down`; a geometric mean over seeds."""
     import numpy as np
 
     from experiments.gradients.runs import sound
@@ -106,7 +106,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     for when, step in {"before": 0, "after": max(runs[0].measures)}.items():
         logs_SLK = np.stack([flow(run.measures[step]) for run in runs])
         row[f"flow_{when}"] = logs_SLK.mean(axis=0)
-        row[f"down_{when}"] = float(10 ** logs_SLK.mean(axis=0)[0, 0])
+        row[f"down_{when}"] = float(10 ** share_down(logs_SLK).mean())
     return row
 
 
@@ -117,6 +117,15 @@ def flow(measures: dict[str, Any]):
     raw_LK = measures["lag_norms_LKB"].mean(axis=-1)
     tiny = np.finfo(np.float32).tiny
     return np.log10(np.maximum(raw_LK, tiny) / np.maximum(raw_LK[-1, 0], tiny))
+
+
+def share_down(logs_SLK: Any):
+    """log₁₀ of √Σ_k G¹(k)² over √Σ_k Gᴸ(k)², of each seed: all lags count, since in a
+    deep stack most of what comes down has gone back in time on its way."""
+    import numpy as np
+
+    totals_SL = np.log10(np.sum(10.0 ** (2 * np.asarray(logs_SLK)), axis=-1)) / 2
+    return totals_SL[:, 0] - totals_SL[:, -1]
 
 
 def headline(rows: list[dict[str, Any]]) -> str:
