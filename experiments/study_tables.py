@@ -13,7 +13,7 @@ def headline(rows: dict[str, Row]) -> str:
 def studies(rows: dict[str, Row]) -> str:
     """What each study found."""
     lines = [
-        (f"`{name.removeprefix('study_')}`", row["metrics"]["headline"], measured(row))
+        (linked(name), row["metrics"]["headline"], measured(row))
         for name, row in rows.items()
         if name.startswith("study_")
     ]
@@ -24,14 +24,14 @@ def sweeps(rows: dict[str, Row]) -> str:
     """The best of each ready space, by its mean over seeds on the validation split."""
     lines = []
     for name, row in rows.items():
-        if not name.startswith("sweep_"):
+        if not name.startswith("sweep_") or name == "sweep_overhead":
             continue
         found = row["metrics"]
         best = found["best"][0]
         half = best["valid_half"]
         lines.append(
             (
-                f"`{name.removeprefix('sweep_')}`",
+                linked(name),
                 ", ".join(f"{n} {state}" for state, n in found["trials"].items()),
                 f"{best['valid']:.3f}" + (f" ± {half:.3f}" if half else ""),
                 ", ".join(f"{k} {short(v)}" for k, v in best["fields"].items()),
@@ -40,6 +40,11 @@ def sweeps(rows: dict[str, Row]) -> str:
         )
     head = ("space", "trials", "best, nats per token", "its fields", "command")
     return markdown(head, lines)
+
+
+def linked(name: str) -> str:
+    """What was studied or swept, linked to its figure."""
+    return f"[{name.partition('_')[2]}](experiments/results/{name}.png)"
 
 
 def short(value: object) -> str:
