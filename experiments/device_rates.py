@@ -103,7 +103,7 @@ def by_processes(name: str, processes: int = 2) -> dict[str, float]:
 def main() -> None:
     """As one of the processes of `by_processes`."""
     from experiments.allocator import keep_memory
-    from experiments.config import Distributed
+    from experiments.arguments import Distributed
 
     name, coordinator, processes, process = sys.argv[1:]
     keep_memory()

@@ -27,8 +27,9 @@ import jax
 import numpy as np
 
 from data_pipeline.errors import DataError
+from experiments.arguments import Distributed
 from experiments.checkpoint import Checkpoints
-from experiments.config import Config, Distributed, to_dict
+from experiments.config import Config, to_dict
 from experiments.files import RunError
 from experiments.run import Run, open_run
 from lm.config import ConfigError

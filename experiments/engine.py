@@ -169,7 +169,9 @@ class Shared(Engine):
     def _vote(self, *vote: bool) -> None:
         """What this process says at the next steps, on each of its devices."""
         if vote != self.voted:
-            rows = np.tile(np.array(vote, np.float32), (self.devices // self.processes, 1))
+            rows = np.tile(
+                np.array(vote, np.float32), (self.devices // self.processes, 1)
+            )
             sharding = self._sharding(BY_LANE)
             self.votes = jax.make_array_from_process_local_data(sharding, rows)
         self.voted = vote

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary
+from experiments.arguments import command_line
 from experiments.command import user_errors
-from experiments.config import Config, command_line
+from experiments.config import Config
 from lm.config import ConfigError, at_least, within
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import numpy as np
 from data_pipeline.dataset import TokenArray, encode_text
 from data_pipeline.errors import DataError
 from data_pipeline.vocabulary import EOS, UNK_ID
+from experiments.arguments import command_line
 from experiments.command import user_errors
-from experiments.config import command_line
 from experiments.files import RunError, plain
 from experiments.written import Written, as_written, grouped, read_lines
 from lm.config import ConfigError

@@ -1,5 +1,7 @@
 """The README's tables of many runs: studies and sweeps, each with its own sentence."""
 
+from typing import Any
+
 from experiments.records import Row, markdown, measured
 
 
@@ -34,12 +36,19 @@ def sweeps(rows: dict[str, Row]) -> str:
                 linked(name),
                 ", ".join(f"{n} {state}" for state, n in found["trials"].items()),
                 f"{best['valid']:.3f}" + (f" ± {half:.3f}" if half else ""),
-                ", ".join(f"{k} {short(v)}" for k, v in best["fields"].items()),
+                ", ".join(f"{k} {short(v)}" for k, v in varied(found).items()),
                 measured(row),
             )
         )
     head = ("space", "trials", "best, nats per token", "its fields", "command")
     return markdown(head, lines)
+
+
+def varied(found: dict[str, Any]) -> dict[str, Any]:
+    """The best trial's values of the fields that varied, the weightiest first."""
+    best = found["best"][0]
+    names = [n for joined in found["importance"] for n in joined.split(" & ")]
+    return {name: best.get("fields", best)[name] for name in names}
 
 
 def linked(name: str) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments.arguments import Options
 from experiments.command import user_errors
-from experiments.config import Options, load_named
+from experiments.config import load_named
 from experiments.train import train
 
 SENTENCES = (

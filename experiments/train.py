@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.arguments import Options, parse
 from experiments.command import user_errors
-from experiments.config import Config, Options, parse
+from experiments.config import Config
 
 if TYPE_CHECKING:
     from experiments.distributed import Group

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments.config import Distributed
+from experiments.arguments import Distributed
 from lm.config import ConfigError
 from tests.group import ROOT, TINY, environment, members
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from data_pipeline.batches import Streams
-from experiments.config import Config, Options, parse
+from experiments.arguments import Options, parse
+from experiments.config import Config
 from experiments.engine import Engine, Padded, Shared, make_engine
 from experiments.files import read_json
 from experiments.metrics import read_metrics

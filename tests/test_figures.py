@@ -119,9 +119,9 @@ def test_the_horizon_line_and_the_heat_map_show_the_numbers():
     np.testing.assert_array_equal(line.get_ydata(), values)
     norms_PK = np.array([[1.0, 0.1, 0.01], [1.0, 0.5, 0.0]])
     mesh = figures.heat_map(norms_PK, [0, 10], "t").axes[0].collections[0]
-    shown = np.ma.getdata(mesh.get_array())
-    np.testing.assert_allclose(shown[:, 0], [0, -1, -2], atol=1e-12)
-    assert np.ma.getmaskarray(mesh.get_array())[2, 1]
+    shown = np.ma.asarray(mesh.get_array())
+    np.testing.assert_allclose(shown.data[:, 0], [0, -1, -2], atol=1e-12)
+    assert np.ma.getmaskarray(shown)[2, 1]
 
 
 def test_files_are_the_same_every_time_and_fetch_nothing(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.arguments import parse
 from experiments.checkpoint import Checkpoints
-from experiments.config import parse
 from experiments.files import read_json
 from experiments.launch import main
 from experiments.metrics import read_metrics

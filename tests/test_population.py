@@ -229,7 +229,10 @@ def test_padding_changes_nothing(x64):
 
     def padded(batch: Batch) -> Batch:
         more = ((0, T - len(batch.targets)), (0, 0))
-        return Batch(*(np.pad(field, more) for field in batch[:3]), batch.fresh)
+        inputs, targets, mask, fresh = batch
+        return Batch(
+            np.pad(inputs, more), np.pad(targets, more), np.pad(mask, more), fresh
+        )
 
     members = configs(2, dropout={"kind": "between", "output": 0.2, "zoneout": 0.1})
     states, losses = Together(members).run([[padded(b) for b in t] for t in texts])

@@ -9,8 +9,9 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from experiments.arguments import Options
 from experiments.checkpoint import Checkpoints
-from experiments.config import Config, GradflowConfig, Options, TrainConfig, differences
+from experiments.config import Config, GradflowConfig, TrainConfig, differences
 from experiments.files import RunError, read_json
 from experiments.interrupts import Interrupt
 from experiments.loop import Trainer, fresh_state, plan

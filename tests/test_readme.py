@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config import load_named, parse
+from experiments.arguments import parse
+from experiments.config import load_named
 from experiments.records import rows, with_tables
 from experiments.tables import tables
 from experiments.tree import tree
@@ -72,7 +73,8 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     """The README's cell, registered by one line, in a run from end to end."""
     import dataclasses
 
-    from experiments.config import Config, Options, TrainConfig
+    from experiments.arguments import Options
+    from experiments.config import Config, TrainConfig
     from experiments.generate import Generate, generate
     from experiments.progress import Silent
     from experiments.train import train

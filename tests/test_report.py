@@ -13,7 +13,8 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments import figures
-from experiments.config import Config, GradflowConfig, Options, TrainConfig
+from experiments.arguments import Options
+from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.files import RunError
 from experiments.probe import FILE, read_probe
 from experiments.progress import Silent

@@ -27,7 +27,7 @@ def train_alone(run, folder) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from experiments.config import Options\n"
+        "from experiments.arguments import Options\n"
         "from experiments.progress import Silent\n"
         "from experiments.run import read_run\n"
         "from experiments.train import train\n"

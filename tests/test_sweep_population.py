@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments.config import Options
+from experiments.arguments import Options
 from experiments.files import read_json
 from experiments.logbook import Diverged
 from experiments.progress import Silent

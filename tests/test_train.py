@@ -17,8 +17,9 @@ import pytest
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from experiments import train as command
+from experiments.arguments import Options
 from experiments.checkpoint import Checkpoints
-from experiments.config import Config, Options, TrainConfig, to_dict
+from experiments.config import Config, TrainConfig, to_dict
 from experiments.files import read_json
 from experiments.interrupts import Interrupt
 from experiments.logbook import Diverged
@@ -119,7 +120,8 @@ def test_kill_resumes(unbroken, tmp_path):
     config = tiny(samples=0, checkpoint_every=1)
     script = (
         "import json, sys, time\n"
-        "from experiments.config import from_dict, Options\n"
+        "from experiments.arguments import Options\n"
+        "from experiments.config import from_dict\n"
         "from experiments.progress import Silent\n"
         "from experiments.train import train\n"
         "class Slow(Silent):\n"

@@ -21,8 +21,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from experiments.arguments import command_line
 from experiments.command import user_errors
-from experiments.config import command_line
 from experiments.files import RunError
 from experiments.sweep.reading import Plan, names, read_plan
 from lm.config import ConfigError, at_least

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.config import Config, Options
+from experiments.arguments import Options
+from experiments.config import Config
 from experiments.files import RunError
 from experiments.interrupts import interrupts
 from experiments.progress import Silent
