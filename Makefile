@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make run     a trained language model in three minutes (after installation)"
-	@echo "make study   how far back eight cells' gradients reach, in under ten minutes"
+	@echo "make study   how far back eight cells' gradients reach"
 	@echo "make test    lint, types and tests"
 	@echo "make setup   only the environment, in $(VENV)"
 	@echo "make clean   remove $(VENV) and caches; runs/ stays"

@@ -199,7 +199,8 @@ def headline(rows: list[dict[str, Any]]) -> str:
         "nor does far sight go with good prediction: not what was expected",
     }[further, together]
     return (
-        f"Of {len(rows)} cells with as many parameters each, trained alike, "
+        f"Of {len(rows)} cells with as many parameters each, trained alike "
+        f"but for the ReLU networks' smaller learning rate, "
         f"{best['variant']} predicts best ({said(best)}; plain tanh: {said(tanh)}); "
         f"training draws the horizons from {spread(0)} characters to {spread(-1)}, "
         f"and with perplexity they have rank correlation {ρ:+.2f}: {verdict}."
