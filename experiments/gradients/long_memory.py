@@ -49,7 +49,7 @@ class LongMemory:
 SIZES = {
     "small": LongMemory(),
     "medium": LongMemory(
-        tasks=tuple(NAMES), lengths=(20, 60, 120), seeds=5, steps=5_000, check=250
+        tasks=tuple(NAMES), lengths=(20, 60, 120), steps=8_000, check=250
     ),
     "full": LongMemory(
         tasks=tuple(NAMES),

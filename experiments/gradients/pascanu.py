@@ -38,6 +38,7 @@ class Pascanu:
 
 SIZES = {
     "small": Pascanu(),
+    "medium": Pascanu(lengths=(20, 50, 75, 100), steps=60_000, check=1_000),
     "full": Pascanu(
         lengths=(20, 50, 75, 100, 150, 200, 250), steps=5_000_000, check=2_000
     ),
