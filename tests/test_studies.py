@@ -21,10 +21,11 @@ from experiments.gradients import (
 from experiments.gradients.display import quiet
 
 SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}
+TUNED = {**SHORT, "rates": (0.001, 0.02)}
 TINY = {
-    "cells": cells.Cells(**SHORT, parameters=700, embedding=2, lags=6, lanes=4),
+    "cells": cells.Cells(**TUNED, parameters=700, embedding=2, lags=6, lanes=4),
     "initialisation": initialisation.Initialisation(
-        **SHORT,
+        **TUNED,
         gains=(0.5, 2.5),
         hidden=5,
         lags=6,
@@ -34,11 +35,11 @@ TINY = {
         streams=2,
     ),
     "truncation": truncation.Truncation(
-        **SHORT, cells=("tanh",), τs=(2, 4), hidden=5, lanes=4
+        **TUNED, cells=("tanh",), τs=(2, 4), hidden=5, lanes=4
     ),
     "clipping": clipping.Clipping(**SHORT, norms=(1.0,), values=(0.1,), hidden=5),
     "depth": depth.Depth(
-        **SHORT, cell="tanh", layers=(1, 2), hidden=5, lags=6, lanes=4
+        **TUNED, cell="tanh", layers=(1, 2), hidden=5, lags=6, lanes=4
     ),
 }
 STUDIES = {name: command.STUDIES[name] for name in TINY}

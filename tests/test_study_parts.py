@@ -2,21 +2,28 @@
 
 import dataclasses
 import math
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.config import Config
+from experiments.files import RunError
 from experiments.gradients import __main__ as command
 from experiments.gradients import (
     cells,
     clipping,
     depth,
     initialisation,
+    runs,
     text,
     truncation,
 )
+from experiments.gradients.display import quiet
+from experiments.gradients.rates import tuned
 from experiments.gradients.statistics import Mean, mean, rank_correlation, reach, span
 from experiments.gradients.study import Table, aligned
 from lm.config import ModelConfig
@@ -266,3 +273,29 @@ def test_tables_are_aligned():
 def test_what_is_recorded_has_no_curves():
     row = {"a": 1, "curve": list(range(99)), "few": [1, [2, 3]], "b": {"c": [0] * 40}}
     assert command.compact(row) == {"a": 1, "few": [1, [2, 3]]}
+
+
+# Learning rates, with stand-ins for the pilots.
+
+
+def pilots(monkeypatch, losses):
+    """`tuned` with these losses, by variant and learning rate."""
+
+    class Run(NamedTuple):
+        nats: float
+
+    def train_all(tasks, *_):
+        assert {task.seed for task in tasks} == {1000}
+        rated = [(t.variant[0], t.config.optim.learning_rate) for t in tasks]
+        return [Run(losses[key]) for key in rated]
+
+    monkeypatch.setattr(runs, "train_all", train_all)
+    found = tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Path(), quiet())
+    return {name: config.optim.learning_rate for name, config in found.items()}
+
+
+def test_each_variant_gets_the_rate_of_its_least_loss(monkeypatch):
+    losses = {("a", 0.01): 2.0, ("a", 0.1): math.inf, ("b", 0.01): 3.0, ("b", 0.1): 1}
+    assert pilots(monkeypatch, losses) == {"a": 0.01, "b": 0.1}
+    with pytest.raises(RunError, match="a diverged at every learning rate"):
+        pilots(monkeypatch, {**losses, ("a", 0.01): math.inf})

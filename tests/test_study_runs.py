@@ -27,7 +27,7 @@ def test_cells_from_end_to_end(tmp_path, monkeypatch):
 def tiny_tasks(directory, steps=8):
     configs = clipping.configs(dataclasses.replace(TINY["clipping"], steps=steps))
     two = {name: configs[name] for name in ("none", "norm 1")}
-    return runs.tasks_of(two, 1, directory)
+    return runs.tasks_of(two, [0], directory)
 
 
 class StopAfter(StudyDisplay):
@@ -56,7 +56,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path):
 
 def test_a_run_that_diverges_is_a_result(tmp_path):
     size = dataclasses.replace(TINY["clipping"], learning_rate=1e30, steps=8)
-    tasks = runs.tasks_of({"none": clipping.configs(size)["none"]}, 1, tmp_path)
+    tasks = runs.tasks_of({"none": clipping.configs(size)["none"]}, [0], tmp_path)
     (run,) = runs.train_all(tasks, runs.nothing, quiet())
     assert run.diverged and run.nats == math.inf
     row = clipping.row_of(size, "none", [run])

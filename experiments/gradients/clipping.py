@@ -91,7 +91,7 @@ def run(
     """Trains with every kind of clipping; a run that diverges is a result too."""
     from experiments.gradients.runs import by_variant, nothing, tasks_of, train_all
 
-    tasks = tasks_of(configs(size), seeds, directory)
+    tasks = tasks_of(configs(size), range(seeds), directory)
     runs = train_all(tasks, nothing, display, processes)
     rows = [row_of(size, name, group) for name, group in by_variant(runs).items()]
     from experiments.gradients.figures import clipping_figure

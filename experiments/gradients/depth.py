@@ -21,11 +21,12 @@ class Depth:
     cell: str = "lstm"
     layers: tuple[int, ...] = (1, 2, 4, 8)
     hidden: int = 48
-    steps: int = 300
+    steps: int = 600
     seeds: int = 3
     batch: int = 16
     window: int = 32
-    learning_rate: float = 0.02
+    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
+    """Learning rates: each stack has its best of these."""
     lags: int = 32
     lanes: int = 64
 
@@ -54,7 +55,7 @@ def configs(size: Depth) -> dict[str, Config]:
                 model=ModelConfig(
                     size.cell, layers, size.hidden, 32, residual=residual
                 ),
-                optim=adam(size.learning_rate),
+                optim=adam(),
                 train=paced(size.steps, 1),
             )
     return found
@@ -72,9 +73,11 @@ def run(
     size: Depth, directory: Path, seeds: int, display: Any, processes: int = 1
 ) -> Result:
     """Trains every stack, then reads the rows off the runs."""
+    from experiments.gradients.rates import tuned
     from experiments.gradients.runs import by_variant, tasks_of, train_all
 
-    tasks = tasks_of(configs(size), seeds, directory)
+    variants = tuned(configs(size), size.rates, directory, display, processes)
+    tasks = tasks_of(variants, range(seeds), directory)
     runs = train_all(tasks, partial(make_measure, size), display, processes)
     rows = [row_of(name, group) for name, group in by_variant(runs).items()]
     from experiments.gradients.figures import depth_figure
@@ -100,6 +103,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         "parameters": runs[0].summary["parameters"],
         "seeds": len(runs),
         "diverged": len(everyone) - len(runs),
+        "learning_rate": runs[0].config["optim"]["learning_rate"],
         "perplexity": perplexity.value,
         "perplexity_half": perplexity.half,
     }
@@ -169,11 +173,13 @@ def share(value: float) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a stack."""
+    from experiments.gradients.rates import told_rate
     from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean
 
     head = (
         "stack",
+        "rate",
         "parameters",
         "perplexity",
         "reaches layer 1: before",
@@ -182,6 +188,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     body = [
         (
             told(row),
+            told_rate(row),
             f"{row['parameters']:,}",
             str(Mean(row["perplexity"], row["perplexity_half"])),
             share(row["down_before"]),

@@ -22,11 +22,12 @@ class Initialisation:
 
     gains: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
     hidden: int = 64
-    steps: int = 150
+    steps: int = 300
     seeds: int = 3
     batch: int = 32
     window: int = 64
-    learning_rate: float = 0.02
+    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
+    """Learning rates: each start has its best of these."""
     lags: int = 64
     lanes: int = 64
     warmup: int = 50
@@ -59,7 +60,7 @@ def configs(size: Initialisation) -> dict[str, Config]:
             found[f"{draw} {gain:g}"] = Config(
                 data=characters(size.batch, size.window),
                 model=ModelConfig("tanh", 1, size.hidden, 32, init=init),
-                optim=adam(size.learning_rate),
+                optim=adam(),
                 train=paced(size.steps, 1),
             )
     return found
@@ -98,9 +99,11 @@ def run(
     size: Initialisation, directory: Path, seeds: int, display: Any, processes: int = 1
 ) -> Result:
     """Trains from every start, then reads the rows off the runs."""
+    from experiments.gradients.rates import tuned
     from experiments.gradients.runs import by_variant, tasks_of, train_all
 
-    tasks = tasks_of(configs(size), seeds, directory)
+    variants = tuned(configs(size), size.rates, directory, display, processes)
+    tasks = tasks_of(variants, range(seeds), directory)
     runs = train_all(tasks, partial(make_measure, size), display, processes)
     rows = [row_of(name, group) for name, group in by_variant(runs).items()]
     from experiments.gradients.figures import initialisation_figure
@@ -134,6 +137,7 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         "gain": runs[0].config["model"]["init"]["gain"],
         "seeds": len(runs),
         "diverged": len(everyone) - len(runs),
+        "learning_rate": runs[0].config["optim"]["learning_rate"],
         "exponents": [float(run.measures[before]["exponent"]) for run in runs],
         "exponent": started.value,
         "exponent_half": started.half,
@@ -212,11 +216,13 @@ def regime(row: dict[str, Any]) -> str:
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a start."""
     from experiments.gradients.cells import reaches
+    from experiments.gradients.rates import told_rate
     from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean
 
     head = (
         "start",
+        "rate",
         "λ before",
         "",
         "λ after",
@@ -227,6 +233,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     body = [
         (
             told(row),
+            told_rate(row),
             str(Mean(row["exponent"], row["exponent_half"])),
             regime(row),
             str(Mean(row["exponent_after"], row["exponent_after_half"])),

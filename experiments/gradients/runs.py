@@ -61,11 +61,13 @@ class Trained(NamedTuple):
         return float(self.summary["valid"]["nats_per_token"])
 
 
-def tasks_of(variants: dict[str, Config], seeds: int, directory: Path) -> list[Task]:
-    """Every variant with seeds 0, 1, …; seeds outermost, so that a study that is cut
+def tasks_of(
+    variants: dict[str, Config], seeds: Iterable[int], directory: Path
+) -> list[Task]:
+    """Every variant with every seed; seeds outermost, so that a study that is cut
     short has all variants alike. The runs' own probes are off: studies measure more."""
     tasks = []
-    for seed in range(seeds):
+    for seed in seeds:
         for name, config in variants.items():
             slug = "".join(c if c.isalnum() or c in ".+-" else "-" for c in name)
             config = replace(config, name=slug, seed=seed, gradflow=UNPROBED)

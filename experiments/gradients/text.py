@@ -27,13 +27,14 @@ def characters(batch: int, window: int) -> DataConfig:
     )
 
 
-def adam(rate: float, truncation: int = 0) -> OptimConfig:
-    """Adam that takes small steps where the gradient is small.
+def adam(truncation: int = 0) -> OptimConfig:
+    """Adam that takes small steps where the gradient is small; its learning rate is
+    the study's to find (`rates.tuned`).
 
     With the usual eps = 1e-8 every weight moves by the full rate in the first steps; on
     some seeds that saturates tanh units for hundreds of steps, whatever is studied.
     """
-    return OptimConfig(learning_rate=rate, eps=1e-3, clip_at=1.0, truncation=truncation)
+    return OptimConfig(eps=1e-3, clip_at=1.0, truncation=truncation)
 
 
 def paced(steps: int, evaluations: int) -> TrainConfig:

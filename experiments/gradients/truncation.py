@@ -21,11 +21,12 @@ class Truncation:
     τs: tuple[int, ...] = (1, 2, 4, 8, 16)
     """The truncations trained with; the full window besides."""
     hidden: int = 64
-    steps: int = 300
+    steps: int = 900
     seeds: int = 3
     batch: int = 8
     window: int = 32
-    learning_rate: float = 0.02
+    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
+    """Learning rates: each cell and τ has its best of these."""
     lanes: int = 32
     """Windows on which the bias is measured."""
 
@@ -46,7 +47,7 @@ def configs(size: Truncation) -> dict[str, Config]:
             found[f"{cell}, τ {τ or 'full'}"] = Config(
                 data=characters(size.batch, size.window),
                 model=ModelConfig(cell, 1, size.hidden, 32),
-                optim=adam(size.learning_rate, τ),
+                optim=adam(τ),
                 train=paced(size.steps, 1),
             )
     return found
@@ -93,9 +94,11 @@ def run(
     size: Truncation, directory: Path, seeds: int, display: Any, processes: int = 1
 ) -> Result:
     """Trains with every τ, then reads the rows off the runs."""
+    from experiments.gradients.rates import tuned
     from experiments.gradients.runs import by_variant, tasks_of, train_all
 
-    tasks = tasks_of(configs(size), seeds, directory)
+    variants = tuned(configs(size), size.rates, directory, display, processes)
+    tasks = tasks_of(variants, range(seeds), directory)
     runs = train_all(tasks, partial(make_measure, size), display, processes)
     τs = measured_at(size)
     rows = [row_of(name, group, τs) for name, group in by_variant(runs).items()]
@@ -120,6 +123,7 @@ def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
         "full": not config["optim"]["truncation"],
         "seeds": len(runs),
         "diverged": len(everyone) - len(runs),
+        "learning_rate": runs[0].config["optim"]["learning_rate"],
         "perplexity": perplexity.value,
         "perplexity_half": perplexity.half,
     }
@@ -180,10 +184,19 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a cell and τ."""
+    from experiments.gradients.rates import told_rate
     from experiments.gradients.runs import told
     from experiments.gradients.statistics import Mean
 
-    head = ("run", "perplexity", "error before", "after", "cosine before", "after")
+    head = (
+        "run",
+        "rate",
+        "perplexity",
+        "error before",
+        "after",
+        "cosine before",
+        "after",
+    )
     biases = {row["cell"]: row["bias"] for row in rows if row["full"]}
     body = []
     for row in rows:
@@ -193,7 +206,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
         errors = [f"{bias[name][at]:.2%}" for name in names]
         cosines = [f"{bias[f'cosine_{w}'][at]:.4f}" for w in ("before", "after")]
         perplexity = str(Mean(row["perplexity"], row["perplexity_half"]))
-        body.append((told(row), perplexity, *errors, *cosines))
+        body.append((told(row), told_rate(row), perplexity, *errors, *cosines))
     return Table(head, body)
 
 
