@@ -38,7 +38,7 @@ from experiments.gradients.long_memory_trials import (
     drawing,
     result_of,
 )
-from experiments.gradients.study import Interrupted
+from experiments.gradients.study import Interrupted, Job
 from lm.cells.elman import ElmanState
 from lm.config import OptimConfig
 from lm.types import Batch
@@ -261,8 +261,8 @@ def test_processes_find_the_same_rows(tmp_path):
         for rung in ladder:
             for trial in rung:
                 kept(tmp_path, trial, True)
-    rows = climb_all(ladders, tmp_path, quiet(), 1)
-    assert climb_all(ladders, tmp_path, quiet(), 2) == rows
+    rows = climb_all(ladders, Job(tmp_path, 1, quiet()))
+    assert climb_all(ladders, Job(tmp_path, 1, quiet(), 2)) == rows
     assert [row["variant"] for row in rows] == ["gru", "gru", "other"]
 
 
@@ -287,12 +287,13 @@ def test_wilson_is_where_the_rate_is_196_deviations_away():
 
 def run_twice(study, size, directory):
     """The second time everything is read from its files."""
-    result = study.run(size, directory, size.seeds, quiet(), 1)
+    job = Job(directory, size.seeds, quiet())
+    result = study.run(size, job)
     assert result.headline.startswith("Longest") and result.headline.endswith(".")
     assert len(result.table.body[0]) == len(result.table.head)
     result.figure.savefig(directory / "figure.png")
     before = {p: p.stat().st_mtime_ns for p in directory.glob("*.json")}
-    assert study.run(size, directory, size.seeds, quiet(), 1).rows == result.rows
+    assert study.run(size, job).rows == result.rows
     assert before == {p: p.stat().st_mtime_ns for p in directory.glob("*.json")}
 
 

@@ -19,6 +19,7 @@ from experiments.gradients import (
     truncation,
 )
 from experiments.gradients.display import quiet
+from experiments.gradients.study import Job
 
 SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}
 TUNED = {**SHORT, "rates": (0.001, 0.02)}
@@ -84,7 +85,8 @@ def test_a_tiny_study_from_end_to_end(name, tmp_path, monkeypatch):
 def check(name, tmp_path, monkeypatch):
     """The study `name` answers, keeps what it found, and does not train again."""
     study, size, directory = STUDIES[name], TINY[name], tmp_path / "study"
-    result = study.run(size, directory, 1, quiet(), 1)
+    job = Job(directory, 1, quiet())
+    result = study.run(size, job)
     command.keep(result, directory)
     found = read_json(directory / "rows.json")
     assert found["headline"] == result.headline and len(found["rows"]) > 1
@@ -98,8 +100,8 @@ def check(name, tmp_path, monkeypatch):
         raise AssertionError("a finished run was trained again")
 
     monkeypatch.setattr(runs, "train_task", refuse)
-    again = study.run(size, directory, 1, quiet(), 1)
+    again = study.run(size, job)
     assert again.headline == result.headline
     other = dataclasses.replace(size, batch=3)
     with pytest.raises(RunError, match="another config.*data.batch"):
-        study.run(other, directory, 1, quiet(), 1)
+        study.run(other, job)

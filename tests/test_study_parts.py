@@ -25,7 +25,7 @@ from experiments.gradients import (
 from experiments.gradients.display import quiet
 from experiments.gradients.rates import tuned
 from experiments.gradients.statistics import Mean, mean, rank_correlation, reach, span
-from experiments.gradients.study import Table, aligned
+from experiments.gradients.study import Job, Table, aligned
 from lm.config import ModelConfig
 from lm.gradflow.through_time import lag_norms
 from lm.model import build
@@ -290,7 +290,7 @@ def pilots(monkeypatch, losses):
         return [Run(losses[key]) for key in rated]
 
     monkeypatch.setattr(runs, "train_all", train_all)
-    found = tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Path(), quiet())
+    found = tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Job(Path(), 1, quiet()))
     return {name: config.optim.learning_rate for name, config in found.items()}
 
 

@@ -24,7 +24,14 @@ from experiments.gradients import (
     truncation,
 )
 from experiments.gradients.display import StudyDisplay
-from experiments.gradients.study import Interrupted, Result, Study, aligned, expected
+from experiments.gradients.study import (
+    Interrupted,
+    Job,
+    Result,
+    Study,
+    aligned,
+    expected,
+)
 from lm.config import unknown
 
 ALL: tuple[Study, ...] = (
@@ -109,7 +116,8 @@ def run_study(study: Study, given: Any) -> None:
     began = time.perf_counter()
     try:
         seeds = given.seeds or settings.seeds
-        result = study.run(settings, directory, seeds, display, given.processes)
+        job = Job(directory, seeds, display, given.processes)
+        result = study.run(settings, job)
     finally:
         display.close()
         seconds = spent(directory, time.perf_counter() - began)

@@ -1,11 +1,10 @@
 """Study 1: which cells' gradients reach back, and is that what predicts?"""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import adam, characters, paced
 from lm.config import InitConfig, ModelConfig
 
@@ -105,20 +104,17 @@ def make_measure(size: Cells, config: Config, model: Any, dataset: Any):
     return lag_measure(model, text, size.lags)
 
 
-def run(
-    size: Cells, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Cells, job: Job) -> Result:
     """Trains every variant, then reads the rows off the runs."""
     from functools import partial
 
     from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import by_variant, tasks_of, train_all
+    from experiments.gradients.runs import trained
 
-    variants = tuned(configs(size), size.rates, directory, display, processes)
-    tasks = tasks_of(variants, range(seeds), directory)
-    runs = train_all(tasks, partial(make_measure, size), display, processes)
-    display.note("measured; drawing")
-    rows = [row_of(name, group) for name, group in by_variant(runs).items()]
+    variants = tuned(configs(size), size.rates, job)
+    groups = trained(variants, partial(make_measure, size), job)
+    job.display.note("measured; drawing")
+    rows = [row_of(name, group) for name, group in groups.items()]
     from experiments.gradients.figures import cells_figure
 
     return Result(headline(rows), rows, table(rows), cells_figure(rows))
@@ -126,24 +122,16 @@ def run(
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What a variant's seeds found: perplexity, and the reach at each stage."""
-    from experiments.gradients.runs import sound
-    from experiments.gradients.statistics import mean
+    from experiments.gradients.runs import common
 
-    everyone, runs = runs, sound(runs)
+    row, runs = common(name, runs)
     model = runs[0].config["model"]
     stages = sorted(runs[0].measures)
     reaches = [reach_at(runs, step) for step in stages]
-    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
-    return {
-        "variant": name,
+    return row | {
         "cell": model["cell"],
         "hidden": model["hidden"],
         "parameters": runs[0].summary["parameters"],
-        "seeds": len(runs),
-        "diverged": len(everyone) - len(runs),
-        "learning_rate": runs[0].config["optim"]["learning_rate"],
-        "perplexity": perplexity.value,
-        "perplexity_half": perplexity.half,
         "steps": stages,
         "horizon": [r.horizon for r in reaches],
         "half_life": [r.half_life for r in reaches],

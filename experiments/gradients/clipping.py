@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import characters, paced
 from lm.config import InitConfig, ModelConfig, OptimConfig
 
@@ -85,15 +85,12 @@ def spikes(losses: Sequence[float], height: float, before: int) -> list[int]:
     ]
 
 
-def run(
-    size: Clipping, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Clipping, job: Job) -> Result:
     """Trains with every kind of clipping; a run that diverges is a result too."""
-    from experiments.gradients.runs import by_variant, nothing, tasks_of, train_all
+    from experiments.gradients.runs import nothing, trained
 
-    tasks = tasks_of(configs(size), range(seeds), directory)
-    runs = train_all(tasks, nothing, display, processes)
-    rows = [row_of(size, name, group) for name, group in by_variant(runs).items()]
+    groups = trained(configs(size), nothing, job)
+    rows = [row_of(size, name, group) for name, group in groups.items()]
     from experiments.gradients.figures import clipping_figure
 
     return Result(headline(rows), rows, table(rows), clipping_figure(rows))

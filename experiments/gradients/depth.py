@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import adam, characters, paced
 from lm.config import ModelConfig
 
@@ -69,17 +68,14 @@ def make_measure(size: Depth, config: Config, model: Any, dataset: Any):
     return lag_measure(model, text, size.lags)
 
 
-def run(
-    size: Depth, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Depth, job: Job) -> Result:
     """Trains every stack, then reads the rows off the runs."""
     from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import by_variant, tasks_of, train_all
+    from experiments.gradients.runs import trained
 
-    variants = tuned(configs(size), size.rates, directory, display, processes)
-    tasks = tasks_of(variants, range(seeds), directory)
-    runs = train_all(tasks, partial(make_measure, size), display, processes)
-    rows = [row_of(name, group) for name, group in by_variant(runs).items()]
+    variants = tuned(configs(size), size.rates, job)
+    groups = trained(variants, partial(make_measure, size), job)
+    rows = [row_of(name, group) for name, group in groups.items()]
     from experiments.gradients.figures import depth_figure
 
     return Result(headline(rows), rows, table(rows), depth_figure(rows))
@@ -90,22 +86,14 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     that reaches the first, see `share_down`; a geometric mean over seeds."""
     import numpy as np
 
-    from experiments.gradients.runs import sound
-    from experiments.gradients.statistics import mean
+    from experiments.gradients.runs import common
 
-    everyone, runs = runs, sound(runs)
+    row, runs = common(name, runs)
     config = runs[0].config
-    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
-    row = {
-        "variant": name,
+    row |= {
         "layers": config["model"]["layers"],
         "residual": config["model"]["residual"],
         "parameters": runs[0].summary["parameters"],
-        "seeds": len(runs),
-        "diverged": len(everyone) - len(runs),
-        "learning_rate": runs[0].config["optim"]["learning_rate"],
-        "perplexity": perplexity.value,
-        "perplexity_half": perplexity.half,
     }
     for when, step in {"before": 0, "after": max(runs[0].measures)}.items():
         logs_SLK = np.stack([flow(run.measures[step]) for run in runs])

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import adam, characters, paced
 from lm.config import InitConfig, ModelConfig, Recurrent
 
@@ -95,17 +94,14 @@ def make_measure(size: Initialisation, config: Config, model: Any, dataset: Any)
     return measure
 
 
-def run(
-    size: Initialisation, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Initialisation, job: Job) -> Result:
     """Trains from every start, then reads the rows off the runs."""
     from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import by_variant, tasks_of, train_all
+    from experiments.gradients.runs import trained
 
-    variants = tuned(configs(size), size.rates, directory, display, processes)
-    tasks = tasks_of(variants, range(seeds), directory)
-    runs = train_all(tasks, partial(make_measure, size), display, processes)
-    rows = [row_of(name, group) for name, group in by_variant(runs).items()]
+    variants = tuned(configs(size), size.rates, job)
+    groups = trained(variants, partial(make_measure, size), job)
+    rows = [row_of(name, group) for name, group in groups.items()]
     from experiments.gradients.figures import initialisation_figure
 
     found = edges(rows)
@@ -117,27 +113,22 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one start found."""
     import numpy as np
 
-    from experiments.gradients.runs import sound
+    from experiments.gradients.runs import common
     from experiments.gradients.statistics import mean, reach
 
-    everyone, runs = runs, sound(runs)
+    row, runs = common(name, runs)
     before, after = min(runs[0].measures), max(runs[0].measures)
     started, ended = (
         mean([float(run.measures[step]["exponent"]) for run in runs])
         for step in (before, after)
     )
-    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
     profiles = [
         reach(np.stack([run.measures[step]["lag_norms_LKB"][-1] for run in runs]))
         for step in (before, after)
     ]
-    return {
-        "variant": name,
+    return row | {
         "draw": name.split()[0],
         "gain": runs[0].config["model"]["init"]["gain"],
-        "seeds": len(runs),
-        "diverged": len(everyone) - len(runs),
-        "learning_rate": runs[0].config["optim"]["learning_rate"],
         "exponents": [float(run.measures[before]["exponent"]) for run in runs],
         "exponent": started.value,
         "exponent_half": started.half,
@@ -146,8 +137,6 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
         ),
         "exponent_after": ended.value,
         "exponent_after_half": ended.half,
-        "perplexity": perplexity.value,
-        "perplexity_half": perplexity.half,
         "horizon": [profile.horizon for profile in profiles],
         "lags": len(profiles[0].normalised_K) - 1,
         "profile": [profile.normalised_K for profile in profiles],

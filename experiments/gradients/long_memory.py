@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.long_memory_ladders import Climb, Ladder, ladder
+from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
 NAMES = {
@@ -22,7 +22,7 @@ SHORT = ("embedded_reber",)
 
 
 @dataclass(frozen=True)
-class LongMemory:
+class LongMemory(Climb):
     """Expected: no cell reaches further than the gated ones (GRU, LSTM) on any task;
     the tanh network falls to the loss of a predictor without memory first."""
 
@@ -34,14 +34,9 @@ class LongMemory:
     )
     cells: tuple[str, ...] = ("tanh", "irnn", "gru", "lstm")
     lengths: tuple[int, ...] = (20, 60)
-    """The tasks' T, in increasing order."""
     seeds: int = 3
-    hidden: int = 50
-    batch: int = 20
     steps: int = 1_500
-    """Updates at most."""
     check: int = 100
-    """Updates between looks at whether the task is solved."""
     learning_rate: float = 0.003
     """Of Adam, behind clipping at norm 1."""
 
@@ -78,47 +73,33 @@ def lengths_of(size: LongMemory, task: str) -> tuple[int, ...]:
     return size.lengths[:1] if task in SHORT else size.lengths
 
 
-def ladders(size: LongMemory, seeds: int) -> list:
+def ladders(size: LongMemory, seeds: int) -> list[Ladder]:
     """One for each task and cell."""
-    from experiments.gradients.long_memory_trials import Trial
-
     optim = OptimConfig("adam", size.learning_rate, clip="norm", clip_at=1.0)
-
-    def rung(task: str, cell: str, length: int) -> tuple:
-        return tuple(
-            Trial(
-                variant=cell,
-                network=cell,
-                task=task,
-                length=length,
-                seed=seed,
-                optim=optim,
-                hidden=size.hidden,
-                batch=size.batch,
-                steps=size.steps,
-                check=size.check,
-            )
-            for seed in range(seeds)
-        )
-
     return [
-        tuple(rung(task, cell, length) for length in lengths_of(size, task))
+        ladder(
+            size,
+            lengths_of(size, task),
+            seeds,
+            variant=cell,
+            network=cell,
+            task=task,
+            optim=optim,
+        )
         for task in size.tasks
         for cell in size.cells
     ]
 
 
-def run(
-    size: LongMemory, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: LongMemory, job: Job) -> Result:
     """Climbs every ladder, and measures answers given without memory."""
     from experiments.gradients.long_memory_figures import long_memory_figure
     from experiments.gradients.long_memory_ladders import climb_all
 
-    rows = climb_all(ladders(size, seeds), directory, display, processes)
+    rows = climb_all(ladders(size, job.seeds), job)
     rows += memoryless_rows(size)
     return Result(
-        headline=headline(size, rows, seeds),
+        headline=headline(size, rows, job.seeds),
         rows=rows,
         table=table(size, rows),
         figure=long_memory_figure(size, rows),

@@ -8,12 +8,14 @@ import math
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from experiments.gradients.long_memory_trials import Advance, Trial, result_of
-from experiments.gradients.study import Interrupted
+from experiments.gradients.study import Interrupted, Job
+from lm.config import OptimConfig
 
 Rung = tuple[Trial, ...]
 Ladder = tuple[Rung, ...]
@@ -21,9 +23,52 @@ Row = dict[str, Any]
 POLL_SECONDS = 0.2
 
 
-def climb_all(
-    ladders: Sequence[Ladder], directory: Path, display: Any, processes: int = 1
-) -> list[Row]:
+@dataclass(frozen=True)
+class Climb:
+    """How the trials of a study are made, its variants aside."""
+
+    lengths: tuple[int, ...]
+    """The tasks' T, in increasing order."""
+    seeds: int
+    steps: int
+    """Updates at most."""
+    check: int
+    """Updates between looks at whether the task is solved."""
+    learning_rate: float
+    hidden: int = 50
+    batch: int = 20
+
+
+def ladder(
+    size: Climb,
+    lengths: Sequence[int],
+    seeds: int,
+    *,
+    variant: str,
+    network: str,
+    task: str,
+    optim: OptimConfig,
+) -> Ladder:
+    """One variant's trials on a task: a rung for each length, of all seeds."""
+
+    def trial(length: int, seed: int) -> Trial:
+        return Trial(
+            variant=variant,
+            network=network,
+            task=task,
+            length=length,
+            seed=seed,
+            optim=optim,
+            hidden=size.hidden,
+            batch=size.batch,
+            steps=size.steps,
+            check=size.check,
+        )
+
+    return tuple(tuple(trial(T, seed) for seed in range(seeds)) for T in lengths)
+
+
+def climb_all(ladders: Sequence[Ladder], job: Job) -> list[Row]:
     """The rows of all ladders, in order. What has its file already is not run again.
 
     Raises:
@@ -31,13 +76,13 @@ def climb_all(
     """
     from experiments.interrupts import interrupts
 
-    display.begin(sum(map(updates, ladders)))
+    job.display.begin(sum(map(updates, ladders)))
     with interrupts() as stop:
-        if processes > 1:
-            found = in_processes(ladders, directory, display, processes, lambda: stop)
+        if job.processes > 1:
+            found = in_processes(ladders, job, lambda: stop)
         else:
             found = [
-                climb(ladder, directory, lambda: stop, display.advance)
+                climb(ladder, job.directory, lambda: stop, job.display.advance)
                 for ladder in ladders
             ]
     return [row for rows in found for row in rows]
@@ -71,18 +116,14 @@ def alone(ladder: Ladder, directory: Path) -> list[Row]:
 
 
 def in_processes(
-    ladders: Sequence[Ladder],
-    directory: Path,
-    display: Any,
-    processes: int,
-    stop: Callable[[], Any],
+    ladders: Sequence[Ladder], job: Job, stop: Callable[[], Any]
 ) -> list[list[Row]]:
     """Several ladders at a time; the bar moves when one is done."""
     context = multiprocessing.get_context("spawn")
     ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    with context.Pool(processes, signal.signal, ignore) as pool:
-        job = partial(alone, directory=directory)
-        waiting = [pool.apply_async(job, (ladder,)) for ladder in ladders]
+    with context.Pool(job.processes, signal.signal, ignore) as pool:
+        work = partial(alone, directory=job.directory)
+        waiting = [pool.apply_async(work, (ladder,)) for ladder in ladders]
         left = dict(enumerate(waiting))
         while left:
             if stop():
@@ -91,7 +132,7 @@ def in_processes(
                 if result.ready():
                     del left[number]
                     ladder = ladders[number]
-                    display.advance(ladder[0][0].variant, updates(ladder))
+                    job.display.advance(ladder[0][0].variant, updates(ladder))
             next(iter(left.values()), waiting[0]).wait(POLL_SECONDS)
         return [result.get() for result in waiting]
 

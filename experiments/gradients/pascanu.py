@@ -8,29 +8,24 @@ networks had up to five million updates; `steps` is what ours have.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.long_memory_ladders import Climb, Ladder, ladder
+from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
 TASK = "temporal_order_2"
 
 
 @dataclass(frozen=True)
-class Pascanu:
+class Pascanu(Climb):
     """Expected: plain SGD fails first as sequences grow, clipping carries further, and
     clipping with the regularizer Ω further still."""
 
     lengths: tuple[int, ...] = (10, 20, 30)
-    """L, in increasing order."""
     seeds: int = 5
-    hidden: int = 50
-    batch: int = 20
     steps: int = 15_000
-    """Updates at most."""
     check: int = 500
-    """Updates between looks at whether the task is solved."""
     learning_rate: float = 0.01
     omega: float = 2.0
     """The weight of Ω, as in the authors' code."""
@@ -58,43 +53,30 @@ def variants(size: Pascanu) -> dict[str, OptimConfig]:
     }
 
 
-def ladders(size: Pascanu, seeds: int) -> list:
+def ladders(size: Pascanu, seeds: int) -> list[Ladder]:
     """One for each way of training."""
-    from experiments.gradients.long_memory_trials import Trial
-
     return [
-        tuple(
-            tuple(
-                Trial(
-                    variant=variant,
-                    network="smart tanh",
-                    task=TASK,
-                    length=length,
-                    seed=seed,
-                    optim=optim,
-                    hidden=size.hidden,
-                    batch=size.batch,
-                    steps=size.steps,
-                    check=size.check,
-                )
-                for seed in range(seeds)
-            )
-            for length in size.lengths
+        ladder(
+            size,
+            size.lengths,
+            seeds,
+            variant=variant,
+            network="smart tanh",
+            task=TASK,
+            optim=optim,
         )
         for variant, optim in variants(size).items()
     ]
 
 
-def run(
-    size: Pascanu, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Pascanu, job: Job) -> Result:
     """Climbs the three ladders."""
     from experiments.gradients.long_memory_figures import pascanu_figure
     from experiments.gradients.long_memory_ladders import climb_all
 
-    rows = climb_all(ladders(size, seeds), directory, display, processes)
+    rows = climb_all(ladders(size, job.seeds), job)
     return Result(
-        headline=headline(size, rows, seeds),
+        headline=headline(size, rows, job.seeds),
         rows=rows,
         table=table(size, rows),
         figure=pascanu_figure(size, rows),

@@ -7,25 +7,21 @@ of their own, which no row of a study is made of.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
 from experiments.files import RunError
+from experiments.gradients.study import Job
 
 PILOT_SEED = 1000
 
 
 def tuned(
-    variants: dict[str, Config],
-    rates: Sequence[float],
-    directory: Path,
-    display: Any,
-    processes: int = 1,
+    variants: dict[str, Config], rates: Sequence[float], job: Job
 ) -> dict[str, Config]:
     """Every variant at the rate of the least validation loss after all its steps.
 
-    The pilots are runs in `directory`/pilots, resumed and kept like all others.
+    The pilots are runs in `pilots`, resumed and kept like all others.
 
     Raises:
       RunError: where a variant diverged at every rate.
@@ -37,9 +33,10 @@ def tuned(
         for name, config in variants.items()
         for rate in rates
     }
-    display.note(f"one pilot for each of {len(rates)} learning rates, then the runs")
-    tasks = tasks_of(pilots, [PILOT_SEED], directory / "pilots")
-    nats = [run.nats for run in train_all(tasks, nothing, display, processes)]
+    job.display.note(f"one pilot at each of {len(rates)} learning rates first")
+    tasks = tasks_of(pilots, [PILOT_SEED], job.directory / "pilots")
+    runs = train_all(tasks, nothing, job.display, job.processes)
+    nats = [run.nats for run in runs]
     found = {}
     for number, (name, config) in enumerate(variants.items()):
         mine = nats[number * len(rates) :][: len(rates)]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from experiments.config import Config, GradflowConfig, differences
 from experiments.files import RunError, read_json
-from experiments.gradients.study import Interrupted
+from experiments.gradients.study import Interrupted, Job
 from experiments.progress import Silent
 
 Arrays = dict[str, Any]
@@ -101,6 +101,17 @@ def train_all(
             if not train_task(task, make_measure, display.advance):
                 raise Interrupted
     return [read_task(task) for task in tasks]
+
+
+def trained(
+    variants: dict[str, Config], make_measure: MakeMeasure, job: Job
+) -> dict[str, list[Trained]]:
+    """The runs of every variant with all seeds of the job, see `train_all`."""
+    tasks = tasks_of(variants, range(job.seeds), job.directory)
+    groups: dict[str, list[Trained]] = {}
+    for run in train_all(tasks, make_measure, job.display, job.processes):
+        groups.setdefault(run.variant, []).append(run)
+    return groups
 
 
 def finished(task: Task) -> bool:
@@ -214,14 +225,6 @@ def read_task(task: Task) -> Trained:
     )
 
 
-def by_variant(runs: Iterable[Trained]) -> dict[str, list[Trained]]:
-    """Runs by their variant, in the order of their first."""
-    groups: dict[str, list[Trained]] = {}
-    for run in runs:
-        groups.setdefault(run.variant, []).append(run)
-    return groups
-
-
 def sound(runs: list[Trained]) -> list[Trained]:
     """Those that did not diverge, where only these can be measured to the end."""
     kept = [run for run in runs if not run.diverged]
@@ -231,6 +234,24 @@ def sound(runs: list[Trained]) -> list[Trained]:
             "lower its learning rate"
         )
     return kept
+
+
+def common(name: str, runs: list[Trained]) -> tuple[dict[str, Any], list[Trained]]:
+    """What every row of a variant holds: seeds, learning rate, and validation
+    perplexity with its interval; and the runs that it is of, see `sound`."""
+    from experiments.gradients.statistics import mean
+
+    kept = sound(runs)
+    perplexity = mean([run.summary["valid"]["perplexity"] for run in kept])
+    row = {
+        "variant": name,
+        "seeds": len(kept),
+        "diverged": len(runs) - len(kept),
+        "learning_rate": kept[0].config["optim"]["learning_rate"],
+        "perplexity": perplexity.value,
+        "perplexity_half": perplexity.half,
+    }
+    return row, kept
 
 
 def told(row: dict[str, Any]) -> str:

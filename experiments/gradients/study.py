@@ -28,6 +28,16 @@ class Result(NamedTuple):
     figure: Any
 
 
+class Job(NamedTuple):
+    """How a study is run: where its runs go, how many seeds of each variant, what shows
+    the work, and how many runs at once."""
+
+    directory: Path
+    seeds: int
+    display: Any
+    processes: int = 1
+
+
 class Study(NamedTuple):
     """One study. Nothing heavy is imported before `run` is called.
 
@@ -36,15 +46,15 @@ class Study(NamedTuple):
     sizes  the study's settings by the name of a size; "small" is there, and fits a
            few minutes of one core. Each is a frozen record, its docstring the
            expected answer, with a field `seeds`.
-    run    (settings, directory, seeds, display, processes) -> Result. Every run is a
-           run directory below `directory`: a finished one is read, a begun one goes
-           on. Raises `Interrupted` where a signal stopped it.
+    run    (settings, job) -> Result. Every run is a run directory below the job's: a
+           finished one is read, a begun one goes on. Raises `Interrupted` where a
+           signal stopped it.
     """
 
     name: str
     asks: str
     sizes: Mapping[str, Any]
-    run: Callable[[Any, Path, int, Any, int], Result]
+    run: Callable[[Any, Job], Result]
 
 
 class Interrupted(Exception):

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.study import Result, Study, Table
+from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import adam, characters, paced
 from lm.config import ModelConfig
 
@@ -90,18 +89,15 @@ def make_measure(size: Truncation, config: Config, model: Any, dataset: Any):
     return measure
 
 
-def run(
-    size: Truncation, directory: Path, seeds: int, display: Any, processes: int = 1
-) -> Result:
+def run(size: Truncation, job: Job) -> Result:
     """Trains with every τ, then reads the rows off the runs."""
     from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import by_variant, tasks_of, train_all
+    from experiments.gradients.runs import trained
 
-    variants = tuned(configs(size), size.rates, directory, display, processes)
-    tasks = tasks_of(variants, range(seeds), directory)
-    runs = train_all(tasks, partial(make_measure, size), display, processes)
+    variants = tuned(configs(size), size.rates, job)
+    groups = trained(variants, partial(make_measure, size), job)
     τs = measured_at(size)
-    rows = [row_of(name, group, τs) for name, group in by_variant(runs).items()]
+    rows = [row_of(name, group, τs) for name, group in groups.items()]
     from experiments.gradients.figures import truncation_figure
 
     return Result(headline(rows), rows, table(rows), truncation_figure(rows))
@@ -110,22 +106,15 @@ def run(
 def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
     """What the seeds of one cell and τ found; of the full gradient's, the bias that
     truncation would have, before and after training."""
-    from experiments.gradients.runs import sound
+    from experiments.gradients.runs import common
     from experiments.gradients.statistics import mean
 
-    everyone, runs = runs, sound(runs)
+    row, runs = common(name, runs)
     config = runs[0].config
-    perplexity = mean([run.summary["valid"]["perplexity"] for run in runs])
-    row = {
-        "variant": name,
+    row |= {
         "cell": config["model"]["cell"],
         "τ": config["optim"]["truncation"] or config["data"]["window"] - 1,
         "full": not config["optim"]["truncation"],
-        "seeds": len(runs),
-        "diverged": len(everyone) - len(runs),
-        "learning_rate": runs[0].config["optim"]["learning_rate"],
-        "perplexity": perplexity.value,
-        "perplexity_half": perplexity.half,
     }
     if not row["full"]:
         return row
