@@ -5,14 +5,37 @@ Modules about `lm` alone add `pytestmark = pytest.mark.usefixtures("strict")`.
 """
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between devices
+
+
+@pytest.fixture(scope="module")
+def compile_cache(tmp_path_factory) -> Iterator[Path]:
+    """The folder where what is compiled is kept, for this process and its children.
+
+    Modules whose tests train runs of few shapes use it; one folder serves them all.
+    """
+    folder = tmp_path_factory.getbasetemp() / "compiled"
+    options = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    for name, value in options.items():
+        jax.config.update(name, value)
+    yield folder
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture

@@ -3,11 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import jax
 
 from experiments.launch import free_port
 
@@ -23,45 +19,30 @@ TINY = (
 ).split()
 
 
-@contextmanager
-def compile_cache(folder: Path) -> Iterator[Path]:
-    """What this process compiles is kept where its children find it."""
-    names = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-def environment(cache: Path, **more: str) -> dict[str, str]:
-    """That of a process which compiles nothing that `cache` holds."""
+def environment(compile_cache: Path, **more: str) -> dict[str, str]:
+    """That of a process which compiles nothing that the cache holds."""
     return os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_COMPILATION_CACHE_DIR": str(compile_cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         **more,
     }
 
 
-def launch(processes: int, words: list[str], cache: Path, *own: str):
+def launch(processes: int, words: list[str], compile_cache: Path, *own: str):
     """`experiments.launch` under way."""
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.launch", f"--processes={processes}"]
         + [*own, "--", *words],
         cwd=ROOT,
-        env=environment(cache),
+        env=environment(compile_cache),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def members(words: list[list[str]], cache: Path) -> list[tuple[int, str, str]]:
+def members(words: list[list[str]], compile_cache: Path) -> list[tuple[int, str, str]]:
     """Starts one process for each list of words, by the three flags; of each: its exit
     code, output and errors."""
     coordinator = f"localhost:{free_port()}"
@@ -72,7 +53,7 @@ def members(words: list[list[str]], cache: Path) -> list[tuple[int, str, str]]:
             + ["--distributed.processes", f"{len(words)}"]
             + ["--distributed.process", f"{number}"],
             cwd=ROOT,
-            env=environment(cache),
+            env=environment(compile_cache),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -19,7 +19,7 @@ from experiments.metrics import read_metrics
 from experiments.probe import read_probe
 from experiments.progress import Silent
 from experiments.train import train
-from tests.group import ROOT, TINY, compile_cache, environment, launch
+from tests.group import ROOT, TINY, environment, launch
 from tests.zoo import close
 
 
@@ -28,13 +28,7 @@ def words(folder: Path, steps: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    with compile_cache(tmp_path_factory.mktemp("compiled")) as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory, cache) -> Path:
+def alone(tmp_path_factory, compile_cache) -> Path:
     """Seven steps by this process, on one device."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
     assert train(*parse(words(folder, 7), ""), Silent()) == folder
@@ -42,11 +36,11 @@ def alone(tmp_path_factory, cache) -> Path:
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory, cache) -> Path:
+def group(tmp_path_factory, compile_cache) -> Path:
     """Three steps by two processes, two more by four, two more by one."""
     folder = tmp_path_factory.mktemp("runs") / "group"
     for processes, steps in ((2, 3), (4, 5)):
-        child = launch(processes, words(folder, steps), cache)
+        child = launch(processes, words(folder, steps), compile_cache)
         out, error = child.communicate(timeout=300)
         assert child.returncode == 0, error
         assert f"{processes} devices" in out and out.count("best of step") == 1
@@ -97,7 +91,7 @@ def test_summary_probes_and_samples_are_there_once(alone, group):
     assert len(read_json(group / "config.json")["resumed"]) == 2
 
 
-def test_the_slurm_script_works_as_it_stands(tmp_path, cache):
+def test_the_slurm_script_works_as_it_stands(tmp_path, compile_cache):
     """With an srun that starts two tasks on this machine."""
     srun, job = tmp_path / "srun", str(os.getpid())
     srun.write_text(
@@ -109,7 +103,7 @@ def test_the_slurm_script_works_as_it_stands(tmp_path, cache):
         "wait $first && wait $second\n"
     )
     srun.chmod(0o755)
-    own = environment(cache, SLURM_JOB_ID=job, SLURM_SUBMIT_DIR=str(ROOT))
+    own = environment(compile_cache, SLURM_JOB_ID=job, SLURM_SUBMIT_DIR=str(ROOT))
     own |= {"PATH": f"{tmp_path}:{own['PATH']}", "PYTHON": sys.executable}
     ended = subprocess.run(
         ["bash", ROOT / "experiments/slurm/train.sbatch", *words(tmp_path / "run", 3)],

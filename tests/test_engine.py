@@ -16,7 +16,7 @@ from experiments.metrics import read_metrics
 from experiments.progress import Silent
 from experiments.train import train
 from lm.config import ConfigError
-from tests.group import TINY, compile_cache
+from tests.group import TINY
 
 
 def tiny(steps: int, devices: int, **data) -> Config:
@@ -30,13 +30,13 @@ def losses(folder: Path) -> np.ndarray:
     return np.array([r["loss"] for r in rows if "loss" in r])
 
 
+@pytest.mark.usefixtures("compile_cache")
 def test_two_devices_then_one_give_the_numbers_of_one(tmp_path):
     """With one-hot batches, which have an axis more to be split."""
     one, two = tmp_path / "one", tmp_path / "two"
-    with compile_cache(tmp_path / "compiled"):
-        train(tiny(6, 1, one_hot=True), Options(one), Silent())
-        train(tiny(3, 2, one_hot=True), Options(two), Silent())
-        train(tiny(6, 1, one_hot=True), Options(two), Silent())
+    train(tiny(6, 1, one_hot=True), Options(one), Silent())
+    train(tiny(3, 2, one_hot=True), Options(two), Silent())
+    train(tiny(6, 1, one_hot=True), Options(two), Silent())
     np.testing.assert_allclose(losses(two), losses(one), rtol=2e-5)
     found, wanted = (read_json(folder / "summary.json") for folder in (two, one))
     assert found["test"]["tokens"] == wanted["test"]["tokens"]

@@ -16,16 +16,10 @@ from experiments.launch import main
 from experiments.metrics import read_metrics
 from experiments.progress import Silent
 from experiments.train import train
-from tests.group import TINY, compile_cache, launch
+from tests.group import TINY, launch
 
 STEPS = 200
 PACE = ["--train.eval-every", "1000", "--train.samples", "0", "--gradflow.every", "0"]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    with compile_cache(tmp_path_factory.mktemp("compiled")) as folder:
-        yield folder
 
 
 def words(folder: Path, every: int) -> list[str]:
@@ -54,7 +48,7 @@ def member(folder: Path, process: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def losses(tmp_path_factory, cache) -> np.ndarray:
+def losses(tmp_path_factory, compile_cache) -> np.ndarray:
     """Of each step of the run, by one process that is left alone."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
     train(*parse(words(folder, 1000), ""), Silent())
@@ -76,9 +70,9 @@ def kill(folder: Path, process: int, child: subprocess.Popen) -> tuple[float, st
     return time.monotonic() - killed, error
 
 
-def test_the_leader_is_killed_and_a_restart_goes_on(losses, tmp_path, cache):
+def test_the_leader_is_killed_and_a_restart_goes_on(losses, tmp_path, compile_cache):
     folder = tmp_path / "run"
-    child = launch(2, words(folder, 20), cache, "--restarts=1")
+    child = launch(2, words(folder, 20), compile_cache, "--restarts=1")
     _, error = kill(folder, 0, child)
     assert child.returncode == 0, error
     assert "process 0 was ended by SIGKILL" in error and "starting all" in error
@@ -87,9 +81,9 @@ def test_the_leader_is_killed_and_a_restart_goes_on(losses, tmp_path, cache):
     np.testing.assert_allclose(losses_of(folder), losses, rtol=1e-3)
 
 
-def test_another_is_killed_and_one_process_goes_on(losses, tmp_path, cache):
+def test_another_is_killed_and_one_process_goes_on(losses, tmp_path, compile_cache):
     folder = tmp_path / "run"
-    child = launch(2, words(folder, 20), cache)
+    child = launch(2, words(folder, 20), compile_cache)
     seconds, error = kill(folder, 1, child)
     assert child.returncode == 137 and "process 1 was ended by SIGKILL" in error
     assert seconds < 60 and not (folder / "summary.json").exists()
@@ -97,9 +91,9 @@ def test_another_is_killed_and_one_process_goes_on(losses, tmp_path, cache):
     np.testing.assert_allclose(losses_of(folder), losses, rtol=1e-3)
 
 
-def test_sigterm_to_one_stops_all_at_the_same_step(losses, tmp_path, cache):
+def test_sigterm_to_one_stops_all_at_the_same_step(losses, tmp_path, compile_cache):
     folder = tmp_path / "run"
-    child = launch(2, words(folder, 30), cache)
+    child = launch(2, words(folder, 30), compile_cache)
     wait_for(folder / "checkpoints" / "30", child)
     os.kill(member(folder, 1), signal.SIGTERM)
     out, error = child.communicate(timeout=300)

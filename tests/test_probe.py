@@ -35,23 +35,8 @@ from lm.gradflow.gates import gate_statistics, state_statistics
 from lm.gradflow.jacobians import spectral_radius
 from lm.gradflow.through_time import lag_profile, norms_through_time
 
+pytestmark = pytest.mark.usefixtures("compile_cache")
 STEPS = 7
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_cache(tmp_path_factory):
-    """Runs of one config compile once."""
-    folder = tmp_path_factory.mktemp("compiled")
-    names = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def tiny(every: int = 3, steps: int = STEPS, **train) -> Config:

@@ -2,10 +2,8 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.files import RunError, read_json
 from experiments.gradients import __main__ as command
@@ -21,6 +19,7 @@ from experiments.gradients import (
 from experiments.gradients.display import quiet
 from experiments.gradients.study import Job
 
+pytestmark = pytest.mark.usefixtures("compile_cache")
 SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}
 TUNED = {**SHORT, "rates": (0.001, 0.02)}
 TINY = {
@@ -44,22 +43,6 @@ TINY = {
     ),
 }
 STUDIES = {name: command.STUDIES[name] for name in TINY}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-    """Runs that differ in numbers alone share their programs, as in the command."""
-    options = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,9 +15,10 @@ from experiments.gradients import __main__ as command
 from experiments.gradients import clipping, runs
 from experiments.gradients.display import StudyDisplay, quiet
 from experiments.gradients.study import Interrupted, expected
-from tests.test_studies import STUDIES, TINY, check, compile_once, corpus
+from tests.test_studies import STUDIES, TINY, check, corpus
 
-__all__ = ["compile_once", "corpus"]  # fixtures
+__all__ = ["corpus"]  # a fixture
+pytestmark = pytest.mark.usefixtures("compile_cache")
 
 
 def test_cells_from_end_to_end(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -29,23 +28,8 @@ from experiments.progress import Silent
 from experiments.run import open_run
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 
+pytestmark = pytest.mark.usefixtures("compile_cache")
 STEPS = 7
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_cache(tmp_path_factory):
-    """Runs of one config compile once."""
-    folder = tmp_path_factory.mktemp("compiled")
-    names = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def tiny(**train) -> Config:

@@ -24,23 +24,7 @@ from experiments.probe import read_probe
 from experiments.progress import Silent
 from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig, OptimConfig
 
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_cache(tmp_path_factory):
-    """Runs of one shape compile once."""
-    folder = tmp_path_factory.mktemp("compiled")
-    names = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
+pytestmark = pytest.mark.usefixtures("compile_cache")
 TIMES = {"seconds", "step_seconds", "step_tokens", "feed_seconds", "tokens_per_second"}
 TIMES |= {"feed_share"}
 
