@@ -10,6 +10,7 @@ from experiments.figures.style import (
     legend,
     limit_line,
     line_style,
+    logarithmic,
     new_figure,
     nothing_here,
     styled,
@@ -40,7 +41,7 @@ def lag_profiles(
         reading += " Shaded: 95 % intervals over the windows of text."
     with styled():
         figure, axes = new_figure(reading)
-        axes.set_yscale("log")
+        logarithmic(axes)
         for number, (name, values) in enumerate(curves.items()):
             lags, style = np.arange(len(values)), line_style(number, len(values))
             low, high = (intervals or {}).get(name, (None, None))
@@ -76,7 +77,8 @@ def heat_map(
     reading = (
         "Each column is one probe of the model during training; going up is going back "
         "in time. Brighter is more gradient, the lines join equal powers of ten: where "
-        "they climb, the model learns to look further back."
+        "they climb, the model learns to look further back. No gradient came to what "
+        "is empty."
     )
     norms_PK = np.asarray(norms_PK, float)
     with styled():

@@ -13,6 +13,7 @@ from experiments.figures.style import (
     legend,
     limit_line,
     line_style,
+    logarithmic,
     new_figure,
     nothing_here,
     styled,
@@ -98,7 +99,7 @@ def singular_values(
         if not drawn:
             nothing_here(axes, "nothing finite was measured")
             return figure
-        axes.set_yscale("log")
+        logarithmic(axes)
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, min(1e-6, top / 10)), max(top, 1.2))
         limit_line(axes, 1.0, "1: neither grows nor shrinks")

@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 INK = "#1b1f24"
 COLOURS = ("#2f7fc1", "#d9772b", "#2c9c69", "#a864bd", "#cf4a5c", "#2fa0ad", "#8c8a35")
@@ -86,6 +87,14 @@ def line_style(number: int, points: int = 0) -> dict[str, Any]:
         every = max(1, points // 8)
         style["markevery"] = (number * max(1, every // 3) % every, every)
     return style
+
+
+def logarithmic(axes: Axes) -> None:
+    """A log scale upwards, with numbers between the powers of ten where fewer than two
+    of them are in sight."""
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.5)))
+    axes.tick_params(axis="y", which="minor", labelsize=8)
 
 
 def limit_line(axes: Axes, y: float, text: str, left: bool = False) -> None:

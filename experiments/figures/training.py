@@ -11,6 +11,7 @@ from experiments.figures.style import (
     legend,
     limit_line,
     line_style,
+    logarithmic,
     new_figure,
     nothing_here,
     styled,
@@ -160,7 +161,7 @@ def clip_events(
         below.set_ylabel("‖gradient‖")
         below.set_xlabel("training step")
         if found[1] and min(finite(norms)[1]) > 0:
-            below.set_yscale("log")
+            logarithmic(below)
         if clip_at:
             limit_line(below, clip_at, f"limit {clip_at:g}", left=True)
         legend(above)
@@ -226,7 +227,7 @@ def over_training(
             nothing_here(axes, "nothing finite was measured")
             return figure
         if log:
-            axes.set_yscale("log")
+            logarithmic(axes)
         elif min(min(finite(curve)[1], default=0) for curve in curves.values()) >= 0:
             axes.set_ylim(bottom=0)
         axes.set_xlabel("training step")

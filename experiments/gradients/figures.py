@@ -11,6 +11,7 @@ from experiments.figures.style import (
     legend,
     limit_line,
     line_style,
+    logarithmic,
     new_figure,
     styled,
 )
@@ -42,7 +43,7 @@ def cells_figure(rows: Rows) -> Figure:
         after.set_title("after training")
         before.set_ylabel("gradient that is left, G(k) / G(0)")
         for panel in (before, after):
-            panel.set_yscale("log")
+            logarithmic(panel)
             panel.set_ylim(SMALLEST, 3)
             panel.set_xlabel("lag k, in characters")
             limit_line(panel, 0.01, "1 %: the horizon", left=True)
@@ -54,7 +55,7 @@ def cells_figure(rows: Rows) -> Figure:
         against.set_title("horizon and perplexity")
         perplexities = [row["perplexity"] for row in rows]
         if max(perplexities) > 3 * min(perplexities):
-            against.set_yscale("log")
+            logarithmic(against)
         figure.legend(
             *during.get_legend_handles_labels(),
             loc="outside upper center",
@@ -122,7 +123,7 @@ def initialisation_figure(rows: Rows, edges: dict[str, Any]) -> Figure:
             values = np.where(values > SMALLEST, values, np.nan)
             style = line_style(number, len(values))
             profiles.plot(values, label=f"gain {row['gain']:g}", **style)
-        profiles.set_yscale("log")
+        logarithmic(profiles)
         profiles.set_xlabel("lag k, in characters")
         profiles.set_ylabel("gradient that is left, G(k) / G(0)")
         for panel in (exponents, perplexities):
@@ -165,7 +166,7 @@ def truncation_figure(rows: Rows) -> Figure:
             style = line_style(2 * number + 1)
             τs = [r["τ"] for r in of]
             bars(perplexities, τs, of, "perplexity", row["cell"], style)
-        errors.set_yscale("log")
+        logarithmic(errors)
         errors.set_ylabel("relative error of the gradient")
         cosines.set_ylabel("cosine to the full gradient")
         perplexities.set_ylabel("validation perplexity")
@@ -197,7 +198,7 @@ def clipping_figure(rows: Rows) -> Figure:
             norms.plot(row["gradient_norm"], label=row["variant"], **style)
             draw_end(ends, number, row)
         losses.set_ylabel("training loss, nats a character")
-        norms.set_yscale("log")
+        logarithmic(norms)
         norms.set_ylabel("gradient norm before clipping")
         for panel in (losses, norms):
             panel.set_xlabel("training step")

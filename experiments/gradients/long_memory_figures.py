@@ -6,7 +6,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures.style import INK, line_style, new_figure, styled
+from experiments.figures.style import (
+    INK,
+    line_style,
+    logarithmic,
+    new_figure,
+    styled,
+)
 
 Rows = Sequence[dict[str, Any]]
 
@@ -45,7 +51,7 @@ def long_memory_figure(size: Any, rows: Rows) -> Figure:
             above.set_title(NAMES[task])
             above.set_ylim(-0.05, 1.05)
             scale(below, size.lengths)
-            below.set_yscale("log")
+            logarithmic(below)
             low, high = below.get_ylim()
             below.set_ylim(min(low, high / 10), high)
             below.set_xlabel("T, in steps")
@@ -82,7 +88,7 @@ def pascanu_figure(size: Any, rows: Rows) -> Figure:
         left.set_ylabel("seeds that learn it")
         left.set_ylim(-0.05, 1.05)
         right.set_ylabel("updates until under 1 % are wrong")
-        right.set_yscale("log")
+        logarithmic(right)
         for panel in (left, right):
             scale(panel, size.lengths)
             panel.set_xlabel("L, in steps")

@@ -1,7 +1,7 @@
 """A page about one or several runs: figures, tables, samples, in one file.
 
     python -m experiments.report RUN                      RUN/report.html, RUN/figures/
-    python -m experiments.report RUN RUN --out both.html  compared, figures beside it
+    python -m experiments.report RUN RUN --out both.html  compared; both_figures/
 
 The page opens from disk without any network, on a phone, in light and dark, and can be
 printed. Runs may be unfinished, or still going on.
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     add(
         "--out",
         type=Path,
-        help="the page (default: report.html, in the run's directory if it is one)",
+        help="the page (default: report.html where the run is, or all of them are)",
     )
     add(
         "--no-spectra",

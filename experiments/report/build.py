@@ -1,5 +1,6 @@
 """From run directories to a page, and its figures as PNG and SVG files."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -36,15 +37,15 @@ def report(directories: list[Path], out: Path | None, spectra: bool = True) -> P
     """Writes the page and its figures; where the page is.
 
     Args:
-      out: the page; None for report.html in the run's directory, or in the current
-        one for several runs.
+      out: the page; None for report.html in the run's directory, or in the one that
+        holds all of several runs.
       spectra: whether singular values are computed, from the checkpoints.
 
     Raises:
       RunError: where a directory holds no run, or `out` cannot be written.
     """
     runs = read_runs(directories)
-    path = out or (directories[0] if len(directories) == 1 else Path()) / "report.html"
+    path = out or _common(directories) / "report.html"
     if path.is_dir():
         raise RunError(f"{path} is a directory: --out takes the page's file name")
     folder = path.parent / ("figures" if out is None else f"{path.stem}_figures")
@@ -54,6 +55,13 @@ def report(directories: list[Path], out: Path | None, spectra: bool = True) -> P
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from None
     return path
+
+
+def _common(directories: list[Path]) -> Path:
+    """The directory that holds all of them; of one, itself."""
+    return Path(
+        os.path.relpath(os.path.commonpath([d.absolute() for d in directories]))
+    )
 
 
 def make_page(runs: list[RunFiles], folder: Path, spectra: bool = True) -> Html:

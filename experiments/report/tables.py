@@ -13,7 +13,7 @@ SUMMARY = (
     "steps",
     "valid perplexity",
     "test perplexity",
-    "horizon, tokens",
+    "horizon by layer, tokens",
     "clipped",
     "tokens/s",
     "time",

@@ -13,6 +13,7 @@ from experiments.figures.style import (
     legend,
     limit_line,
     line_style,
+    logarithmic,
     new_figure,
     nothing_here,
     styled,
@@ -203,7 +204,7 @@ def reach_against_loss(
     paint, scale = colours(), loss_scale(losses_N)
     with styled():
         figure, (left, right) = new_figure(reading, width=8.6, ncols=2)
-        left.set_yscale("log")
+        logarithmic(left)
         for number in np.argsort(-losses_N):
             profile = profiles[number]
             values = np.where(profile < SMALLEST, np.nan, profile)
