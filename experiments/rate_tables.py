@@ -1,5 +1,6 @@
 """The README's tables of what things cost: steps, devices, instruments, data."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.records import Row, machine, markdown
@@ -7,39 +8,63 @@ from experiments.records import Row, machine, markdown
 
 def speed(rows: dict[str, Row]) -> str:
     """Training steps against their twins, interleaved."""
-    lines = [
-        (
-            name.replace("_", " "),
+    head = ("model", "ms a step", "plain scan", "Flax `nnx.RNN`", "tokens/s, best")
+    return by_model(
+        rows,
+        "benchmark_steps",
+        head,
+        lambda found: (
             f"{found['ours']['median']:.0f}",
             f"{found['plain_scan_over_ours']:.2f}×",
             f"{found['flax_over_ours']:.2f}×",
             f"{found['tokens_per_second']:,}",
-        )
-        for name, found in metrics(rows, "benchmark_steps").items()
-    ]
-    head = ("model", "ms a step", "plain scan", "Flax `nnx.RNN`", "tokens/s, best")
-    return markdown(head, lines)
+        ),
+    )
 
 
 def devices(rows: dict[str, Row]) -> str:
     """One step on one CPU device, on two, and by two processes."""
-    lines = [
-        (
-            name.replace("_", " "),
+    two = "two, `--train.devices 2`"
+    return by_model(
+        rows,
+        "benchmark_devices",
+        ("ms a step", "one device", two, "gain", "two processes"),
+        lambda found: (
             f"{found['1_device']['median']:.0f}",
             f"{found['2_devices']['median']:.0f}",
             f"{found['2_devices_speedup']:.2f}×",
             f"{found['2_processes']['median']:.0f}",
-        )
-        for name, found in metrics(rows, "benchmark_devices").items()
-    ]
-    head = (
-        "ms a step",
-        "one device",
-        "two, `--train.devices 2`",
-        "gain",
-        "two processes",
+        ),
     )
+
+
+def probe(rows: dict[str, Row]) -> str:
+    """What probing costs at its default interval."""
+    head = ("config", "ms a step", "ms a probe", "steps between", "share of the time")
+    return by_model(
+        rows,
+        "benchmark_probe",
+        head,
+        lambda found: (
+            f"{found['step']['median']:.0f}",
+            f"{found['probe']['median']:.0f}",
+            f"{found['every']}",
+            f"{found['share']:.1%}",
+        ),
+    )
+
+
+def by_model(
+    rows: dict[str, Row],
+    name: str,
+    head: Sequence[str],
+    told: Callable[[dict[str, Any]], tuple[str, ...]],
+) -> str:
+    """A line for each model that a row has metrics of."""
+    lines = [
+        (model.replace("_", " "), *told(found))
+        for model, found in metrics(rows, name).items()
+    ]
     return markdown(head, lines)
 
 
@@ -48,22 +73,6 @@ def instruments(rows: dict[str, Row]) -> str:
     found = metrics(rows, "benchmark_instruments").get("seconds", {})
     lines = [(name, f"{seconds['median']:.2f}") for name, seconds in found.items()]
     return markdown(("instrument", "seconds"), lines)
-
-
-def probe(rows: dict[str, Row]) -> str:
-    """What probing costs at its default interval."""
-    lines = [
-        (
-            name.replace("_", " "),
-            f"{found['step']['median']:.0f}",
-            f"{found['probe']['median']:.0f}",
-            f"{found['every']}",
-            f"{found['share']:.1%}",
-        )
-        for name, found in metrics(rows, "benchmark_probe").items()
-    ]
-    head = ("config", "ms a step", "ms a probe", "steps between", "share of the time")
-    return markdown(head, lines)
 
 
 def data(rows: dict[str, Row]) -> str:

@@ -22,6 +22,41 @@ def studies(rows: dict[str, Row]) -> str:
     return markdown(("study", "found", "command"), lines)
 
 
+def long_memory(rows: dict[str, Row]) -> str:
+    """Seeds that solve each task, by cell and length."""
+    return successes(rows, "study_long_memory", "T")
+
+
+def pascanu(rows: dict[str, Row]) -> str:
+    """Seeds that learn temporal order, by way of training and length."""
+    return successes(rows, "study_pascanu", "L")
+
+
+def successes(rows: dict[str, Row], name: str, symbol: str) -> str:
+    """Of each variant and task, "solved/seeds" at each length; "–" was not tried."""
+    found = rows[name]["metrics"]["rows"] if name in rows else []
+    found = [row for row in found if "solved" in row]
+    lengths, tasks, variants = (
+        list(dict.fromkeys(row[field] for row in found))
+        for field in ("length", "task", "variant")
+    )
+    solved = {
+        (row["task"], row["variant"], row["length"]): f"{row['solved']}/{row['seeds']}"
+        for row in found
+    }
+    lines = [
+        (
+            task.replace("_", " "),
+            *(
+                ", ".join(solved.get((task, variant, T), "–") for T in lengths)
+                for variant in variants
+            ),
+        )
+        for task in tasks
+    ]
+    return markdown((f"{symbol} = {', '.join(map(str, lengths))}", *variants), lines)
+
+
 def sweeps(rows: dict[str, Row]) -> str:
     """The best of each ready space, by its mean over seeds on the validation split."""
     lines = []

@@ -123,5 +123,7 @@ TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "data": rate_tables.data,
     "headline": study_tables.headline,
     "studies": study_tables.studies,
+    "long_memory": study_tables.long_memory,
+    "pascanu": study_tables.pascanu,
     "sweeps": study_tables.sweeps,
 }

@@ -57,7 +57,7 @@ def blocks(drawn: list[Drawn]) -> list[Html]:
 
 
 def best_table(best: list[Row], fields: list[str]) -> Html:
-    """The best trials; the test split is shown and chosen by nobody."""
+    """The best trials; the test split speaks of the first alone, and ranks nothing."""
     if not best:
         return text_block("No trial came to an end.")
     head = ["rank", *fields, "valid, nats", "perplexity", "test perplexity", "trial"]
@@ -67,7 +67,7 @@ def best_table(best: list[Row], fields: list[str]) -> Html:
             *(shown(row["fields"].get(field, "")) for field in fields),
             Cell(value_of(row), strong=rank == 1),
             f"{perplexity(row['valid']):.4g}",
-            f"{perplexity(row['test']):.4g}",
+            f"{perplexity(row['test']):.4g}" if rank == 1 else "",
             row["trial"],
         ]
         for rank, row in enumerate(best, 1)
