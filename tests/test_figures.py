@@ -6,7 +6,13 @@ import pytest
 
 from experiments import figures
 from experiments.figures import Curve, save
-from experiments.figures.style import MARKERS, line_style, reading_of, written
+from experiments.figures.style import (
+    MARKERS,
+    line_style,
+    logarithmic,
+    reading_of,
+    written,
+)
 from experiments.figures.training import BINS, binned
 
 NONE = np.zeros(0)
@@ -110,6 +116,17 @@ def test_binned_keeps_means_and_extremes():
     np.testing.assert_allclose(found.mean.mean(), np.nanmean(y), rtol=1e-2)
     few = binned(curve(np.arange(7.0)))
     assert few.mean.tolist() == few.low.tolist() == list(range(7))
+
+
+def test_a_log_axis_of_less_than_two_decades_has_several_numbers():
+    from matplotlib.figure import Figure
+
+    for highest, several in ((3e-3, True), (1.0, False)):
+        axes = Figure().subplots()
+        axes.plot([2e-4, highest])
+        logarithmic(axes)
+        minor = [t.get_text() for t in axes.get_yticklabels(minor=True)]
+        assert any(minor) is several
 
 
 def test_the_horizon_line_and_the_heat_map_show_the_numbers():

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.files import RunError
 from experiments.probe import FILE, read_probe
 from experiments.progress import Silent
+from experiments.report import build
 from experiments.report.__main__ import main
 from experiments.report.build import OVERLAID, PER_RUN, report
 from experiments.report.page import (
@@ -144,6 +146,14 @@ def test_a_run_in_its_own_directory(finished, capsys):
         assert {f"{name}.png", f"{name}.svg"} <= drawn
     assert text.count("<svg") == len([n for n in drawn if n.endswith(".png")])
     assert "finished" in text and "Not shown" not in text
+
+
+def test_a_page_lies_where_all_its_runs_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = Path("runs/a"), tmp_path / "runs" / "b"
+    assert build.common([one]) == one
+    assert build.common([one, Path("runs/b")]) == Path("runs")
+    assert build.common([one, other]) == Path("runs")
 
 
 def test_runs_of_different_depth_are_compared(finished, tmp_path, quick):
