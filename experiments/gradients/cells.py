@@ -21,7 +21,7 @@ class Cells:
 
     parameters: int = 40_000
     """Of every model, to 2 %; the hidden size follows."""
-    steps: int = 800
+    steps: int = 600
     seeds: int = 3
     batch: int = 32
     window: int = 64

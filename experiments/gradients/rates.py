@@ -1,8 +1,9 @@
-"""Learning rates for the variants of a study: for each the best of a few, by a pilot.
+"""Learning rates for the variants of a study: for each the best of a few, by pilots.
 
 Cells, starts and depths differ in the learning rate that they stand; a comparison at
-one rate for all would be one of how well that rate suits them. The pilots have a seed
-of their own, which no row of a study is made of.
+one rate for all would be one of how well that rate suits them. The pilots have seeds of
+their own, which no row of a study is made of; two, since at too high a rate some seeds
+sit on a plateau and others do not.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from experiments.config import Config
 from experiments.files import RunError
 from experiments.gradients.study import Job
 
-PILOT_SEED = 1000
+PILOT_SEEDS = (1000, 1001)
 
 
 def tuned(
     variants: dict[str, Config], rates: Sequence[float], job: Job
 ) -> dict[str, Config]:
-    """Every variant at the rate of the least validation loss after all its steps.
+    """Every variant at the rate of the least mean validation loss after all its steps.
 
     The pilots are runs in `pilots`, resumed and kept like all others.
 
@@ -29,21 +30,28 @@ def tuned(
     from experiments.gradients.runs import nothing, tasks_of, train_all
 
     pilots = {
-        f"{name}, rate {rate:g}": at_rate(config, rate)
+        pilot_of(name, rate): at_rate(config, rate)
         for name, config in variants.items()
         for rate in rates
     }
-    job.display.note(f"one pilot at each of {len(rates)} learning rates first")
-    tasks = tasks_of(pilots, [PILOT_SEED], job.directory / "pilots")
-    runs = train_all(tasks, nothing, job.display, job.processes)
-    nats = [run.nats for run in runs]
+    job.display.note(f"pilots at each of {len(rates)} learning rates first")
+    tasks = tasks_of(pilots, PILOT_SEEDS, job.directory / "pilots")
+    nats = dict.fromkeys(pilots, 0.0)
+    for run in train_all(tasks, nothing, job.display, job.processes):
+        nats[run.variant] += run.nats / len(PILOT_SEEDS)
     found = {}
-    for number, (name, config) in enumerate(variants.items()):
-        mine = nats[number * len(rates) :][: len(rates)]
-        if min(mine) == float("inf"):
+    for name in variants:
+        mine = {rate: nats[pilot_of(name, rate)] for rate in rates}
+        best = min(rates, key=lambda rate: mine[rate])
+        if mine[best] == float("inf"):
             raise RunError(f"{name} diverged at every learning rate of {rates}")
-        found[name] = at_rate(config, rates[mine.index(min(mine))])
+        found[name] = pilots[pilot_of(name, best)]
     return found
+
+
+def pilot_of(name: str, rate: float) -> str:
+    """What a variant's pilot at a rate is called."""
+    return f"{name}, rate {rate:g}"
 
 
 def at_rate(config: Config, rate: float) -> Config:
