@@ -67,7 +67,8 @@ def _triangles(factors_TNN: Array, q_NN: Array) -> Array:
     """R_t with J_t·Q_{t−1} = Q_t·R_t from Q_0 on: J_T···J_1·Q_0 = Q_T·R_T···R_1."""
 
     def body(q, factor):
-        return jnp.linalg.qr(jnp.matmul(factor, q, precision="highest"))
+        q, r = jnp.linalg.qr(jnp.matmul(factor, q, precision="highest"))
+        return q, r
 
     return lax.scan(body, q_NN, factors_TNN)[1]
 
