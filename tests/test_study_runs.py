@@ -151,3 +151,5 @@ def test_help_says_what_is_asked_and_expected(capsys):
         command.main(["depth", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert "Expected: before training" in told and "--full" in told
+    assert "small cell=lstm layers=(1, 2, 4, 8)" in told
+    assert "full layers=(1, 2, 3, 4, 5, 6, 7, 8) hidden=128" in told

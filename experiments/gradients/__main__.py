@@ -4,6 +4,7 @@ The same command again goes on where it was stopped, and shows at once what is d
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 import textwrap
@@ -84,6 +85,7 @@ def make_parser(study: Study | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{prog} {study.name}",
         description=f"{study.asks}\n\n{textwrap.dedent('    ' + expected(study))}",
+        epilog="\n".join(["sizes:", *settings_of(study)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sizes = ", ".join(study.sizes)
@@ -97,6 +99,23 @@ def make_parser(study: Study | None) -> argparse.ArgumentParser:
     add("--processes", type=positive, default=1, help="runs at once (default: 1)")
     add("--record", action="store_true", help="write experiments/results/study_NAME")
     return parser
+
+
+def settings_of(study: Study) -> list[str]:
+    """What each size sets, as lines; of all but the small one, what differs from it."""
+    small = dataclasses.asdict(study.sizes["small"])
+    lines = []
+    for size, settings in study.sizes.items():
+        values = dataclasses.asdict(settings)
+        told = [
+            f"{name}={value}"
+            for name, value in values.items()
+            if size == "small" or value != small[name]
+        ]
+        indent = " " * 10
+        text = textwrap.fill(" ".join(told), 76, break_long_words=False)
+        lines.append(textwrap.indent(text, indent).replace(indent, f"  {size:8}", 1))
+    return lines
 
 
 def positive(text: str) -> int:
