@@ -180,6 +180,12 @@ def test_responses_are_means_per_cell_at_each_value(swept):
     assert np.isfinite(tanh.half).all() and tanh.diverged.tolist() == [1.0]
 
 
+def test_axes_are_told_apart_by_as_few_names_as_will_do():
+    fields = ["model.hidden", "model.dropout.hidden", "model.dropout.input", "seed"]
+    labels = ["model.hidden", "dropout.hidden", "input", "seed"]
+    assert list(drawing.short_labels(fields).values()) == labels
+
+
 def test_one_run_out_of_hand_hides_nothing():
     assert drawing.ceiling([4.0, 4.5, 5.0, 9000.0]) == 4.75 + 4 * 0.75
     assert drawing.ceiling([4.0, 4.5, 5.0]) == math.inf
@@ -203,9 +209,9 @@ def test_many_values_are_binned_without_losing_any():
 
 
 def test_axes_of_parallel_coordinates():
-    log = drawing.axis("optim.learning_rate", [0.01, 0.1, 1.0, None], True)
+    log = drawing.axis("learning_rate", [0.01, 0.1, 1.0, None], True)
     assert log.at_N[:3] == pytest.approx([0, 0.5, 1]) and np.isnan(log.at_N[3])
-    names = drawing.axis("model.cell", ["tanh", "gru", "tanh"], False)
+    names = drawing.axis("cell", ["tanh", "gru", "tanh"], False)
     assert names.at_N.tolist() == [1.0, 0.0, 1.0] and names.name == "cell"
 
 

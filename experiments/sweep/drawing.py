@@ -158,17 +158,32 @@ def parallel(best: list[Row], plan: Plan) -> Drawn:
         return Drawn(None, "There are not two complete trials to compare.")
     logs = logarithmic(plan)
     axes = [
-        axis(field, [row["fields"].get(field) for row in best], field in logs)
-        for field in fields_of(plan.space)
+        axis(label, [row["fields"].get(field) for row in best], field in logs)
+        for field, label in short_labels(fields_of(plan.space)).items()
     ]
     losses = np.array([row["valid"] for row in best])
     axes.append(axis("validation loss", list(losses), False))
     return Drawn(figures.parallel_coordinates(axes, losses))
 
 
-def axis(name: str, values: list[Any], log: bool) -> figures.Axis:
+def short_labels(fields: list[str]) -> dict[str, str]:
+    """Each dotted field's last names, as many as tell it from the others."""
+
+    def tail(field: str, names: int) -> str:
+        return ".".join(field.split(".")[-names:])
+
+    def enough(field: str) -> int:
+        others = [other for other in fields if other != field]
+        names = 1
+        while tail(field, names) in [tail(other, names) for other in others]:
+            names += 1
+        return names
+
+    return {field: tail(field, enough(field)) for field in fields}
+
+
+def axis(label: str, values: list[Any], log: bool) -> figures.Axis:
     """Values as heights in [0, 1]: numbers to scale, names evenly spread."""
-    label = name.rpartition(".")[2]
     there = [v for v in values if v is not None]
     if there and all(map(_number, there)) and len(set(there)) > 1:
         scale = math.log if log or spans_decades(there) else float
