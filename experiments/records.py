@@ -103,7 +103,8 @@ def machine(row: dict[str, Any]) -> str:
     """The hardware of a row in a few words."""
     found = row["hardware"]
     devices = [d for d in found.get("devices", []) if d != "cpu"]
-    return devices[0] if devices else f"{found['cores']} cores"
+    cores = found["cores"]
+    return devices[0] if devices else f"{cores} core{'s' if cores > 1 else ''}"
 
 
 def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:

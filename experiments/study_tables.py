@@ -83,7 +83,7 @@ def varied(found: dict[str, Any]) -> dict[str, Any]:
     """The best trial's values of the fields that varied, the weightiest first."""
     best = found["best"][0]
     names = [n for joined in found["importance"] for n in joined.split(" & ")]
-    return {name: best.get("fields", best)[name] for name in names}
+    return {name: best[name] for name in names}
 
 
 def linked(name: str) -> str:
