@@ -41,6 +41,7 @@ def cell_rows(**horizons):
             "variant": names[cell],
             "cell": cell,
             "lags": 96,
+            "diverged": 0,
             "horizon": [[horizon, horizon - 1, horizon + 1]] * 2,
             "perplexity": 5.0 + n,
             "perplexity_half": 0.25,
@@ -61,6 +62,10 @@ def test_headline_of_cells():
     assert "+1.00" in told and "further than any other, as expected, but" in told
     told = cells.headline(cell_rows(gru=40, irnn=32, lstm=30, tanh=9))
     assert "goes with good prediction, as expected, but not every" in told
+    rows = cell_rows(irnn=12, gru=40, lstm=30, tanh=9)
+    rows[0]["diverged"] = 1
+    told = cells.headline(rows)
+    assert "GRU predicts best of those that never diverged (perplexity 6" in told
 
 
 def start_rows(orthogonal, uniform, perplexities):
