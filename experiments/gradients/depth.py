@@ -24,7 +24,7 @@ class Depth:
     seeds: int = 3
     batch: int = 16
     window: int = 32
-    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
+    rates: tuple[float, ...] = (0.006, 0.02, 0.06)
     """Learning rates: each stack has its best of these."""
     lags: int = 32
     lanes: int = 64
@@ -39,6 +39,7 @@ SIZES = {
         seeds=5,
         window=64,
         lags=64,
+        rates=(0.002, 0.006, 0.02),
     ),
 }
 

@@ -24,7 +24,7 @@ class Truncation:
     seeds: int = 3
     batch: int = 8
     window: int = 32
-    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
+    rates: tuple[float, ...] = (0.006, 0.02, 0.06)
     """Learning rates: each cell and τ has its best of these."""
     lanes: int = 32
     """Windows on which the bias is measured."""
@@ -33,7 +33,12 @@ class Truncation:
 SIZES = {
     "small": Truncation(),
     "full": Truncation(
-        τs=(1, 2, 4, 8, 16, 32), hidden=128, steps=4000, seeds=5, window=64
+        τs=(1, 2, 4, 8, 16, 32),
+        hidden=128,
+        steps=4000,
+        seeds=5,
+        window=64,
+        rates=(0.002, 0.006, 0.02),
     ),
 }
 
