@@ -18,6 +18,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between devices
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """What a module compiled goes when it is done: all together are gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def compile_cache(tmp_path_factory) -> Iterator[Path]:
     """The folder where what is compiled is kept, for this process and its children.
