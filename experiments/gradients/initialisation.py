@@ -25,7 +25,7 @@ class Initialisation:
     seeds: int = 3
     batch: int = 32
     window: int = 64
-    rates: tuple[float, ...] = (0.006, 0.02, 0.06)
+    rates: tuple[float, ...] = (0.002, 0.006, 0.02)
     """Learning rates: each start has its best of these."""
     lags: int = 64
     lanes: int = 64
@@ -43,7 +43,6 @@ SIZES = {
         steps=2000,
         seeds=5,
         measured=2000,
-        rates=(0.002, 0.006, 0.02),
     ),
 }
 DRAWS: dict[str, Recurrent] = {"orthogonal": "orthogonal", "uniform": "same"}
