@@ -3,7 +3,8 @@
 Cells, starts and depths differ in the learning rate that they stand; a comparison at
 one rate for all would be one of how well that rate suits them. The pilots have seeds of
 their own, which no row of a study is made of; two, since at too high a rate some seeds
-sit on a plateau and others do not.
+sit on a plateau and others do not. They are judged on the validation split, of which
+the studies' perplexities are too: the test split is never read.
 """
 
 from collections.abc import Sequence
