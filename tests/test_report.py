@@ -151,9 +151,9 @@ def test_a_run_in_its_own_directory(finished, capsys):
 def test_a_page_lies_where_all_its_runs_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one, other = Path("runs/a"), tmp_path / "runs" / "b"
-    assert build.common([one]) == one
-    assert build.common([one, Path("runs/b")]) == Path("runs")
-    assert build.common([one, other]) == Path("runs")
+    assert build.folder_of_all([one]) == one
+    assert build.folder_of_all([one, Path("runs/b")]) == Path("runs")
+    assert build.folder_of_all([one, other]) == Path("runs")
 
 
 def test_runs_of_different_depth_are_compared(finished, tmp_path, quick):

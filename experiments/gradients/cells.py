@@ -129,9 +129,9 @@ def run(size: Cells, job: Job) -> Result:
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What a variant's seeds found: perplexity, and the reach at each stage."""
-    from experiments.gradients.runs import common
+    from experiments.gradients.runs import common_row
 
-    row, runs = common(name, runs)
+    row, runs = common_row(name, runs)
     model = runs[0].config["model"]
     stages = sorted(runs[0].measures)
     reaches = [reach_at(runs, step) for step in stages]

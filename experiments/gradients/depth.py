@@ -87,9 +87,9 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     that reaches the first, see `share_down`; a geometric mean over seeds."""
     import numpy as np
 
-    from experiments.gradients.runs import common
+    from experiments.gradients.runs import common_row
 
-    row, runs = common(name, runs)
+    row, runs = common_row(name, runs)
     config = runs[0].config
     row |= {
         "layers": config["model"]["layers"],

@@ -113,10 +113,10 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one start found."""
     import numpy as np
 
-    from experiments.gradients.runs import common
+    from experiments.gradients.runs import common_row
     from experiments.gradients.statistics import mean, reach
 
-    row, runs = common(name, runs)
+    row, runs = common_row(name, runs)
     before, after = min(runs[0].measures), max(runs[0].measures)
     started, ended = (
         mean([float(run.measures[step]["exponent"]) for run in runs])

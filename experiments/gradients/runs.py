@@ -236,7 +236,7 @@ def sound(runs: list[Trained]) -> list[Trained]:
     return kept
 
 
-def common(name: str, runs: list[Trained]) -> tuple[dict[str, Any], list[Trained]]:
+def common_row(name: str, runs: list[Trained]) -> tuple[dict[str, Any], list[Trained]]:
     """What every row of a variant holds: seeds, learning rate, and validation
     perplexity with its interval; and the runs that it is of, see `sound`."""
     from experiments.gradients.statistics import mean

@@ -111,10 +111,10 @@ def run(size: Truncation, job: Job) -> Result:
 def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
     """What the seeds of one cell and τ found; of the full gradient's, the bias that
     truncation would have, before and after training."""
-    from experiments.gradients.runs import common
+    from experiments.gradients.runs import common_row
     from experiments.gradients.statistics import mean
 
-    row, runs = common(name, runs)
+    row, runs = common_row(name, runs)
     config = runs[0].config
     row |= {
         "cell": config["model"]["cell"],

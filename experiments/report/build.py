@@ -45,7 +45,7 @@ def report(directories: list[Path], out: Path | None, spectra: bool = True) -> P
       RunError: where a directory holds no run, or `out` cannot be written.
     """
     runs = read_runs(directories)
-    path = out or common(directories) / "report.html"
+    path = out or folder_of_all(directories) / "report.html"
     if path.is_dir():
         raise RunError(f"{path} is a directory: --out takes the page's file name")
     folder = path.parent / ("figures" if out is None else f"{path.stem}_figures")
@@ -57,7 +57,7 @@ def report(directories: list[Path], out: Path | None, spectra: bool = True) -> P
     return path
 
 
-def common(directories: list[Path]) -> Path:
+def folder_of_all(directories: list[Path]) -> Path:
     """The directory that holds all of them; of one, itself."""
     return Path(
         os.path.relpath(os.path.commonpath([d.absolute() for d in directories]))
