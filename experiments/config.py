@@ -7,10 +7,9 @@ that `--help` answers at once.
 
 import dataclasses
 import importlib
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard, TypeVar, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_type_hints
 
 from data_pipeline.config import DataConfig
 from lm.config import ConfigError, ModelConfig, OptimConfig, at_least, unknown, within
@@ -227,9 +226,3 @@ def load_named(name: str) -> Config:
     if name not in named():
         raise ConfigError(unknown("config", name, named()))
     return importlib.import_module(f"experiments.configs.{name}").CONFIG
-
-
-def fail(error: Exception | str) -> NoReturn:
-    """Prints one line to standard error and exits with 2."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    raise SystemExit(2)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from experiments.config import fail
+from experiments.console.command_line import fail
 
 GRACE = 20.0  # seconds for the others to end by themselves, once one is gone
 FINAL = (0, 2, 3)  # exit codes after which nothing is to be tried again

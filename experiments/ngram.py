@@ -22,7 +22,7 @@ import numpy as np
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import Dataset, TokenArray, prepare
-from experiments.command import user_errors
+from experiments.console.command_line import user_errors
 
 
 class Order(NamedTuple):

@@ -10,43 +10,19 @@ measured them and committed; the README's tables are generated from them.
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.config import fail
-from experiments.files import (
-    ROOT,
+from experiments.console.command_line import fail
+from experiments.readme.markdown import with_tables
+from experiments.results.rows import RESULTS, rows
+from experiments.run.files import (
     RunError,
-    git_state,
-    hardware,
     read_json,
-    versions,
     write_json_atomic,
     write_text_atomic,
 )
-
-RESULTS = Path(__file__).parent / "results"
-Row = dict[str, Any]
-
-
-def write_row(
-    name: str, command: str, seconds: float, metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """Writes results/NAME.json with this machine and these versions; the row."""
-    state = git_state() or {}
-    row = {
-        "name": name,
-        "command": command,
-        "commit": state.get("commit", "unknown")[:12],
-        "hardware": hardware(),
-        "versions": versions(),
-        "seconds": seconds,
-        "metrics": metrics,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    write_json_atomic(RESULTS / f"{name}.json", row)
-    return row
+from experiments.run.provenance import ROOT
 
 
 def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
@@ -59,7 +35,7 @@ def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
     if baseline:
         from data_pipeline.dataset import prepare
         from experiments import ngram
-        from experiments.run import config_of
+        from experiments.run.directory import config_of
 
         dataset = prepare(config_of(record, run).data)
         summary["baseline"] = ngram.baseline(dataset, baseline)
@@ -94,43 +70,6 @@ def portable(command: str) -> str:
     return " ".join(words)
 
 
-def rows() -> dict[str, dict[str, Any]]:
-    """All committed rows by name."""
-    return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
-
-
-def machine(row: dict[str, Any]) -> str:
-    """The hardware of a row in a few words."""
-    found = row["hardware"]
-    devices = [d for d in found.get("devices", []) if d != "cpu"]
-    cores = found["cores"]
-    return devices[0] if devices else f"{cores} core{'s' if cores > 1 else ''}"
-
-
-def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table, ended by a newline."""
-    head = list(head)
-    rows = [head, ["---"] * len(head), *([str(c) for c in line] for line in lines)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def measured(row: Row) -> str:
-    """Command, duration and machine."""
-    return f"`{row['command']}`, {row['seconds'] / 60:.0f} min on {machine(row)}"
-
-
-def with_tables(readme: str, tables: dict[str, str]) -> str:
-    """The README's text with each generated table put between its two marks."""
-    for name, table in tables.items():
-        begin, end = f"<!-- table: {name} -->\n", f"<!-- end: {name} -->"
-        if begin not in readme or end not in readme:
-            raise RunError(f"README.md has no marks for the table {name!r}: {begin}")
-        head, _, rest = readme.partition(begin)
-        tail = rest.partition(end)[2]
-        readme = f"{head}{begin}{table}{end}{tail}"
-    return readme
-
-
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -151,8 +90,8 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(sys.argv[1:] if argv is None else argv)
     try:
         if given.readme:
-            from experiments.tables import tables
-            from experiments.tree import tree
+            from experiments.readme.tables import tables
+            from experiments.readme.tree import tree
 
             path = ROOT / "README.md"
             text = path.read_text(encoding="utf-8")

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments.arguments import Options
-from experiments.command import user_errors
 from experiments.config import load_named
-from experiments.train import train
+from experiments.console.command_line import Options, user_errors
+from experiments.train.session import train
 
 SENTENCES = (
     "Return the number of items in the list.",
@@ -52,7 +51,7 @@ def tour(run_dir: Path) -> None:
 def chapters(run_dir: Path) -> Iterator[str]:
     """The tour's lines, one after another as they are found out."""
     from data_pipeline.dataset import prepare
-    from experiments.trained import load_trained
+    from experiments.train.trained import load_trained
 
     trained = load_trained(run_dir)
     dataset = prepare(trained.config.data)
@@ -84,7 +83,7 @@ def heading(text: str) -> list[str]:
 def beside_ngram(run_dir: Path, cell: str, dataset: Any) -> Iterator[str]:
     """The run's perplexities and a 4-gram's."""
     from experiments import ngram
-    from experiments.files import read_json
+    from experiments.run.files import read_json
 
     summary = read_json(run_dir / "summary.json")
     baseline = ngram.baseline(dataset, 4)
@@ -101,7 +100,7 @@ def written(trained: Any, samples: int = 5) -> list[str]:
     import jax
 
     from data_pipeline.vocabulary import UNK_ID
-    from experiments.generate import make_writer
+    from experiments.applications.language_model.writing import make_writer
     from lm.generate import Filters
 
     filters = Filters(temperature=0.8, banned=(UNK_ID,))
@@ -118,7 +117,7 @@ def written(trained: Any, samples: int = 5) -> list[str]:
 
 def scored(trained: Any) -> Iterator[str]:
     """Log-probability and perplexity of three sentences."""
-    from experiments.score import score_lines
+    from experiments.applications.language_model.scoring import score_lines
 
     for sentence in score_lines(trained, SENTENCES):
         row = sentence.record(per_token=False)

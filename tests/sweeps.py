@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.files import ROOT
+from experiments.run.provenance import ROOT
 
 TINY: dict[str, Any] = {
     "config": "grammar",

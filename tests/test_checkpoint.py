@@ -16,9 +16,9 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import checkpoint
-from experiments.checkpoint import Checkpoints
-from experiments.files import RunError
+from experiments.run import checkpoint
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.files import RunError
 
 NAN = float("nan")
 

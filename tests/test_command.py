@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from data_pipeline.errors import DataError
-from experiments.command import user_errors
-from experiments.files import RunError
+from experiments.console.command_line import user_errors
+from experiments.run.files import RunError
 from lm.config import ConfigError
 
 
@@ -33,7 +33,7 @@ def test_our_own_mistakes_keep_their_traceback():
 
 def test_a_reader_that_leaves_early_is_no_error():
     program = """if True:
-        from experiments.command import user_errors
+        from experiments.console.command_line import user_errors
         with user_errors():
             for number in range(100_000):
                 print(number)

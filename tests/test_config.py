@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from experiments.arguments import parse
 from experiments.config import (
     Config,
     TrainConfig,
@@ -16,6 +15,7 @@ from experiments.config import (
     named,
     to_dict,
 )
+from experiments.console.command_line import parse
 from lm.config import ConfigError, OptimConfig
 
 

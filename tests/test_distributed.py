@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.arguments import parse
-from experiments.checkpoint import Checkpoints
-from experiments.files import read_json
-from experiments.loop import fresh_state, plan
-from experiments.metrics import read_metrics
-from experiments.probe import read_probe
-from experiments.progress import Silent
-from experiments.train import train
+from experiments.console.command_line import parse
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
+from experiments.run.probes import read_probe
+from experiments.train.display import Silent
+from experiments.train.loop import fresh_state, plan
+from experiments.train.session import train
 from tests.group import ROOT, TINY, environment, launch
 from tests.zoo import close
 

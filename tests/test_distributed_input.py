@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments.arguments import Distributed
+from experiments.console.command_line import Distributed
 from lm.config import ConfigError
 from tests.group import ROOT, TINY, environment, members
 

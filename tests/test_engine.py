@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from data_pipeline.batches import Streams
-from experiments.arguments import Options, parse
 from experiments.config import Config
-from experiments.engine import Engine, Padded, Shared, make_engine
-from experiments.files import read_json
-from experiments.metrics import read_metrics
-from experiments.progress import Silent
-from experiments.train import train
+from experiments.console.command_line import Options, parse
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
+from experiments.train.display import Silent
+from experiments.train.engine import Engine, Padded, Shared, make_engine
+from experiments.train.session import train
 from lm.config import ConfigError
 from tests.group import TINY
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from data_pipeline.tasks import TASKS
-from experiments.files import RunError, plain, write_json_atomic
 from experiments.gradients import long_memory, long_memory_trials, pascanu
 from experiments.gradients.display import quiet
 from experiments.gradients.long_memory_ladders import (
@@ -39,6 +38,7 @@ from experiments.gradients.long_memory_trials import (
     result_of,
 )
 from experiments.gradients.study import Interrupted, Job
+from experiments.run.files import RunError, plain, write_json_atomic
 from lm.cells.elman import ElmanState
 from lm.config import OptimConfig
 from lm.types import Batch

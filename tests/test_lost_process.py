@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.arguments import parse
-from experiments.checkpoint import Checkpoints
-from experiments.files import read_json
+from experiments.console.command_line import parse
 from experiments.launch import main
-from experiments.metrics import read_metrics
-from experiments.progress import Silent
-from experiments.train import train
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
+from experiments.train.display import Silent
+from experiments.train.session import train
 from tests.group import TINY, launch
 
 STEPS = 200

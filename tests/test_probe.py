@@ -9,27 +9,25 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
-from experiments.arguments import Options
-from experiments.checkpoint import Checkpoints
 from experiments.config import Config, GradflowConfig, TrainConfig, differences
-from experiments.files import RunError, read_json
-from experiments.interrupts import Interrupt
-from experiments.loop import Trainer, fresh_state, plan
-from experiments.probe import (
+from experiments.console.command_line import Options
+from experiments.console.interrupts import Interrupt
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.directory import config_of, open_run
+from experiments.run.files import RunError, read_json
+from experiments.run.probes import FILE, read_probe, rewind_probe
+from experiments.train.display import Silent
+from experiments.train.loop import Trainer, fresh_state, plan
+from experiments.train.probe import (
     COST,
-    FILE,
     SELDOM,
     SHARE,
     Windows,
     interval,
     make_measure,
-    read_probe,
-    rewind_probe,
     windows,
 )
-from experiments.progress import Silent
-from experiments.run import config_of, open_run
-from experiments.train import train
+from experiments.train.session import train
 from lm.config import ModelConfig
 from lm.gradflow.gates import gate_statistics, state_statistics
 from lm.gradflow.jacobians import spectral_radius

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import rich
 
-from experiments import progress
-from experiments.progress import Display, fitting
+from experiments.train import display as progress
+from experiments.train.display import Display, fitting
 
 ROW = {"tokens": 400, "loss": 4.62, "gradient_norm": 0.0351, "clipped_norm": 0.0351}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arguments import parse
 from experiments.config import load_named
-from experiments.records import rows, with_tables
-from experiments.tables import tables
-from experiments.tree import tree
+from experiments.console.command_line import parse
+from experiments.readme.markdown import with_tables
+from experiments.readme.tables import tables
+from experiments.readme.tree import tree
+from experiments.results.rows import rows
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,11 +74,12 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     """The README's cell, registered by one line, in a run from end to end."""
     import dataclasses
 
-    from experiments.arguments import Options
+    from experiments.applications.language_model.writing import generate
     from experiments.config import Config, TrainConfig
-    from experiments.generate import Generate, generate
-    from experiments.progress import Silent
-    from experiments.train import train
+    from experiments.console.command_line import Options
+    from experiments.generate import Generate
+    from experiments.train.display import Silent
+    from experiments.train.session import train
     from lm.cells import CELLS
     from lm.config import ModelConfig
 

@@ -14,11 +14,8 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments import figures
-from experiments.arguments import Options
 from experiments.config import Config, GradflowConfig, TrainConfig
-from experiments.files import RunError
-from experiments.probe import FILE, read_probe
-from experiments.progress import Silent
+from experiments.console.command_line import Options
 from experiments.report import build
 from experiments.report.__main__ import main
 from experiments.report.build import OVERLAID, PER_RUN, report
@@ -37,7 +34,10 @@ from experiments.report.reading import (
     read_run_files,
     short_names,
 )
-from experiments.train import train
+from experiments.run.files import RunError
+from experiments.run.probes import FILE, read_probe
+from experiments.train.display import Silent
+from experiments.train.session import train
 from lm.config import ModelConfig, OptimConfig
 
 SECTIONS = [

@@ -13,10 +13,11 @@ import pytest
 
 from data_pipeline.vocabulary import Vocabulary
 from experiments.config import Config, TrainConfig
-from experiments.files import RunError, plain, read_json, versions, write_json_atomic
-from experiments.interrupts import interrupts
-from experiments.metrics import Metrics, read_metrics
-from experiments.run import dated, open_run, read_run
+from experiments.console.interrupts import interrupts
+from experiments.run.directory import dated, open_run, read_run
+from experiments.run.files import RunError, plain, read_json, write_json_atomic
+from experiments.run.metrics import Metrics, read_metrics
+from experiments.run.provenance import versions
 from lm.config import OptimConfig
 
 

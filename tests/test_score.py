@@ -15,13 +15,13 @@ import pytest
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import encode_text, prepare
 from experiments import generate, score
-from experiments.checkpoint import Checkpoints
+from experiments.applications.language_model.scoring import score_lines, score_tokens
+from experiments.applications.language_model.text import grouped
 from experiments.config import Config, TrainConfig
-from experiments.evaluate import make_evaluator
-from experiments.run import open_run
-from experiments.score import score_lines, score_tokens
-from experiments.trained import load_trained
-from experiments.written import grouped
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.directory import open_run
+from experiments.train.evaluate import make_evaluator
+from experiments.train.trained import load_trained
 from lm.config import InitConfig, ModelConfig, OptimConfig
 from lm.model import build
 

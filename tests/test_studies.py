@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.files import RunError, read_json
 from experiments.gradients import __main__ as command
 from experiments.gradients import (
     cells,
@@ -18,6 +17,7 @@ from experiments.gradients import (
 )
 from experiments.gradients.display import quiet
 from experiments.gradients.study import Job
+from experiments.run.files import RunError, read_json
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from experiments.config import Config
-from experiments.files import RunError
 from experiments.gradients import __main__ as command
 from experiments.gradients import (
     cells,
@@ -26,6 +25,7 @@ from experiments.gradients.display import quiet
 from experiments.gradients.rates import tuned
 from experiments.gradients.statistics import Mean, mean, rank_correlation, reach, span
 from experiments.gradients.study import Job, Table, aligned
+from experiments.run.files import RunError
 from lm.config import ModelConfig
 from lm.gradflow.through_time import lag_norms
 from lm.model import build

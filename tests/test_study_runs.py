@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from experiments.files import RunError, read_json
 from experiments.gradients import __main__ as command
 from experiments.gradients import clipping, runs
 from experiments.gradients.display import StudyDisplay, quiet
 from experiments.gradients.study import Interrupted, expected
+from experiments.run.files import RunError, read_json
 from tests.test_studies import STUDIES, TINY, check, corpus
 
 __all__ = ["corpus"]  # a fixture

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from experiments.checkpoint import Checkpoints
-from experiments.files import read_json
-from experiments.metrics import read_metrics
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
 from tests.sweeps import ENVIRONMENT, Started, table, write_space
 
 

@@ -4,15 +4,15 @@ import math
 
 import pytest
 
-from experiments.arguments import Options
-from experiments.files import read_json
-from experiments.logbook import Diverged
-from experiments.progress import Silent
-from experiments.run import read_run
+from experiments.console.command_line import Options
+from experiments.run.directory import read_run
+from experiments.run.files import read_json
 from experiments.sweep import engine
 from experiments.sweep.desk import Interrupted, Lost
 from experiments.sweep.populations import Hand
-from experiments.train import train
+from experiments.train.display import Silent
+from experiments.train.logbook import Diverged
+from experiments.train.session import train
 from tests.sweeps import Started, table, write_space
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.files import RunError
+from experiments.run.files import RunError
 from experiments.sweep import trials
 from experiments.sweep.storage import open_storage
 from tests.sweeps import Started, table, write_space

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.files import ROOT, RunError
+from experiments.run.files import RunError
+from experiments.run.provenance import ROOT
 from experiments.sweep import trials
 from experiments.sweep.processes import Count
 from experiments.sweep.space import walk

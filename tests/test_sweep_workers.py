@@ -1,6 +1,6 @@
 """Sweeps as real processes: interrupted, resumed; how trials end."""
 
-from experiments.files import read_json
+from experiments.run.files import read_json
 from tests.sweeps import Started, table, write_space
 
 

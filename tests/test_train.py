@@ -15,17 +15,17 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
-from experiments import train as command
-from experiments.arguments import Options
-from experiments.checkpoint import Checkpoints
 from experiments.config import Config, TrainConfig, to_dict
-from experiments.files import read_json
-from experiments.interrupts import Interrupt
-from experiments.logbook import Diverged
-from experiments.loop import Trainer, plan
-from experiments.metrics import read_metrics
-from experiments.progress import Silent
-from experiments.run import open_run
+from experiments.console.command_line import Options
+from experiments.console.interrupts import Interrupt
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.directory import open_run
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
+from experiments.train import session as command
+from experiments.train.display import Silent
+from experiments.train.logbook import Diverged
+from experiments.train.loop import Trainer, plan
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 
 pytestmark = pytest.mark.usefixtures("compile_cache")

@@ -10,18 +10,18 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
-from experiments import slots
-from experiments import train as command
-from experiments.arguments import Options
-from experiments.checkpoint import Checkpoints
 from experiments.config import Config, GradflowConfig, TrainConfig
-from experiments.files import read_json
-from experiments.interrupts import Interrupt
-from experiments.loop import fresh_state, plan
-from experiments.metrics import read_metrics
-from experiments.population import same_shape, train_population
-from experiments.probe import read_probe
-from experiments.progress import Silent
+from experiments.console.command_line import Options
+from experiments.console.interrupts import Interrupt
+from experiments.run.checkpoint import Checkpoints
+from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
+from experiments.run.probes import read_probe
+from experiments.train import session as command
+from experiments.train import slots
+from experiments.train.display import Silent
+from experiments.train.loop import fresh_state, plan
+from experiments.train.population import same_shape, train_population
 from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig, OptimConfig
 
 pytestmark = pytest.mark.usefixtures("compile_cache")

@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.command import user_errors
-from experiments.config import fail
-from experiments.files import plain, read_json, write_json_atomic
+from experiments.console.command_line import fail, user_errors
 from experiments.gradients import (
     cells,
     clipping,
@@ -33,6 +31,7 @@ from experiments.gradients.study import (
     aligned,
     expected,
 )
+from experiments.run.files import plain, read_json, write_json_atomic
 from lm.config import unknown
 
 ALL: tuple[Study, ...] = (
@@ -184,7 +183,7 @@ def page(result: Result, directory: Path) -> list[str]:
 def record(name: str, given: Any, seconds: float, result: Result) -> None:
     """results/study_NAME.json and .png."""
     from experiments.figures import save
-    from experiments.records import RESULTS, write_row
+    from experiments.results.rows import RESULTS, write_row
 
     command = f"python -m experiments.gradients {name} --size {given.size}"
     if given.seeds:

@@ -130,7 +130,7 @@ def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
 
 def curves_of(run: Path) -> dict[str, list[float]]:
     """Loss and gradient norms of each step of a run."""
-    from experiments.metrics import read_metrics
+    from experiments.run.metrics import read_metrics
 
     names = ("loss", "gradient_norm", "clipped_norm")
     rows = [row for row in read_metrics(run / "metrics.jsonl") if "loss" in row]

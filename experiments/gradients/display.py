@@ -10,7 +10,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from experiments.progress import LIVE_SECONDS, PLAIN_SECONDS
+from experiments.train.display import LIVE_SECONDS, PLAIN_SECONDS
 
 
 class StudyDisplay:

@@ -74,7 +74,7 @@ def climb_all(ladders: Sequence[Ladder], job: Job) -> list[Row]:
     Raises:
       Interrupted: after a signal; every trial that had ended is saved.
     """
-    from experiments.interrupts import interrupts
+    from experiments.console.interrupts import interrupts
 
     job.display.begin(sum(map(updates, ladders)))
     with interrupts() as stop:
@@ -97,7 +97,7 @@ def climb(
     ladder: Ladder, directory: Path, stop: Callable[[], Any], advance: Advance
 ) -> list[Row]:
     """A row for each rung up to the first that no seed gets through."""
-    from experiments.allocator import keep_memory
+    from experiments.train.allocator import keep_memory
 
     keep_memory()
     rows: list[Row] = []

@@ -12,8 +12,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.files import RunError, plain, read_json, write_json_atomic
 from experiments.gradients.study import Interrupted
+from experiments.run.files import RunError, plain, read_json, write_json_atomic
 from lm.config import OptimConfig
 
 WRONG = 0.01

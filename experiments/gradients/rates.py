@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.config import Config
-from experiments.files import RunError
 from experiments.gradients.study import Job
+from experiments.run.files import RunError
 
 PILOT_SEEDS = (1000, 1001)
 

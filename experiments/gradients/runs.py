@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.config import Config, GradflowConfig, differences
-from experiments.files import RunError, read_json
 from experiments.gradients.study import Interrupted, Job
-from experiments.progress import Silent
+from experiments.run.files import RunError, read_json
+from experiments.train.display import Silent
 
 Arrays = dict[str, Any]
 Measure = Callable[[Any], Arrays]
@@ -116,7 +116,7 @@ def trained(
 
 def finished(task: Task) -> bool:
     """Whether the run is there, done, and of this very config."""
-    from experiments.run import config_of
+    from experiments.run.directory import config_of
 
     if not (task.directory / "summary.json").exists():
         return False
@@ -137,11 +137,11 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
     A run whose numbers are no longer finite has an end too: its summary says at which
     step it diverged.
     """
-    from experiments.allocator import keep_memory
-    from experiments.interrupts import interrupts
-    from experiments.logbook import Diverged
-    from experiments.loop import Trainer, plan
-    from experiments.run import open_run
+    from experiments.console.interrupts import interrupts
+    from experiments.run.directory import open_run
+    from experiments.train.allocator import keep_memory
+    from experiments.train.logbook import Diverged
+    from experiments.train.loop import Trainer, plan
 
     keep_memory()
     dataset = prepared(task.config.data)
@@ -165,7 +165,7 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
 
 def summary(trainer: Any) -> dict[str, Any]:
     """summary.json: the loss after the last step, on the validation split alone."""
-    from experiments.files import versions
+    from experiments.run.provenance import versions
     from lm.layers import count_parameters
     from lm.losses import perplexity
 

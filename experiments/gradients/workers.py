@@ -6,11 +6,11 @@ import queue
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.command import user_errors
-from experiments.files import RunError
+from experiments.console.command_line import user_errors
+from experiments.console.interrupts import interrupts
 from experiments.gradients.runs import Advance, MakeMeasure, Task, train_task
 from experiments.gradients.study import Interrupted
-from experiments.interrupts import interrupts
+from experiments.run.files import RunError
 
 POLL_SECONDS = 0.2
 

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiments.command import user_errors
+from experiments.console.command_line import user_errors
 
 
 def main(argv: list[str] | None = None) -> None:

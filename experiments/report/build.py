@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experiments import figures
-from experiments.files import RunError, write_text_atomic
 from experiments.report import sections
 from experiments.report.page import (
     Html,
@@ -20,6 +19,7 @@ from experiments.report.page import (
 )
 from experiments.report.reading import RunFiles, read_runs
 from experiments.report.tables import config_table, origin_table, summary_table
+from experiments.run.files import RunError, write_text_atomic
 
 OVERLAID = 12
 SAMPLE_CHARACTERS = 3_000

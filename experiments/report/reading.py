@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.files import RunError, read_json
-from experiments.probe import FILE, read_probe
-from experiments.run import config_of
+from experiments.run.directory import config_of
+from experiments.run.files import RunError, read_json
+from experiments.run.probes import FILE, read_probe
 
 GROUP_ROWS = 600
 STEP_FIELDS = ("step", "loss", "gradient_norm", "clipped_norm", "learning_rate")

@@ -30,8 +30,8 @@ def spectra(run_dir: Path) -> Spectra:
     import jax
     import jax.numpy as jnp
 
-    from experiments.files import RunError
-    from experiments.trained import load_trained, start_context
+    from experiments.run.files import RunError
+    from experiments.train.trained import load_trained, start_context
     from lm.generate import Filters, make_sampler
 
     trained = load_trained(run_dir)

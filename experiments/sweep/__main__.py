@@ -21,9 +21,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.arguments import command_line
-from experiments.command import user_errors
-from experiments.files import RunError
+from experiments.console.command_line import command_line, user_errors
+from experiments.run.files import RunError
 from experiments.sweep.reading import Plan, names, read_plan
 from lm.config import ConfigError, at_least
 
@@ -186,7 +185,7 @@ def list_configs(plan: Plan, options: Sweep) -> int:
 
 def sweep(plan: Plan, options: Sweep) -> int:
     """Checks, joins the study, runs it to its end and writes its results."""
-    from experiments.interrupts import interrupts
+    from experiments.console.interrupts import interrupts
     from experiments.sweep import processes, results, study, trials
     from experiments.sweep.checks import check
     from experiments.sweep.desk import Post

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.config import Config
-from experiments.files import RunError, read_json
+from experiments.run.files import RunError, read_json
 from experiments.sweep import trials
 from experiments.sweep.space import walk
 from experiments.sweep.storage import open_storage
@@ -193,7 +193,7 @@ def conclude(desk: Desk, taken: trials.Taken, came: Runs | BaseException) -> boo
 def failure(error: BaseException) -> dict[str, Any]:
     """How a trial ends that raised an error: a loss that left the numbers is a result
     (the search learns from it), anything else is a failure, told with its reason."""
-    from experiments.logbook import Diverged
+    from experiments.train.logbook import Diverged
 
     reason = " ".join(str(error).split())[:500]
     if isinstance(error, Diverged):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.files import RunError
 from experiments.gradients.statistics import mean
+from experiments.run.files import RunError
 from experiments.sweep import figures
 from experiments.sweep.reading import Plan
 from experiments.sweep.results import Row, ranked, shown
@@ -224,7 +224,7 @@ def curves(rows: list[Row], best: list[Row], fields: list[str], label: str) -> F
 
 def reach(best: list[Row], label: str) -> Drawn:
     """Lag profiles and horizons after training, of the runs that are here."""
-    from experiments.probe import read_probe
+    from experiments.run.probes import read_probe
 
     several = len({row["fields"].get(CELL) for row in best}) > 1
     profiles, horizons, losses, groups = [], [], [], []

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import Config
-from experiments.files import RunError
-from experiments.logbook import Diverged
+from experiments.run.files import RunError
 from experiments.sweep import trials
 from experiments.sweep.desk import (
     Desk,
@@ -20,6 +19,7 @@ from experiments.sweep.desk import (
     heartbeats,
     summary_of,
 )
+from experiments.train.logbook import Diverged
 
 RUNS = 64  # in work at once on one machine
 LEARNT = 16  # as many where each trial is chosen by what the others came to
@@ -94,7 +94,7 @@ def take_some(desk: Desk, wanted: int) -> list[trials.Taken]:
 
 def alike(desk: Desk, taken: list[trials.Taken]) -> list[list[Hand]]:
     """The trials in groups that one compiled step can train."""
-    from experiments.population import same_shape
+    from experiments.train.population import same_shape
 
     groups: list[list[Hand]] = []
     for one in taken:
@@ -114,7 +114,7 @@ def alike(desk: Desk, taken: list[trials.Taken]) -> list[list[Hand]]:
 
 def train(desk: Desk, hands: list[Hand], stop: Any) -> bool:
     """One group to its end; False if it was interrupted."""
-    from experiments.population import train_population
+    from experiments.train.population import train_population
 
     members = [(hand, seed) for hand in hands for seed in range(len(hand.configs))]
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.files import ROOT, RunError
+from experiments.run.files import RunError
+from experiments.run.provenance import ROOT
 from experiments.sweep.desk import Post
 from experiments.sweep.trials import all_trials, finals, origin_of, recover
 

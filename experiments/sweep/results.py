@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.files import RunError, write_json_atomic, write_text_atomic
 from experiments.gradients.statistics import Mean, mean
-from experiments.records import RESULTS, write_row
+from experiments.results.rows import RESULTS, write_row
+from experiments.run.files import RunError, write_json_atomic, write_text_atomic
 from experiments.sweep.reading import Plan
 from experiments.sweep.space import fields_of
 from experiments.sweep.trials import all_trials, finals, folder_of, origin_of

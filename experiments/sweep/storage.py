@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from experiments.files import RunError
+from experiments.run.files import RunError
 
 GRACE = 4  # heartbeats that may fail to come before a worker counts as dead
 CONNECT_SECONDS = 5

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.config import PACING, flatten
-from experiments.files import RunError
+from experiments.run.files import RunError
 from experiments.sweep.reading import Plan, plan_of
 from experiments.sweep.space import Choice, Interval, Zip, alternatives, every
 

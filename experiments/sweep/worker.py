@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.arguments import Options
 from experiments.config import Config
-from experiments.files import RunError
-from experiments.interrupts import interrupts
-from experiments.progress import Silent
+from experiments.console.command_line import Options
+from experiments.console.interrupts import interrupts
+from experiments.run.files import RunError
 from experiments.sweep import trials
 from experiments.sweep.desk import (
     Desk,
@@ -30,6 +29,7 @@ from experiments.sweep.desk import (
     heartbeats,
     summary_of,
 )
+from experiments.train.display import Silent
 
 
 class Ear(Silent):
@@ -140,7 +140,7 @@ def run_seed(config: Config, directory: Path, display: Silent) -> dict[str, Any]
     Raises:
       Interrupted: it was asked to stop, and has saved.
     """
-    from experiments.train import train
+    from experiments.train.session import train
 
     if not (directory / "summary.json").exists():
         if train(config, Options(directory), display) is None:

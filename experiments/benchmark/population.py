@@ -1,0 +1,133 @@
+"""Training steps of whole populations beside those of a single run, and whether a
+member's numbers are those of its solo run."""
+
+from typing import Any
+
+from experiments.config import Config
+from lm.config import DropoutConfig, ModelConfig, OptimConfig
+
+VOCABULARY, COMPARED, STEPS = 65, 4, 100
+RUN = 1000  # steps of the run in "runs per minute"
+
+
+def population() -> dict[str, Any]:
+    """Steps of 1, 8, 64 and 256 members on an accelerator; on a CPU, where nothing is
+    to be gained, of 1, 4 and 16 smaller ones."""
+    import jax
+
+    from experiments.benchmark.timing import interleaved, milliseconds, ratio
+
+    small = jax.default_backend() == "cpu"
+    sizes, hidden, window = (
+        ((1, 4, 16), 32, 16) if small else ((1, 8, 64, 256), 128, 50)
+    )
+    sides = {f"{n}_members": together(hidden, window, n)[0] for n in sizes}
+    sides["solo"] = alone(hidden, window, 0)
+    seconds = interleaved(sides, rounds=15)
+    found: dict[str, Any] = {
+        "hidden": hidden,
+        "window": window,
+        "lanes": window,
+        "solo_step_ms": milliseconds(seconds["solo"]),
+    }
+    for n in sizes:
+        step = seconds[f"{n}_members"]
+        per_second = n / float(sorted(step)[len(step) // 2])
+        found[f"{n}_members"] = {
+            "step_ms": milliseconds(step),
+            "member_steps_per_second": round(per_second, 1),
+            "runs_per_minute": round(60 * per_second / RUN, 2),
+            "times_solo": ratio(n * seconds["solo"], step),
+        }
+    return found | {"largest_difference": difference(hidden, window)}
+
+
+def config_of(hidden: int, number: int) -> Config:
+    """Run `number`: a character LSTM with dropout and numbers of its own. The learning
+    rates are those at which training does not amplify rounding exponentially."""
+    dropout = DropoutConfig(kind="between", output=0.1 + 0.05 * (number % 4))
+    return Config(
+        seed=number,
+        model=ModelConfig(hidden=hidden, embedding=0, dropout=dropout),
+        optim=OptimConfig(learning_rate=2.5e-4 * (1 + number % 4), clip_at=1 + number),
+    )
+
+
+def text(window: int) -> Any:
+    """Random characters on the device: `window` lanes of as many tokens."""
+    import jax
+    import numpy as np
+
+    from lm.types import Batch
+
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, (window + 1, window))
+    ids, mask = ids.astype(np.int32), np.ones((window, window), np.float32)
+    return jax.device_put(Batch(ids[:-1], ids[1:], mask, np.zeros(window, bool)))
+
+
+def alone(hidden: int, window: int, number: int) -> Any:
+    """A solo run, one step a call."""
+    import jax
+
+    from experiments.benchmark.timing import Stepper
+    from experiments.train.loop import fresh_state
+    from lm.model import build
+    from lm.train import make_train_step, numbers_of
+
+    config = config_of(hidden, number)
+    model = build(config.model, VOCABULARY)
+    step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
+    state = fresh_state(model, config, window)
+    return Stepper(
+        state, step, text(window), jax.random.key(number), numbers_of(config)
+    )
+
+
+def together(hidden: int, window: int, members: int) -> tuple[Any, list[Config]]:
+    """A population, one step of everyone a call; and what its members are."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from experiments.benchmark.timing import Stepper
+    from experiments.train.slots import as_floats, init_key
+    from lm.model import build
+    from lm.population import init_numbers, make_population_init, make_population_step
+    from lm.train import numbers_of
+
+    configs = [config_of(hidden, number) for number in range(members)]
+    model, optim = configs[0].model, configs[0].optim
+    keys = jax.vmap(jax.random.key)(np.arange(members, dtype=np.uint32))
+    inits = as_floats([init_numbers(c.model.init) for c in configs])
+    numbers = jax.device_put(as_floats([numbers_of(c) for c in configs]))
+    init = jax.jit(make_population_init(model, optim, VOCABULARY, window))
+    step = make_population_step(build(model, VOCABULARY), optim)
+    batch = jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (members, *x.shape)), text(window)
+    )
+    states = init(jax.vmap(init_key)(keys), inits, numbers)
+    return Stepper(
+        states, jax.jit(step, donate_argnums=0), batch, keys, numbers
+    ), configs
+
+
+def difference(hidden: int, window: int) -> float:
+    """Over 100 steps: the largest ‖member − solo‖/‖solo‖ of any parameter."""
+    import jax
+    import numpy as np
+
+    from lm.population import member
+
+    everyone, configs = together(hidden, window, COMPARED)
+    for _ in range(STEPS):
+        everyone()
+    worst = 0.0
+    for number in range(len(configs)):
+        one = alone(hidden, window, number)
+        for _ in range(STEPS):
+            one()
+        pair = jax.device_get((member(everyone.state, number).params, one.state.params))
+        for got, want in zip(*map(jax.tree.leaves, pair), strict=True):
+            gap = np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-30)
+            worst = max(worst, float(gap))
+    return worst

@@ -1,0 +1,97 @@
+"""The README's tables of many runs: studies and sweeps, each with its own sentence."""
+
+from typing import Any
+
+from experiments.readme.markdown import markdown, measured
+from experiments.results.rows import Row
+
+
+def headline(rows: dict[str, Row]) -> str:
+    """What `make study` found, in its own words."""
+    if "study_cells" not in rows:
+        return ""
+    return "> " + rows["study_cells"]["metrics"]["headline"] + "\n"
+
+
+def studies(rows: dict[str, Row]) -> str:
+    """What each study found."""
+    lines = [
+        (linked(name), row["metrics"]["headline"], measured(row))
+        for name, row in rows.items()
+        if name.startswith("study_")
+    ]
+    return markdown(("study", "found", "command"), lines)
+
+
+def long_memory(rows: dict[str, Row]) -> str:
+    """Seeds that solve each task, by cell and length."""
+    return successes(rows, "study_long_memory", "T")
+
+
+def pascanu(rows: dict[str, Row]) -> str:
+    """Seeds that learn temporal order, by way of training and length."""
+    return successes(rows, "study_pascanu", "L")
+
+
+def successes(rows: dict[str, Row], name: str, symbol: str) -> str:
+    """Of each variant and task, "solved/seeds" at each length; "–" was not tried."""
+    found = rows[name]["metrics"]["rows"] if name in rows else []
+    found = [row for row in found if "solved" in row]
+    lengths, tasks, variants = (
+        list(dict.fromkeys(row[field] for row in found))
+        for field in ("length", "task", "variant")
+    )
+    solved = {
+        (row["task"], row["variant"], row["length"]): f"{row['solved']}/{row['seeds']}"
+        for row in found
+    }
+    lines = [
+        (
+            task.replace("_", " "),
+            *(
+                ", ".join(solved.get((task, variant, T), "–") for T in lengths)
+                for variant in variants
+            ),
+        )
+        for task in tasks
+    ]
+    return markdown((f"{symbol} = {', '.join(map(str, lengths))}", *variants), lines)
+
+
+def sweeps(rows: dict[str, Row]) -> str:
+    """The best of each ready space, by its mean over seeds on the validation split."""
+    lines = []
+    for name, row in rows.items():
+        if not name.startswith("sweep_") or name == "sweep_overhead":
+            continue
+        found = row["metrics"]
+        best = found["best"][0]
+        half = best["valid_half"]
+        lines.append(
+            (
+                linked(name),
+                ", ".join(f"{n} {state}" for state, n in found["trials"].items()),
+                f"{best['valid']:.3f}" + (f" ± {half:.3f}" if half else ""),
+                ", ".join(f"{k} {short(v)}" for k, v in varied(found).items()),
+                measured(row),
+            )
+        )
+    head = ("space", "trials", "best, nats per token", "its fields", "command")
+    return markdown(head, lines)
+
+
+def varied(found: dict[str, Any]) -> dict[str, Any]:
+    """The best trial's values of the fields that varied, the weightiest first."""
+    best = found["best"][0]
+    names = [n for joined in found["importance"] for n in joined.split(" & ")]
+    return {name: best[name] for name in names}
+
+
+def linked(name: str) -> str:
+    """What was studied or swept, linked to its figure."""
+    return f"[{name.partition('_')[2]}](experiments/results/{name}.png)"
+
+
+def short(value: object) -> str:
+    """A field's value, floats to three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

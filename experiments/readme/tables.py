@@ -1,0 +1,131 @@
+"""The README's tables, made from the committed result rows and from nothing else."""
+
+from collections.abc import Callable
+
+from experiments.readme import many_runs as study_tables
+from experiments.readme import rates as rate_tables
+from experiments.readme.markdown import markdown, measured
+from experiments.results.rows import RESULTS, Row
+
+
+def tables(rows: dict[str, Row]) -> dict[str, str]:
+    """{name: Markdown table}; a row that was not measured yet is left out."""
+    return {name: make(rows) for name, make in TABLES.items()}
+
+
+def published(rows: dict[str, Row]) -> str:
+    """Perplexities beside what was published, or what is known exactly."""
+    lines = []
+    for name, what, beside in (
+        ("zaremba_small", "Penn Treebank, Zaremba 2014 small", zaremba_small),
+        ("grammar", "`grammar`", grammar),
+        ("stdlib_docs", "`stdlib_docs`, words", stdlib_docs),
+        ("first_run", "`stdlib_docs`, the three-minute run", stdlib_docs),
+    ):
+        if name in rows:
+            row = rows[name]
+            test = row["metrics"]["test"]["perplexity"]
+            lines.append((what, f"**{test:.2f}**", beside(row), measured(row)))
+    return markdown(("what", "test perplexity", "beside", "command"), lines)
+
+
+def zaremba_small(row: Row) -> str:
+    """Published: Zaremba, Sutskever & Vinyals 2014, table 1."""
+    return f"114.5 published (valid {row['metrics']['valid']['perplexity']:.1f}, 120.7)"
+
+
+def grammar(row: Row) -> str:
+    """The exact entropy of the grammar's test distribution."""
+    test, optimum = row["metrics"]["test"], row["metrics"]["optimum"]
+    return f"{optimum:.3f}, the exact optimum ({test['perplexity'] / optimum - 1:+.2%})"
+
+
+def stdlib_docs(row: Row) -> str:
+    """The Kneser–Ney 4-gram on the same split."""
+    test, baseline = row["metrics"]["test"], row["metrics"]["baseline"]["test"]
+    share = test["perplexity"] / baseline["perplexity"] - 1
+    return f"{baseline['perplexity']:.2f}, Kneser–Ney 4-gram ({share:+.1%})"
+
+
+def tutorial(rows: dict[str, Row]) -> str:
+    """The tutorial's Part 2, theirs and ours."""
+    if "benchmark_tutorial" not in rows:
+        return markdown(("what", "theirs", "here"), [])
+    found = rows["benchmark_tutorial"]["metrics"]
+    V, losses = found["vocabulary"], found["losses"]
+    step = found["sgd_step_ms"]
+    lines = [
+        (
+            f"loss before training, V = {V}",
+            "8.98744 (ln 8000 = 8.98720)",
+            f"{losses[0]:.5f} (ln {V} = {found['ln_V']:.5f})",
+        ),
+        ("after 10 epochs over 100 sentences", "5.710718", f"{losses[-1]:.6f}"),
+        (
+            "one SGD step, one CPU core",
+            "350 ms NumPy, 70 ms Theano (GPU 23 ms)",
+            f"{step['median']:.1f} ms ({found['sentence_tokens']} tokens)",
+        ),
+    ]
+    return markdown(("what", "theirs", "here"), lines)
+
+
+def first_run(rows: dict[str, Row]) -> str:
+    """What `make run` printed, as it was kept beside the rows."""
+    path = RESULTS / "first_run.txt"
+    text = path.read_text(encoding="utf-8").strip("\n") if path.exists() else ""
+    return f"```text\n{text}\n```\n"
+
+
+def ladder(rows: dict[str, Row]) -> str:
+    """What the rungs of the ladder gave, as far as they were climbed."""
+    lines = []
+
+    def rung(name: str, command: str, gave: Callable[[Row], str]) -> None:
+        if name in rows:
+            row = rows[name]
+            lines.append((command, gave(row), f"{row['seconds'] / 60:.1f} min"))
+
+    def perplexity(row: Row) -> str:
+        return f"test perplexity {row['metrics']['test']['perplexity']:.2f}"
+
+    def trials(row: Row) -> str:
+        counts = row["metrics"]["trials"]
+        return ", ".join(f"{n} trials {state}" for state, n in counts.items())
+
+    def two_devices(row: Row) -> str:
+        found = row["metrics"]["characters_2x128"]
+        return f"a step {found['2_devices_speedup']:.2f} times as fast as on one device"
+
+    def two_processes(row: Row) -> str:
+        found = row["metrics"]["characters_2x128"]
+        alone, together = found["1_device"]["median"], found["2_processes"]["median"]
+        return f"{together:.0f} ms a step, {alone:.0f} ms in one process"
+
+    rung("first_run", "`make run`", perplexity)
+    rung("grammar", "`train --config grammar`", perplexity)
+    rung("stdlib_docs", "`train --config stdlib_docs`", perplexity)
+    rung("zaremba_small", "`train --config zaremba_small`", perplexity)
+    rung("study_cells", "`make study`", lambda row: "the sentence above")
+    rung("sweep_tutorial", "`sweep tutorial --small`", trials)
+    rung("benchmark_devices", "`train --train.devices 2`, characters", two_devices)
+    rung("benchmark_devices", "`launch --processes 2`, characters", two_processes)
+    return markdown(("rung", "gave", "took"), lines)
+
+
+TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
+    "first_run": first_run,
+    "published": published,
+    "tutorial": tutorial,
+    "ladder": ladder,
+    "speed": rate_tables.speed,
+    "devices": rate_tables.devices,
+    "instruments": rate_tables.instruments,
+    "probe": rate_tables.probe,
+    "data": rate_tables.data,
+    "headline": study_tables.headline,
+    "studies": study_tables.studies,
+    "long_memory": study_tables.long_memory,
+    "pascanu": study_tables.pascanu,
+    "sweeps": study_tables.sweeps,
+}

@@ -1,0 +1,79 @@
+"""Small things about files: atomic writes, and where and with what a run was made."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+
+class RunError(ValueError):
+    """A run directory that cannot be used as asked; the message says why.
+
+    everywhere: where many processes train the run, each of them comes upon it.
+    """
+
+    everywhere = False
+
+
+@contextmanager
+def whole_or_nothing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes `path`'s place at the end: a reader never sees
+    half of it."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_text_atomic(path: str | Path, text: str) -> None:
+    """Writes a whole file of UTF-8 or nothing."""
+    with whole_or_nothing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json_atomic(path: str | Path, value: Any, digits: int = 9) -> None:
+    """`value` as indented JSON, atomically. Arrays become lists; see `plain`."""
+    whole = plain(value, digits)
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(path, text + "\n")
+
+
+def write_npz_atomic(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Named arrays as an uncompressed .npz, atomically; the same bytes every time."""
+    with whole_or_nothing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_json(path: str | Path) -> Any:
+    """A JSON file; RunError in one line where it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there") from None
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
+
+
+def plain(value: Any, digits: int = 9) -> Any:
+    """A value as strict JSON knows it: arrays as lists, floats with so many digits (9
+    keep a float32, 17 a float64), and "nan", "inf", "-inf" as strings, which `float`
+    reads."""
+    if isinstance(value, bool | str | int | None):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {str(k): plain(v, digits) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v, digits) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return plain(np.asarray(value).tolist(), digits)

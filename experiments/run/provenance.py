@@ -1,0 +1,82 @@
+"""Where and with what a run was made: versions, commit, hardware."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax", "orbax-checkpoint")
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """The project's commit and whether files differ from it; None without git."""
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        answer.check_returncode()
+        return answer.stdout.strip()
+
+    try:
+        changed = ask("status", "--porcelain", "--untracked-files=no")
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(changed)}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory, priority where it is not the
+    usual one, and JAX's devices (those only if JAX is imported already: asking must
+    not cost a second)."""
+    found: dict[str, Any] = {"system": platform.system(), "cpu": _cpu()}
+    try:
+        found["cores"] = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        found["cores"] = os.cpu_count()
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory_GiB"] = round(size / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        pass
+    found |= _priority()
+    if "jax" in sys.modules:
+        found["devices"] = [d.device_kind for d in sys.modules["jax"].devices()]
+    return found
+
+
+def _priority() -> dict[str, str]:
+    """{"priority": "real-time" or "nice N"}, or {} for the usual one."""
+    try:
+        if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+            return {"priority": "real-time"}
+        nice = os.nice(0)
+        return {"priority": f"nice {nice}"} if nice else {}
+    except (AttributeError, OSError):  # not on macOS
+        return {}
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
