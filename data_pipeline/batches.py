@@ -10,6 +10,7 @@ import math
 from statistics import NormalDist
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from data_pipeline.config import DataConfig
@@ -227,8 +228,6 @@ def batches_for(
 
 def one_hot(batch: Batch, size: int) -> Batch:
     """The batch with inputs (T, B, V) float32 in place of ids; made on the device."""
-    import jax
-
     inputs: Any = jax.nn.one_hot(batch.inputs, size)
     return batch._replace(inputs=inputs)
 

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_pipeline import corpora
+from data_pipeline.bpe import train_bpe
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.text import SPLITS, Fingerprint, Source
 from data_pipeline.encode import Cut, Encoded, encode_block
 from data_pipeline.errors import DataError
+from data_pipeline.store import prepare_on_disk
 from data_pipeline.tokenizers import TOKENIZERS, tokenizer_named
 from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary, build_vocabulary
 
@@ -68,8 +70,6 @@ def prepare(config: DataConfig) -> Dataset:
     """
     source = corpora.load(config)
     if source.key and source.size > config.in_memory << 20:
-        from data_pipeline.store import prepare_on_disk
-
         return prepare_on_disk(source, config)
     cut = cut_of(config, source)
     merger, seen = Merger(), dict[str, str]()
@@ -105,8 +105,6 @@ def cut_of(config: DataConfig, source: Source) -> Cut:
     """How `config` cuts text; learns subwords where it asks for them."""
     model = ""
     if config.tokenizer == "bpe":
-        from data_pipeline.bpe import train_bpe
-
         train = (text for split, text in source.blocks() if split == "train")
         train = map(str.lower, train) if config.lower else train
         model = train_bpe(train, config.max_vocabulary)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_pipeline.bpe import split_lines
 from data_pipeline.graphemes import is_plain, split_graphemes
 from data_pipeline.sentences import split_sentences
 from data_pipeline.tokenizers import Tokenizer, tokenizer_named
@@ -148,8 +149,6 @@ def _by_line(text: str, cut: Cut) -> Encoded:
     """The plain way: each line split by itself."""
     lines = text.split("\n")[:-1]
     if cut.model:
-        from data_pipeline.bpe import split_lines
-
         split = split_lines(cut.model, lines)
     else:
         split = map(tokenizer_named(cut.tokenizer).split, lines)

@@ -1,10 +1,12 @@
 """What is in a corpus: sizes, coverage, lengths, samples; as text and as a plot."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.text import SPLITS
@@ -23,8 +25,6 @@ class Inspection(NamedTuple):
 
 def inspect(config: DataConfig) -> Inspection:
     """Prepare the corpus with every type kept, and see where the limits would cut."""
-    from dataclasses import replace
-
     whole = config
     if config.tokenizer != "bpe":
         whole = replace(config, max_vocabulary=0, min_count=1)
@@ -112,8 +112,6 @@ def _limited(ids: np.ndarray, limit: int) -> np.ndarray:
 
 def plot(inspection: Inspection, path: Path) -> None:
     """Coverage against vocabulary size, and sentence lengths, as one picture."""
-    from matplotlib.figure import Figure
-
     dataset, limit = inspection
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
+
 
 class Prefetch:
     """Iterates over `items`, a few ahead, in one background thread.
@@ -28,8 +30,6 @@ class Prefetch:
         ahead: int = 2,
     ) -> None:
         if put is None:
-            import jax
-
             put = jax.device_put
         self.waited = 0.0
         self._queue: queue.Queue[tuple[str, Any]] = queue.Queue(ahead)

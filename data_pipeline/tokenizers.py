@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from data_pipeline.bpe import load_bpe
 from data_pipeline.graphemes import combining_marks, split_graphemes
 
 UNK = "<unk>"
@@ -99,7 +100,5 @@ TOKENIZERS: dict[str, Tokenizer] = {
 def tokenizer_named(name: str, model: str = "") -> Tokenizer:
     """The tokenizer of this name; `model` is the JSON of a learnt one."""
     if model:
-        from data_pipeline.bpe import load_bpe
-
         return load_bpe(model)
     return TOKENIZERS[name]

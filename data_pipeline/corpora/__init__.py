@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora import files, grammar, stdlib_docs
+from data_pipeline.corpora import files, grammar, stdlib_docs, tfds
 from data_pipeline.corpora.reading import lines_of
 from data_pipeline.corpora.text import SPLITS, Source, Text, from_text, joined
 from data_pipeline.errors import DataError, unknown_name
@@ -32,8 +32,6 @@ def _load(config: DataConfig) -> Source:
     if config.corpus == "-":
         return files.load_standard_input(config)
     if config.corpus.startswith("tfds:"):
-        from data_pipeline.corpora import tfds
-
         return tfds.load(config)
     path = Path(config.corpus).expanduser()
     try:

@@ -21,8 +21,10 @@ import numpy as np
 import psutil
 
 from data_pipeline import corpora
+from data_pipeline.batches import Streams
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import Dataset, prepare
+from experiments.results.rows import write_row
 
 LETTERS = "etaoinshrdlucmfwyp"
 
@@ -98,8 +100,6 @@ def measure(megabytes: int, tokenizer: str) -> dict[str, Any]:
 
 def read_back(dataset: Dataset) -> float:
     """Tokens a second of training windows, from the mapped file."""
-    from data_pipeline.batches import Streams
-
     streams = Streams(dataset.splits["train"].ids, 64, 100)
     steps = min(streams.steps, 20_000)
     begin = time.perf_counter()
@@ -123,8 +123,6 @@ def main() -> None:
             if isinstance(value, float)
             else f"{name:28} {value}"
         )
-    from experiments.results.rows import write_row
-
     write_row(
         f"data_rates_{given.tokenizer}",
         "python -m experiments.data_rates "

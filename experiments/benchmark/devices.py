@@ -12,19 +12,28 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
+import numpy as np
+
+from experiments.benchmark.__main__ import step_cases
+from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
+from experiments.config import Config
+from experiments.console.command_line import Distributed
+from experiments.launch import free_port
+from experiments.train.allocator import keep_memory
+from experiments.train.engine import Engine, Shared, cores_as_devices
+from experiments.train.group import group_of
+from lm.model import build
+from lm.train import init_state, numbers_of
+from lm.types import Batch
+
 CASES = ("characters_2x128", "characters_2x512", "zaremba_small")
 ROUNDS = 15
 
 
 def devices() -> dict[str, Any]:
     """Steps by 1 and 2 CPU devices, and by 2 processes."""
-    from experiments.train.engine import Engine, Shared, cores_as_devices
-
     cores_as_devices(2)
-    import jax
-
-    from experiments.benchmark.timing import interleaved, milliseconds, ratio
-
     found: dict[str, Any] = {}
     for name in CASES:
         engines = {"1_device": Engine(), "2_devices": Shared(jax.devices()[:2])}
@@ -41,16 +50,6 @@ def devices() -> dict[str, Any]:
 
 def stepper(name: str, engine: Any):
     """One step of a case, on an engine, as something to call and time."""
-    import jax
-    import numpy as np
-
-    from experiments.benchmark.__main__ import step_cases
-    from experiments.benchmark.timing import Stepper
-    from experiments.config import Config
-    from lm.model import build
-    from lm.train import init_state, numbers_of
-    from lm.types import Batch
-
     vocabulary, window, lanes, config, optim = step_cases()[name]
     model, key = build(config, vocabulary), jax.random.key(0)
     numbers = jax.tree.map(np.float32, numbers_of(Config(model=config, optim=optim)))
@@ -82,8 +81,6 @@ class Once:
 
 def by_processes(name: str, processes: int = 2) -> dict[str, float]:
     """{"median", "minimum"} in ms of a step that processes share."""
-    from experiments.launch import free_port
-
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
     given = [name, f"127.0.0.1:{free_port()}", f"{processes}"]
     children = [
@@ -102,20 +99,10 @@ def by_processes(name: str, processes: int = 2) -> dict[str, float]:
 
 def main() -> None:
     """As one of the processes of `by_processes`."""
-    from experiments.console.command_line import Distributed
-    from experiments.train.allocator import keep_memory
-
     name, coordinator, processes, process = sys.argv[1:]
     keep_memory()
     given = Distributed(False, coordinator, int(processes), int(process))
-    from experiments.train.group import group_of
-
     with group_of(given) as group:
-        import jax
-
-        from experiments.benchmark.timing import interleaved, milliseconds
-        from experiments.train.engine import Shared
-
         sides = {"ours": stepper(name, Shared(jax.devices(), group))}
         print(json.dumps(milliseconds(interleaved(sides, ROUNDS)["ours"])))
 

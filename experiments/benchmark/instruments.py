@@ -8,18 +8,24 @@ the state (512 here) gets fewer lanes, steps or directions, as its name says.
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark.timing import interleaved
+from lm.config import ModelConfig, OptimConfig
+from lm.gradflow import gates, jacobians, norms, terms, through_time
+from lm.gradflow.lyapunov import lyapunov_spectrum
+from lm.gradflow.transitions import of_model
+from lm.model import build
+from lm.train import make_gradient
+from lm.types import Batch
+
 HIDDEN, STEPS, LANES, WORDS = 256, 100, 32, 10_000
 
 
 def instruments() -> dict[str, Any]:
     """{instrument: {"median", "minimum"}} in seconds, compiled, taking turns."""
-    import jax
-    import numpy as np
-
-    from experiments.benchmark.timing import interleaved
-    from lm.config import ModelConfig
-    from lm.model import build
-
     model = build(ModelConfig("lstm", hidden=HIDDEN, embedding=HIDDEN), WORDS)
     params = model.init(jax.random.key(0))
     shape = (STEPS + 1, LANES)
@@ -44,19 +50,12 @@ def instruments() -> dict[str, Any]:
 
 def batch_of(ids):
     """The window of text, each lane from the initial state."""
-    import jax.numpy as jnp
-
-    from lm.types import Batch
-
     mask = jnp.ones((STEPS, ids.shape[1]))
     return Batch(ids[:-1], ids[1:], mask, jnp.ones(ids.shape[1], bool))
 
 
 def training_gradient(model):
     """(params, ids) -> the gradient that a training step takes."""
-    from lm.config import OptimConfig
-    from lm.train import make_gradient
-
     gradient = make_gradient(model, OptimConfig())
 
     def call(params, ids):
@@ -76,10 +75,6 @@ def calls(model) -> Calls:
 
 def along_calls(model) -> Calls:
     """Those of gradients along the window."""
-    import jax
-    import jax.numpy as jnp
-
-    from lm.gradflow import terms, through_time
 
     def given(params, ids):
         start = model.initial_state(params, LANES)
@@ -109,9 +104,6 @@ def along_calls(model) -> Calls:
 
 def system_calls(model) -> Calls:
     """Those of the recurrence as a dynamical system."""
-    from lm.gradflow import jacobians
-    from lm.gradflow.lyapunov import lyapunov_spectrum
-    from lm.gradflow.transitions import of_model
 
     def jacobian(params, ids, steps, lanes):
         start = model.initial_state(params, lanes)
@@ -144,8 +136,6 @@ def system_calls(model) -> Calls:
 
 def gate_calls(model) -> Calls:
     """Those of gates, states and the gradient's noise."""
-    from lm.gradflow import gates, norms
-
     gradient = training_gradient(model)
 
     def given(params, ids):

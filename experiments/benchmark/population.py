@@ -3,8 +3,24 @@ member's numbers are those of its solo run."""
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.config import Config
+from experiments.train.loop import fresh_state
+from experiments.train.slots import as_floats, init_key
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
+from lm.model import build
+from lm.population import (
+    init_numbers,
+    make_population_init,
+    make_population_step,
+    member,
+)
+from lm.train import make_train_step, numbers_of
+from lm.types import Batch
 
 VOCABULARY, COMPARED, STEPS = 65, 4, 100
 RUN = 1000  # steps of the run in "runs per minute"
@@ -13,10 +29,6 @@ RUN = 1000  # steps of the run in "runs per minute"
 def population() -> dict[str, Any]:
     """Steps of 1, 8, 64 and 256 members on an accelerator; on a CPU, where nothing is
     to be gained, of 1, 4 and 16 smaller ones."""
-    import jax
-
-    from experiments.benchmark.timing import interleaved, milliseconds, ratio
-
     small = jax.default_backend() == "cpu"
     sizes, hidden, window = (
         ((1, 4, 16), 32, 16) if small else ((1, 8, 64, 256), 128, 50)
@@ -55,11 +67,6 @@ def config_of(hidden: int, number: int) -> Config:
 
 def text(window: int) -> Any:
     """Random characters on the device: `window` lanes of as many tokens."""
-    import jax
-    import numpy as np
-
-    from lm.types import Batch
-
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (window + 1, window))
     ids, mask = ids.astype(np.int32), np.ones((window, window), np.float32)
     return jax.device_put(Batch(ids[:-1], ids[1:], mask, np.zeros(window, bool)))
@@ -67,13 +74,6 @@ def text(window: int) -> Any:
 
 def alone(hidden: int, window: int, number: int) -> Any:
     """A solo run, one step a call."""
-    import jax
-
-    from experiments.benchmark.timing import Stepper
-    from experiments.train.loop import fresh_state
-    from lm.model import build
-    from lm.train import make_train_step, numbers_of
-
     config = config_of(hidden, number)
     model = build(config.model, VOCABULARY)
     step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
@@ -85,16 +85,6 @@ def alone(hidden: int, window: int, number: int) -> Any:
 
 def together(hidden: int, window: int, members: int) -> tuple[Any, list[Config]]:
     """A population, one step of everyone a call; and what its members are."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from experiments.benchmark.timing import Stepper
-    from experiments.train.slots import as_floats, init_key
-    from lm.model import build
-    from lm.population import init_numbers, make_population_init, make_population_step
-    from lm.train import numbers_of
-
     configs = [config_of(hidden, number) for number in range(members)]
     model, optim = configs[0].model, configs[0].optim
     keys = jax.vmap(jax.random.key)(np.arange(members, dtype=np.uint32))
@@ -113,11 +103,6 @@ def together(hidden: int, window: int, members: int) -> tuple[Any, list[Config]]
 
 def difference(hidden: int, window: int) -> float:
     """Over 100 steps: the largest ‖member − solo‖/‖solo‖ of any parameter."""
-    import jax
-    import numpy as np
-
-    from lm.population import member
-
     everyone, configs = together(hidden, window, COMPARED)
     for _ in range(STEPS):
         everyone()

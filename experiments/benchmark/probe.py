@@ -3,7 +3,16 @@
 import time
 from typing import Any
 
+import jax
+import numpy as np
+
+from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.config import load_named
+from experiments.train.loop import fresh_state
+from experiments.train.probe import interval, make_measure, windows
+from lm.model import build
+from lm.train import make_train_step, numbers_of
+from lm.types import Batch
 
 VOCABULARY = {"default": 6_000, "zaremba_small": 10_000, "characters": 96}
 PROMISE = 0.05
@@ -12,8 +21,6 @@ PROMISE = 0.05
 def probe() -> dict[str, Any]:
     """A probe against the training step of each config, the two taking turns, and the
     share of the training time that it takes at the default interval."""
-    from experiments.benchmark.timing import interleaved, milliseconds, ratio
-
     found = {}
     for name, vocabulary in VOCABULARY.items():
         sides, every, compiling = _sides(name, vocabulary)
@@ -34,16 +41,6 @@ def probe() -> dict[str, Any]:
 def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
     """({"step", "probe"}, steps between probes by default, seconds to compile one), on
     random text."""
-    import jax
-    import numpy as np
-
-    from experiments.benchmark.timing import Stepper
-    from experiments.train.loop import fresh_state
-    from experiments.train.probe import interval, make_measure, windows
-    from lm.model import build
-    from lm.train import make_train_step, numbers_of
-    from lm.types import Batch
-
     config = load_named(name)
     model = build(config.model, vocabulary)
     steps, lanes = config.data.window, config.data.batch

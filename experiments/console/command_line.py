@@ -13,6 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import tyro
+from tyro import _errors
+
 from data_pipeline.errors import DataError
 from experiments.config import Config, load_named, named, paths
 from experiments.run.files import RunError
@@ -134,8 +137,6 @@ def command_line(
     pairs: a boolean field gives both `--field` and `--no-field`; without, only the
     one that changes its default.
     """
-    import tyro
-    from tyro import _errors
 
     def refuse(event) -> None:
         raise _Refused(_refusal(event, kind))

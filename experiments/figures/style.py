@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import LogFormatterSciNotation
 
 INK = "#1b1f24"
@@ -115,8 +116,6 @@ def limit_line(axes: Axes, y: float, text: str, left: bool = False) -> None:
 @cache
 def _glyphs() -> frozenset[int]:
     """What the font can draw."""
-    from matplotlib.font_manager import findfont, get_font
-
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 

@@ -1,12 +1,22 @@
 """Study 1: which cells' gradients reach back, and is that what predicts?"""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import jax
+import numpy as np
+
 from experiments.config import Config
+from experiments.gradients.figures import cells_figure
+from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.runs import common_row, prepared, told, trained
+from experiments.gradients.statistics import Mean, rank_correlation, reach, span
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, paced
+from experiments.gradients.text import adam, characters, lag_measure, paced, windows
 from lm.config import InitConfig, ModelConfig
+from lm.layers import count_parameters
+from lm.model import build
 
 
 @dataclass(frozen=True)
@@ -59,11 +69,6 @@ GATED = ("gru", "lstm")
 
 def parameters_of(model: ModelConfig, vocabulary: int) -> int:
     """How many parameters a model has; nothing is drawn."""
-    import jax
-
-    from lm.layers import count_parameters
-    from lm.model import build
-
     init = build(model, vocabulary).init
     return count_parameters(jax.eval_shape(init, jax.random.key(0)))
 
@@ -87,8 +92,6 @@ def with_parameters(model: ModelConfig, vocabulary: int, budget: int) -> ModelCo
 
 def configs(size: Cells) -> dict[str, Config]:
     """The run of each variant, its seed aside."""
-    from experiments.gradients.runs import prepared
-
     data = characters(size.batch, size.window)
     vocabulary = prepared(data).vocabulary.size
     found = {}
@@ -105,32 +108,21 @@ def configs(size: Cells) -> dict[str, Config]:
 
 def make_measure(size: Cells, config: Config, model: Any, dataset: Any):
     """Norms for the lag profile, on windows of the validation text."""
-    from experiments.gradients.text import lag_measure, windows
-
     text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
     return lag_measure(model, text, size.lags)
 
 
 def run(size: Cells, job: Job) -> Result:
     """Trains every variant, then reads the rows off the runs."""
-    from functools import partial
-
-    from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import trained
-
     variants = tuned(configs(size), size.rates, job)
     groups = trained(variants, partial(make_measure, size), job)
     job.display.note("measured; drawing")
     rows = [row_of(name, group) for name, group in groups.items()]
-    from experiments.gradients.figures import cells_figure
-
     return Result(headline(rows), rows, table(rows), cells_figure(rows))
 
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What a variant's seeds found: perplexity, and the reach at each stage."""
-    from experiments.gradients.runs import common_row
-
     row, runs = common_row(name, runs)
     model = runs[0].config["model"]
     stages = sorted(runs[0].measures)
@@ -153,16 +145,11 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
 
 def reach_at(runs: list, step: int, norms: str = "lag_norms_LKB"):
     """The top layer's reach after so many steps, over all seeds."""
-    import numpy as np
-
-    from experiments.gradients.statistics import reach
-
     return reach(np.stack([run.measures[step][norms][-1] for run in runs]))
 
 
 def headline(rows: list[dict[str, Any]]) -> str:
     """The sentence, from the rows alone."""
-    from experiments.gradients.statistics import Mean, rank_correlation
 
     def said(row):
         perplexity = Mean(row["perplexity"], row["perplexity_half"])
@@ -208,18 +195,12 @@ def final_horizon(row: dict[str, Any]) -> float:
 
 def reaches(row: dict[str, Any], stage: int = -1) -> str:
     """The horizon with its interval; at the last lag it is only a bound."""
-    from experiments.gradients.statistics import span
-
     beyond = "over " if row["horizon"][stage][0] >= row["lags"] else ""
     return beyond + span(row["horizon"][stage])
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a variant, best perplexity first."""
-    from experiments.gradients.rates import told_rate
-    from experiments.gradients.runs import told
-    from experiments.gradients.statistics import Mean, span
-
     head = (
         "cell",
         "rate",

@@ -2,13 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.config import Config
+from experiments.gradients.figures import clipping_figure
+from experiments.gradients.runs import nothing, trained
+from experiments.gradients.statistics import Mean, mean
 from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.text import characters, paced
+from experiments.run.metrics import read_metrics
 from lm.config import InitConfig, ModelConfig, OptimConfig
 
 
@@ -68,16 +74,12 @@ def configs(size: Clipping) -> dict[str, Config]:
 
 def sgd(optim: OptimConfig, rate: float) -> OptimConfig:
     """The same with plain SGD, in which a large gradient is a large step."""
-    from dataclasses import replace
-
     return replace(optim, optimizer="sgd", learning_rate=rate)
 
 
 def spikes(losses: Sequence[float], height: float, before: int) -> list[int]:
     """The steps (0, 1, …) whose loss is `height` or more above the median of the
     `before` steps before; the first `before` steps have none."""
-    import numpy as np
-
     return [
         t
         for t in range(before, len(losses))
@@ -87,19 +89,13 @@ def spikes(losses: Sequence[float], height: float, before: int) -> list[int]:
 
 def run(size: Clipping, job: Job) -> Result:
     """Trains with every kind of clipping; a run that diverges is a result too."""
-    from experiments.gradients.runs import nothing, trained
-
     groups = trained(configs(size), nothing, job)
     rows = [row_of(size, name, group) for name, group in groups.items()]
-    from experiments.gradients.figures import clipping_figure
-
     return Result(headline(rows), rows, table(rows), clipping_figure(rows))
 
 
 def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one kind of clipping found; curves are those of seed 0."""
-    from experiments.gradients.statistics import mean
-
     curves = [curves_of(run.directory) for run in runs]
     found = [spikes(c["loss"], size.spike, size.before) for c in curves]
     steps = sum(len(c["loss"]) for c in curves)
@@ -130,8 +126,6 @@ def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
 
 def curves_of(run: Path) -> dict[str, list[float]]:
     """Loss and gradient norms of each step of a run."""
-    from experiments.run.metrics import read_metrics
-
     names = ("loss", "gradient_norm", "clipped_norm")
     rows = [row for row in read_metrics(run / "metrics.jsonl") if "loss" in row]
     return {name: [float(row[name]) for row in rows] for name in names}
@@ -176,8 +170,6 @@ def saved(none: dict[str, Any], clipped: dict[str, Any]) -> str:
 
 def outcome(row: dict[str, Any]) -> str:
     """What became of the seeds of one kind, in a few words."""
-    from experiments.gradients.statistics import Mean
-
     if row["diverged"] == row["seeds"]:
         return f"all {row['seeds']} seeds diverged"
     nats = Mean(row["nats"], row["nats_half"])
@@ -187,8 +179,6 @@ def outcome(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a kind of clipping."""
-    from experiments.gradients.statistics import Mean
-
     head = (
         "clipping",
         "diverged",

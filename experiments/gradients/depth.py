@@ -4,9 +4,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from experiments.config import Config
+from experiments.gradients.figures import depth_figure
+from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.runs import common_row, told, trained
+from experiments.gradients.statistics import Mean, rounded
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, paced
+from experiments.gradients.text import adam, characters, lag_measure, paced, windows
 from lm.config import ModelConfig
 
 
@@ -63,32 +69,21 @@ def configs(size: Depth) -> dict[str, Config]:
 
 def make_measure(size: Depth, config: Config, model: Any, dataset: Any):
     """Norms for the lag profile of every layer."""
-    from experiments.gradients.text import lag_measure, windows
-
     text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
     return lag_measure(model, text, size.lags)
 
 
 def run(size: Depth, job: Job) -> Result:
     """Trains every stack, then reads the rows off the runs."""
-    from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import trained
-
     variants = tuned(configs(size), size.rates, job)
     groups = trained(variants, partial(make_measure, size), job)
     rows = [row_of(name, group) for name, group in groups.items()]
-    from experiments.gradients.figures import depth_figure
-
     return Result(headline(rows), rows, table(rows), depth_figure(rows))
 
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one stack found. `down`: the share of the last layer's gradient
     that reaches the first, see `share_down`; a geometric mean over seeds."""
-    import numpy as np
-
-    from experiments.gradients.runs import common_row
-
     row, runs = common_row(name, runs)
     config = runs[0].config
     row |= {
@@ -105,8 +100,6 @@ def row_of(name: str, runs: list) -> dict[str, Any]:
 
 def flow(measures: dict[str, Any]):
     """log₁₀ of Gˡ(k) over that of the last layer at lag 0: (L, K)."""
-    import numpy as np
-
     raw_LK = measures["lag_norms_LKB"].mean(axis=-1)
     tiny = np.finfo(np.float32).tiny
     return np.log10(np.maximum(raw_LK, tiny) / np.maximum(raw_LK[-1, 0], tiny))
@@ -115,15 +108,12 @@ def flow(measures: dict[str, Any]):
 def share_down(logs_SLK: Any):
     """log₁₀ of √Σ_k G¹(k)² over √Σ_k Gᴸ(k)², of each seed: all lags count, since in a
     deep stack most of what comes down has gone back in time on its way."""
-    import numpy as np
-
     totals_SL = np.log10(np.sum(10.0 ** (2 * np.asarray(logs_SLK)), axis=-1)) / 2
     return totals_SL[:, 0] - totals_SL[:, -1]
 
 
 def headline(rows: list[dict[str, Any]]) -> str:
     """The sentence, from the rows alone."""
-    from experiments.gradients.statistics import Mean
 
     def perplexity(row):
         return Mean(row["perplexity"], row["perplexity_half"])
@@ -155,17 +145,11 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
 def share(value: float) -> str:
     """0.034 as "3.4 %", 2.1 as "2.1 times all"."""
-    from experiments.gradients.statistics import rounded
-
     return f"{value:.2g} times all" if value >= 1.5 else f"{rounded(100 * value, 2)} %"
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a stack."""
-    from experiments.gradients.rates import told_rate
-    from experiments.gradients.runs import told
-    from experiments.gradients.statistics import Mean
-
     head = (
         "stack",
         "rate",

@@ -10,6 +10,8 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from rich.progress import BarColumn, Progress, TextColumn
+
 from experiments.train.display import LIVE_SECONDS, PLAIN_SECONDS
 
 
@@ -63,8 +65,6 @@ class StudyDisplay:
         return str(timedelta(seconds=int(seconds)))
 
     def _draw(self, share: float, line: str) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
         if self.bar is None:
             columns = (TextColumn(self.name), BarColumn(20))
             self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax
+import numpy as np
+
 from experiments.config import Config
+from experiments.gradients.cells import reaches
+from experiments.gradients.figures import initialisation_figure
+from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.runs import common_row, told, trained
+from experiments.gradients.statistics import Mean, mean, reach
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, paced
+from experiments.gradients.text import adam, characters, lag_measure, paced, windows
 from lm.config import InitConfig, ModelConfig, Recurrent
+from lm.gradflow.lyapunov import lyapunov_spectrum
+from lm.gradflow.transitions import of_model
 
 
 @dataclass(frozen=True)
@@ -67,13 +77,6 @@ def configs(size: Initialisation) -> dict[str, Config]:
 
 def make_measure(size: Initialisation, config: Config, model: Any, dataset: Any):
     """Norms for the lag profile, and the largest Lyapunov exponent on the text."""
-    import jax
-    import numpy as np
-
-    from experiments.gradients.text import lag_measure, windows
-    from lm.gradflow.lyapunov import lyapunov_spectrum
-    from lm.gradflow.transitions import of_model
-
     ids = dataset.splits["valid"].ids
     lags = lag_measure(model, windows(ids, size.lags * 4 // 3, size.lanes), size.lags)
     xs_TB = windows(ids, size.warmup + size.measured, size.streams).inputs_TB
@@ -96,14 +99,9 @@ def make_measure(size: Initialisation, config: Config, model: Any, dataset: Any)
 
 def run(size: Initialisation, job: Job) -> Result:
     """Trains from every start, then reads the rows off the runs."""
-    from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import trained
-
     variants = tuned(configs(size), size.rates, job)
     groups = trained(variants, partial(make_measure, size), job)
     rows = [row_of(name, group) for name, group in groups.items()]
-    from experiments.gradients.figures import initialisation_figure
-
     found = edges(rows)
     figure = initialisation_figure(rows, found)
     return Result(headline(rows, found), rows, table(rows), figure)
@@ -111,11 +109,6 @@ def run(size: Initialisation, job: Job) -> Result:
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
     """What the seeds of one start found."""
-    import numpy as np
-
-    from experiments.gradients.runs import common_row
-    from experiments.gradients.statistics import mean, reach
-
     row, runs = common_row(name, runs)
     before, after = min(runs[0].measures), max(runs[0].measures)
     started, ended = (
@@ -155,8 +148,6 @@ def crossing(xs: Sequence[float], ys: Sequence[float]) -> float:
 
 def edges(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """For each way to draw, the gain where λ crosses 0: a mean over seeds."""
-    from experiments.gradients.statistics import mean
-
     found = {}
     for draw in DRAWS:
         of = [row for row in rows if row["draw"] == draw]
@@ -168,7 +159,6 @@ def edges(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def headline(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
     """The sentence, from the rows alone."""
-    from experiments.gradients.statistics import Mean
 
     def place(draw):
         if found[draw].value != found[draw].value:
@@ -204,11 +194,6 @@ def regime(row: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a start."""
-    from experiments.gradients.cells import reaches
-    from experiments.gradients.rates import told_rate
-    from experiments.gradients.runs import told
-    from experiments.gradients.statistics import Mean
-
     head = (
         "start",
         "rate",

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.gradients.long_memory_ladders import Climb, Ladder, ladder
+from data_pipeline.tasks import TASKS
+from experiments.gradients.long_memory_figures import long_memory_figure
+from experiments.gradients.long_memory_ladders import (
+    Climb,
+    Ladder,
+    climb_all,
+    counts,
+    ladder,
+    reach,
+)
+from experiments.gradients.long_memory_networks import MEMORYLESS_ANSWERS, measured
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
@@ -93,9 +103,6 @@ def ladders(size: LongMemory, seeds: int) -> list[Ladder]:
 
 def run(size: LongMemory, job: Job) -> Result:
     """Climbs every ladder, and measures answers given without memory."""
-    from experiments.gradients.long_memory_figures import long_memory_figure
-    from experiments.gradients.long_memory_ladders import climb_all
-
     rows = climb_all(ladders(size, job.seeds), job)
     rows += memoryless_rows(size)
     return Result(
@@ -108,9 +115,6 @@ def run(size: LongMemory, job: Job) -> Result:
 
 def memoryless_rows(size: LongMemory) -> list[dict[str, Any]]:
     """Loss on fresh sequences of the best answers without memory, beside its floor."""
-    from data_pipeline.tasks import TASKS
-    from experiments.gradients.long_memory_networks import MEMORYLESS_ANSWERS, measured
-
     return [
         {
             "variant": MEMORYLESS,
@@ -132,8 +136,6 @@ def tried(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def headline(size: LongMemory, rows: Sequence[dict[str, Any]], seeds: int) -> str:
     """The sentence, from the rows alone."""
-    from experiments.gradients.long_memory_ladders import reach
-
     trained = tried(rows)
     said, shown = [], True
     for task in size.tasks:
@@ -157,8 +159,6 @@ def headline(size: LongMemory, rows: Sequence[dict[str, Any]], seeds: int) -> st
 
 def table(size: LongMemory, rows: Sequence[dict[str, Any]]) -> Table:
     """Seeds that solve a task, of those tried, at each length."""
-    from experiments.gradients.long_memory_ladders import counts, reach
-
     trained = tried(rows)
     head = ("task, cell", *(f"T {length}" for length in size.lengths), "reaches")
     body = []

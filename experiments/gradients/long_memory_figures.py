@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_pipeline.tasks import TASKS
 from experiments.figures.style import (
     INK,
     line_style,
@@ -13,14 +14,14 @@ from experiments.figures.style import (
     new_figure,
     styled,
 )
+from experiments.gradients.long_memory import MEMORYLESS, NAMES
+from experiments.gradients.pascanu import variants
 
 Rows = Sequence[dict[str, Any]]
 
 
 def long_memory_figure(size: Any, rows: Rows) -> Figure:
     """For each task the share of seeds that solve it and the loss, against T."""
-    from experiments.gradients.long_memory import MEMORYLESS, NAMES
-
     reading = (
         "Above: the share of seeds that solve a task of length T (bars: 95 %, "
         "Wilson); a line ends where no seed did, and longer sequences were not tried. "
@@ -67,8 +68,6 @@ def long_memory_figure(size: Any, rows: Rows) -> Figure:
 
 def pascanu_figure(size: Any, rows: Rows) -> Figure:
     """The share of seeds that succeed against L, and the updates that they needed."""
-    from experiments.gradients.pascanu import variants
-
     reading = (
         "Left: the share of seeds that learn temporal order of length L (bars: 95 %, "
         "Wilson); a line ends where no seed did. Right: updates that each successful "
@@ -128,8 +127,6 @@ def losses(axes: Axes, rows: Rows, number: int, count: int) -> None:
 
 def floor(axes: Axes, size: Any, task: str) -> None:
     """The exact loss without memory at each length."""
-    from data_pipeline.tasks import TASKS
-
     values = [TASKS[task].floor(length) for length in size.lengths]
     axes.plot(size.lengths, values, color=INK, linewidth=4, alpha=0.3, zorder=1)
 

@@ -13,8 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from data_pipeline.tasks import TASKS
+from experiments.console.interrupts import interrupts
 from experiments.gradients.long_memory_trials import Advance, Trial, result_of
 from experiments.gradients.study import Interrupted, Job
+from experiments.train.allocator import keep_memory
 from lm.config import OptimConfig
 
 Rung = tuple[Trial, ...]
@@ -74,8 +79,6 @@ def climb_all(ladders: Sequence[Ladder], job: Job) -> list[Row]:
     Raises:
       Interrupted: after a signal; every trial that had ended is saved.
     """
-    from experiments.console.interrupts import interrupts
-
     job.display.begin(sum(map(updates, ladders)))
     with interrupts() as stop:
         if job.processes > 1:
@@ -97,8 +100,6 @@ def climb(
     ladder: Ladder, directory: Path, stop: Callable[[], Any], advance: Advance
 ) -> list[Row]:
     """A row for each rung up to the first that no seed gets through."""
-    from experiments.train.allocator import keep_memory
-
     keep_memory()
     rows: list[Row] = []
     for rung in ladder:
@@ -139,10 +140,6 @@ def in_processes(
 
 def row_of(rung: Rung, results: Sequence[dict[str, Any]]) -> Row:
     """What the seeds of one rung found."""
-    import numpy as np
-
-    from data_pipeline.tasks import TASKS
-
     trial = rung[0]
     solved = sum(bool(result["solved"]) for result in results)
     low, high = wilson(solved, len(results))

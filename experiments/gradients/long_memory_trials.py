@@ -12,9 +12,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from data_pipeline.tasks import TASKS
+from experiments.gradients.long_memory_networks import asked, head_of, network
 from experiments.gradients.study import Interrupted
 from experiments.run.files import RunError, plain, read_json, write_json_atomic
 from lm.config import OptimConfig
+from lm.dropout import Rates
+from lm.optim import Hyperparameters
+from lm.train import init_state, make_gradient, make_train_step
 
 WRONG = 0.01
 LOOK, EXAM = 1_000, 10_000
@@ -67,11 +77,6 @@ class Drawing(NamedTuple):
 @cache
 def drawing(task: str, length: int, batch: int, check: int) -> Drawing:
     """Update n's batch depends on the key and n alone."""
-    import jax
-    import jax.numpy as jnp
-
-    from data_pipeline.tasks import TASKS
-
     sample = TASKS[task].sample
 
     def train(key, first):
@@ -102,16 +107,6 @@ def compiled(trial: Trial) -> Compiled:
 
 @cache
 def _compiled(trial: Trial) -> Compiled:
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
-
-    from data_pipeline.tasks import TASKS
-    from experiments.gradients.long_memory_networks import asked, head_of, network
-    from lm.dropout import Rates
-    from lm.optim import Hyperparameters
-    from lm.train import init_state, make_gradient, make_train_step
-
     task, optim = TASKS[trial.task], trial.optim
     model, head = network(trial.network, trial.hidden, task), head_of(task)
     numbers = Hyperparameters(optim.learning_rate, optim.clip_at, 0.0, Rates())
@@ -147,8 +142,6 @@ def attempt(trial: Trial, stop: Callable[[], Any], advance: Advance) -> dict[str
     Raises:
       Interrupted: when `stop()` says so between two looks.
     """
-    import jax
-
     functions = compiled(trial)
     draw = drawing(trial.task, trial.length, trial.batch, trial.check)
     keys = jax.random.split(jax.random.key(trial.seed), 3)
@@ -176,9 +169,6 @@ def examine(
     judge: Callable[..., Any], draw: Drawing, key: Any, count: int
 ) -> dict[str, float]:
     """The share of `count` fresh sequences that are wrong, and the loss on them."""
-    import jax
-    import numpy as np
-
     keys = jax.random.split(key, count // LOOK)
     judged = np.sum([jax.device_get(judge(draw.test(k))) for k in keys], axis=0)
     loss, answers, wrong = judged.tolist()

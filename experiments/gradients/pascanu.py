@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.gradients.long_memory_ladders import Climb, Ladder, ladder
+from experiments.gradients.long_memory_figures import pascanu_figure
+from experiments.gradients.long_memory_ladders import (
+    Climb,
+    Ladder,
+    climb_all,
+    counts,
+    ladder,
+    reach,
+)
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
@@ -71,9 +79,6 @@ def ladders(size: Pascanu, seeds: int) -> list[Ladder]:
 
 def run(size: Pascanu, job: Job) -> Result:
     """Climbs the three ladders."""
-    from experiments.gradients.long_memory_figures import pascanu_figure
-    from experiments.gradients.long_memory_ladders import climb_all
-
     rows = climb_all(ladders(size, job.seeds), job)
     return Result(
         headline=headline(size, rows, job.seeds),
@@ -85,8 +90,6 @@ def run(size: Pascanu, job: Job) -> Result:
 
 def headline(size: Pascanu, rows: Sequence[dict[str, Any]], seeds: int) -> str:
     """The sentence, from the rows alone."""
-    from experiments.gradients.long_memory_ladders import reach
-
     far = {variant: reach(rows, TASK, variant) for variant in variants(size)}
     solved = {
         variant: sum(row["solved"] for row in rows if row["variant"] == variant)
@@ -111,8 +114,6 @@ def headline(size: Pascanu, rows: Sequence[dict[str, Any]], seeds: int) -> str:
 
 def table(size: Pascanu, rows: Sequence[dict[str, Any]]) -> Table:
     """Seeds that solve the task, of those tried, at each length."""
-    from experiments.gradients.long_memory_ladders import counts, reach
-
     head = ("training", *(f"L {length}" for length in size.lengths), "reaches")
     body = [
         (

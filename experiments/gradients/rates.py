@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.config import Config
+from experiments.gradients.runs import nothing, tasks_of, train_all
 from experiments.gradients.study import Job
 from experiments.run.files import RunError
 
@@ -28,8 +29,6 @@ def tuned(
     Raises:
       RunError: where a variant diverged at every rate.
     """
-    from experiments.gradients.runs import nothing, tasks_of, train_all
-
     pilots = {
         pilot_of(name, rate): at_rate(config, rate)
         for name, config in variants.items()

@@ -12,10 +12,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from data_pipeline.dataset import prepare
 from experiments.config import Config, GradflowConfig, differences
+from experiments.console.interrupts import interrupts
+from experiments.gradients.statistics import mean
 from experiments.gradients.study import Interrupted, Job
+from experiments.gradients.workers import train_in_processes
+from experiments.run.directory import config_of, open_run
 from experiments.run.files import RunError, read_json
+from experiments.run.provenance import versions
+from experiments.train.allocator import keep_memory
 from experiments.train.display import Silent
+from experiments.train.logbook import Diverged
+from experiments.train.loop import Trainer, plan
+from lm.layers import count_parameters
+from lm.losses import perplexity
 
 Arrays = dict[str, Any]
 Measure = Callable[[Any], Arrays]
@@ -93,8 +106,6 @@ def train_all(
     left = [task for task in tasks if not finished(task)]
     display.begin(sum(task.config.train.steps for task in left))
     if processes > 1 and len(left) > 1:
-        from experiments.gradients.workers import train_in_processes
-
         train_in_processes(left, make_measure, display.advance, processes)
     else:
         for task in left:
@@ -116,8 +127,6 @@ def trained(
 
 def finished(task: Task) -> bool:
     """Whether the run is there, done, and of this very config."""
-    from experiments.run.directory import config_of
-
     if not (task.directory / "summary.json").exists():
         return False
     record = read_json(task.directory / "config.json")
@@ -137,12 +146,6 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
     A run whose numbers are no longer finite has an end too: its summary says at which
     step it diverged.
     """
-    from experiments.console.interrupts import interrupts
-    from experiments.run.directory import open_run
-    from experiments.train.allocator import keep_memory
-    from experiments.train.logbook import Diverged
-    from experiments.train.loop import Trainer, plan
-
     keep_memory()
     dataset = prepared(task.config.data)
     planned = plan(task.config, dataset)
@@ -165,10 +168,6 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
 
 def summary(trainer: Any) -> dict[str, Any]:
     """summary.json: the loss after the last step, on the validation split alone."""
-    from experiments.run.provenance import versions
-    from lm.layers import count_parameters
-    from lm.losses import perplexity
-
     at = trainer.at
     return {
         "valid": {"nats_per_token": at.valid, "perplexity": perplexity(at.valid)},
@@ -193,8 +192,6 @@ class Measuring(Silent):
 
     def keep(self, step: int, params: Any) -> None:
         """measures/STEP.npz, whole or not at all."""
-        import numpy as np
-
         folder = self.task.directory / "measures"
         folder.mkdir(exist_ok=True)
         temporary = folder / f".{step}.{os.getpid()}.npz"
@@ -209,8 +206,6 @@ def label(task: Task) -> str:
 
 def read_task(task: Task) -> Trained:
     """A finished run with its measures."""
-    import numpy as np
-
     measures = {}
     for path in (task.directory / "measures").glob("[0-9]*.npz"):
         with np.load(path, allow_pickle=False) as arrays:
@@ -239,8 +234,6 @@ def sound(runs: list[Trained]) -> list[Trained]:
 def common_row(name: str, runs: list[Trained]) -> tuple[dict[str, Any], list[Trained]]:
     """What every row of a variant holds: seeds, learning rate, and validation
     perplexity with its interval; and the runs that it is of, see `sound`."""
-    from experiments.gradients.statistics import mean
-
     kept = sound(runs)
     perplexity = mean([run.summary["valid"]["perplexity"] for run in kept])
     row = {
@@ -263,8 +256,6 @@ def told(row: dict[str, Any]) -> str:
 @cache
 def prepared(data: Any) -> Any:
     """The dataset of a data config, read once a process."""
-    from data_pipeline.dataset import prepare
-
     return prepare(data)
 
 

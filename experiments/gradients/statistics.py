@@ -4,7 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from lm.gradflow.through_time import bootstrap, profile_of
 
 
 class Mean(NamedTuple):
@@ -29,8 +35,6 @@ def mean(values: Sequence[float]) -> Mean:
     xs = np.asarray(values, float)
     if len(xs) < 2 or not np.isfinite(xs).all():
         return Mean(float(xs.mean()), math.nan)
-    from scipy.special import stdtrit
-
     half = stdtrit(len(xs) - 1, 0.975) * xs.std(ddof=1) / math.sqrt(len(xs))
     return Mean(float(xs.mean()), float(half))
 
@@ -56,11 +60,6 @@ def reach(norms_SKB: np.ndarray, level: float = 0.95) -> Reach:
 
     Each seed's norms are divided by its own G(0), so that none outweighs another.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from lm.gradflow.through_time import bootstrap, profile_of
-
     norms = np.asarray(norms_SKB, np.float32)
     scale = np.maximum(norms[:, :1].mean(axis=-1, keepdims=True), 1e-30)
     pooled_LKB = jnp.asarray(np.concatenate(list(norms / scale), axis=-1)[None])
@@ -83,8 +82,6 @@ def reach(norms_SKB: np.ndarray, level: float = 0.95) -> Reach:
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float:
     """Spearman's ρ; nan where either does not vary."""
-    from scipy.stats import rankdata
-
     a, b = rankdata(xs), rankdata(ys)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan

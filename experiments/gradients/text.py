@@ -2,9 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from data_pipeline.config import DataConfig
 from experiments.config import TrainConfig
 from lm.config import OptimConfig
+from lm.gradflow.through_time import hidden_gradients, state_gradients
 
 CORPUS = "stdlib_docs"
 
@@ -53,8 +58,6 @@ def paced(steps: int, evaluations: int) -> TrainConfig:
 
 def windows(ids: Any, length: int, lanes: int) -> Windows:
     """`lanes` windows spread evenly over a text; fewer where it is too short."""
-    import numpy as np
-
     ids = np.asarray(ids).astype(np.int32)
     lanes = max(1, min(lanes, (len(ids) - 1) // length))
     begin_B = np.linspace(0, max(0, len(ids) - 1 - length), lanes).astype(int)
@@ -71,12 +74,6 @@ def lag_measure(model: Any, text: Windows, lags: int):
     An LSTM remembers in c, past its h; by h alone it looks shorter-sighted than it is.
     Windows are longer than the lags, so that none meets the zero state they begin in.
     """
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from lm.gradflow.through_time import hidden_gradients, state_gradients
-
     weights_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
 
     @jax.jit
@@ -99,7 +96,4 @@ def lag_measure(model: Any, text: Windows, lags: int):
 
 def whole_norms(layer: Any):
     """The norm of one layer's gradients over all fields of its state: (T, B)."""
-    import jax
-    import jax.numpy as jnp
-
     return jnp.sqrt(sum(jnp.sum(g**2, axis=-1) for g in jax.tree.leaves(layer)))

@@ -4,10 +4,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax
+import numpy as np
+
 from experiments.config import Config
+from experiments.gradients.figures import truncation_figure
+from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.runs import common_row, told, trained
+from experiments.gradients.statistics import Mean, mean
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, paced
+from experiments.gradients.text import adam, characters, paced, windows
 from lm.config import ModelConfig
+from lm.gradflow.terms import truncation_bias
+from lm.types import Batch
 
 
 @dataclass(frozen=True)
@@ -65,13 +74,6 @@ def measured_at(size: Truncation) -> list[int]:
 
 def make_measure(size: Truncation, config: Config, model: Any, dataset: Any):
     """The bias of truncation at each τ, in the runs that train with none."""
-    import jax
-    import numpy as np
-
-    from experiments.gradients.text import windows
-    from lm.gradflow.terms import truncation_bias
-    from lm.types import Batch
-
     if config.optim.truncation:
         return lambda params: {}
     text = windows(dataset.splits["valid"].ids, size.window, size.lanes)
@@ -96,24 +98,16 @@ def make_measure(size: Truncation, config: Config, model: Any, dataset: Any):
 
 def run(size: Truncation, job: Job) -> Result:
     """Trains with every τ, then reads the rows off the runs."""
-    from experiments.gradients.rates import tuned
-    from experiments.gradients.runs import trained
-
     variants = tuned(configs(size), size.rates, job)
     groups = trained(variants, partial(make_measure, size), job)
     τs = measured_at(size)
     rows = [row_of(name, group, τs) for name, group in groups.items()]
-    from experiments.gradients.figures import truncation_figure
-
     return Result(headline(rows), rows, table(rows), truncation_figure(rows))
 
 
 def row_of(name: str, runs: list, τs: list[int]) -> dict[str, Any]:
     """What the seeds of one cell and τ found; of the full gradient's, the bias that
     truncation would have, before and after training."""
-    from experiments.gradients.runs import common_row
-    from experiments.gradients.statistics import mean
-
     row, runs = common_row(name, runs)
     config = runs[0].config
     row |= {
@@ -178,10 +172,6 @@ def headline(rows: list[dict[str, Any]]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a cell and τ."""
-    from experiments.gradients.rates import told_rate
-    from experiments.gradients.runs import told
-    from experiments.gradients.statistics import Mean
-
     head = (
         "run",
         "rate",

@@ -15,6 +15,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib
+
+from experiments.figures.style import INK, STYLE, reading_of
+
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
@@ -149,10 +153,6 @@ def _cell(cell: Any) -> str:
 def _inline_svg(figure: Any) -> tuple[str, str]:
     """(SVG, sentence) of a Figure. The sentence becomes the caption, and goes from the
     picture; the ink becomes the text colour of the page, whatever that is."""
-    import matplotlib
-
-    from experiments.figures.style import INK, STYLE, reading_of
-
     sentence, shown = reading_of(figure), figure.get_supxlabel()
     file = io.StringIO()
     # Text stays text: it can be searched, read aloud, and is small.

@@ -8,6 +8,7 @@ import numpy as np
 from experiments import figures
 from experiments.figures import Curve
 from experiments.report.reading import RunFiles
+from experiments.report.spectra import spectra
 
 Picture = tuple[str, Any]
 
@@ -219,8 +220,6 @@ def singular(run: RunFiles) -> Iterator[Picture]:
     Raises:
       RunError: where there is no checkpoint to compute them from.
     """
-    from experiments.report.spectra import spectra
-
     found = spectra(run.directory)
     title = f"{run.name}: Jacobians"
     yield "jacobians", figures.singular_values(found.jacobians, title)

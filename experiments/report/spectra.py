@@ -7,7 +7,15 @@ what a training step does, and on accelerators most of all.
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from experiments.run.files import RunError
+from experiments.train.trained import load_trained, start_context
+from lm.generate import Filters, make_sampler
+from lm.gradflow.jacobians import recurrent_blocks, singular_values, step_jacobians
+from lm.gradflow.record import record
 
 WIDEST = 1_024
 TOKENS, STEPS = 25, 5
@@ -27,13 +35,6 @@ def spectra(run_dir: Path) -> Spectra:
     Raises:
       RunError: without a sound checkpoint, or for layers too wide to wait for.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from experiments.run.files import RunError
-    from experiments.train.trained import load_trained, start_context
-    from lm.generate import Filters, make_sampler
-
     trained = load_trained(run_dir)
     model, config = trained.model, trained.config
     if config.model.hidden > WIDEST:
@@ -58,11 +59,6 @@ def spectra(run_dir: Path) -> Spectra:
 
 def _jacobians(model, params, ids_TB) -> list[np.ndarray]:
     """Per layer (STEPS, N): the layer's own transition, given its input."""
-    import jax
-
-    from lm.gradflow.jacobians import singular_values, step_jacobians
-    from lm.gradflow.record import record
-
     found = []
     recorded = record(model, params, ids_TB, model.initial_state(params, 1))
     layers = zip(model.cells, params["layers"], recorded, strict=True)
@@ -79,8 +75,6 @@ def _jacobians(model, params, ids_TB) -> list[np.ndarray]:
 
 def _matrices(model, params) -> dict[str, np.ndarray]:
     """{"matrix k, ": (H,)} of the top layer's recurrent blocks."""
-    from lm.gradflow.jacobians import recurrent_blocks, singular_values
-
     blocks = recurrent_blocks(params["layers"][-1], model.cells[-1])
     if not len(blocks):
         return {}

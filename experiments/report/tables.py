@@ -5,6 +5,7 @@ from typing import Any
 from experiments.config import flatten, to_dict
 from experiments.report.page import Cell, Html, table_block
 from experiments.report.reading import RunFiles
+from lm.losses import perplexity
 
 SUMMARY = (
     "run",
@@ -61,8 +62,6 @@ def _valid(run: RunFiles) -> float | None:
     evaluations = run.metrics.valid.get("valid", ())
     if len(evaluations) == 0:
         return None
-    from lm.losses import perplexity
-
     return perplexity(min(evaluations))
 
 

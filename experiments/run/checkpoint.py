@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 
 from experiments.run.files import RunError, plain, write_text_atomic
 
@@ -210,8 +211,6 @@ def _check_fits(path: str, leaf: Any, known: dict | None, where: Path) -> None:
 def _orbax():
     """Orbax's plain, synchronous checkpointer, which waits for no other process; its
     import takes most of a second."""
-    import orbax.checkpoint as ocp
-
     here = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(
         primary_host=here, active_processes={here}, barrier_sync_key_prefix="alone"
@@ -222,8 +221,6 @@ def _orbax():
 
 def _read(folder: Path, paths: list[str]) -> dict[str, np.ndarray]:
     """The arrays with these paths; Damaged where Orbax cannot read them."""
-    import orbax.checkpoint as ocp
-
     wanted = {path: ocp.RestoreArgs(restore_type=np.ndarray) for path in paths}
     args = ocp.args.PyTreeRestore(
         item=dict.fromkeys(paths, 0), restore_args=wanted, partial_restore=True

@@ -25,7 +25,7 @@ from typing import Any
 from data_pipeline.errors import DataError
 from data_pipeline.vocabulary import Vocabulary
 from experiments.config import Config, differences, from_dict, to_dict
-from experiments.run import provenance
+from experiments.run import files, provenance
 from experiments.run.files import RunError, read_json, write_json_atomic
 from experiments.run.metrics import Metrics
 from experiments.run.probes import rewind_probe

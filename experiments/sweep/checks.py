@@ -5,9 +5,11 @@ from dataclasses import replace
 from itertools import islice
 
 from data_pipeline.config import DataConfig
+from data_pipeline.dataset import prepare
 from experiments.config import Config
 from experiments.sweep.reading import Plan
 from experiments.sweep.space import draw, every, extremes, finite
+from lm.model import build
 
 CORNERS = 1000
 DRAWS = 300
@@ -47,14 +49,10 @@ def check(plan: Plan) -> None:
 
 def _check_cells(configs: list[Config]) -> None:
     """A name that is no cell is an error here, not in the first worker."""
-    from lm.model import build
-
     for config in configs:
         build(config.model, 3)
 
 
 def _check_data(configs: list[DataConfig]) -> None:
-    from data_pipeline.dataset import prepare
-
     for config in configs:
         prepare(config)

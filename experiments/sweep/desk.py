@@ -13,12 +13,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import optuna
+from optuna import TrialPruned
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.trial import TrialState
+
 from experiments.config import Config
 from experiments.run.files import RunError, read_json
 from experiments.sweep import trials
 from experiments.sweep.space import walk
 from experiments.sweep.storage import open_storage
 from experiments.sweep.study import Terms, pruner_of, sampler_of, suggest, terms_of
+from experiments.train.logbook import Diverged
 
 T = TypeVar("T")
 STORAGE_RETRIES = 6
@@ -65,8 +71,6 @@ class Desk:
 
     def study(self, **parts: Any) -> Any:
         """The study as it is now."""
-        import optuna
-
         name = self.post.study
         return optuna.load_study(study_name=name, storage=self.storage, **parts)
 
@@ -78,8 +82,6 @@ class Desk:
 
     def open(self, waiting: Any) -> Any:
         """Optuna's trial, with the sampler and the pruner that it is to have."""
-        import optuna
-
         study = self.study(
             sampler=sampler_of(self.terms, waiting.number),
             pruner=pruner_of(self.terms, steps_of(self.plan.base)),
@@ -109,9 +111,6 @@ class Reporter:
 
     def report(self, step: int, value: float) -> None:
         """Raises TrialPruned where the trial is to end, Lost where it is closed."""
-        from optuna import TrialPruned
-        from optuna.exceptions import UpdateFinishedTrialError
-
         try:
             if step not in self.known:
                 persistent(lambda: self.trial.report(value, step))
@@ -124,8 +123,6 @@ class Reporter:
 
 def persistent(ask: Callable[[], T]) -> T:
     """What `ask` gives, asked again for a minute while the storage does not answer."""
-    from optuna.exceptions import StorageInternalError
-
     for attempt in range(STORAGE_RETRIES):
         try:
             return ask()
@@ -172,8 +169,6 @@ def choose_fields(desk: Desk, taken: trials.Taken) -> dict[str, Any]:
 def conclude(desk: Desk, taken: trials.Taken, came: Runs | BaseException) -> bool:
     """Tells the study what came of a trial: its runs, or what ended them; False if it
     was interrupted, and given back."""
-    from optuna import TrialPruned
-
     trial = taken.trial
     if isinstance(came, Interrupted | KeyboardInterrupt):
         trials.give_back(desk.study(), desk.storage, trial._trial_id)
@@ -193,8 +188,6 @@ def conclude(desk: Desk, taken: trials.Taken, came: Runs | BaseException) -> boo
 def failure(error: BaseException) -> dict[str, Any]:
     """How a trial ends that raised an error: a loss that left the numbers is a result
     (the search learns from it), anything else is a failure, told with its reason."""
-    from experiments.train.logbook import Diverged
-
     reason = " ".join(str(error).split())[:500]
     if isinstance(error, Diverged):
         return {"state": "PRUNED", "diverged": reason}
@@ -204,8 +197,6 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 def note(trial: Any, **attributes: Any) -> None:
     """Writes attributes of a trial; Lost where it is closed."""
-    from optuna.exceptions import UpdateFinishedTrialError
-
     try:
         for key, value in attributes.items():
             persistent(lambda key=key, value=value: trial.set_user_attr(key, value))
@@ -217,8 +208,6 @@ def tell(
     trial: Any, value: float | None = None, state: str = "COMPLETE", **attributes: Any
 ) -> None:
     """Ends the trial in the study, unless another worker has it by now."""
-    from optuna.trial import TrialState
-
     try:
         note(trial, **attributes)
     except Lost:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from experiments.gradients.statistics import mean
 from experiments.run.files import RunError
+from experiments.run.probes import read_probe
 from experiments.sweep import figures
 from experiments.sweep.reading import Plan
 from experiments.sweep.results import Row, ranked, shown
@@ -78,8 +80,6 @@ def shares_of(study: Any, top: float = math.inf) -> dict[str, float]:
     """Shares of the loss's variance, largest first, of what all trials have; empty
     where there is nothing to share out. Losses over `top` count as `top`: else the
     runs that got out of hand would be all the variance."""
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
     try:
         evaluator = FanovaImportanceEvaluator(seed=0)
         return get_param_importances(
@@ -224,8 +224,6 @@ def curves(rows: list[Row], best: list[Row], fields: list[str], label: str) -> F
 
 def reach(best: list[Row], label: str) -> Drawn:
     """Lag profiles and horizons after training, of the runs that are here."""
-    from experiments.run.probes import read_probe
-
     several = len({row["fields"].get(CELL) for row in best}) > 1
     profiles, horizons, losses, groups = [], [], [], []
     for row in best:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+import optuna
+
 from experiments.sweep.reading import Plan
-from experiments.sweep.space import Fields, every, fields_of
+from experiments.sweep.space import Fields, every, fields_of, walk
+from experiments.sweep.storage import quiet
 from experiments.sweep.study import Terms, sampler_of, suggest
 
 EXAMPLES = 5
@@ -29,11 +32,6 @@ def configs(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:
 
 def drawn(plan: Plan, sampler: str, seed: int, trials: int) -> list[Fields]:
     """What the first trials of a sweep would be, asked of its own sampler."""
-    import optuna
-
-    from experiments.sweep.space import walk
-    from experiments.sweep.storage import quiet
-
     quiet()
     terms = Terms(plan.name, plan.raw, 1, sampler, seed, "none", 1)
     study, points = optuna.create_study(), []

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from optuna import TrialPruned
+
 from experiments.config import Config
 from experiments.run.files import RunError
 from experiments.sweep import trials
@@ -20,6 +22,7 @@ from experiments.sweep.desk import (
     summary_of,
 )
 from experiments.train.logbook import Diverged
+from experiments.train.population import same_shape, train_population
 
 RUNS = 64  # in work at once on one machine
 LEARNT = 16  # as many where each trial is chosen by what the others came to
@@ -44,8 +47,6 @@ class Hand:
     def hear(self, seed: int, step: int, value: float) -> bool:
         """An evaluation of one of its runs; whether that run goes on. What ends one
         ends all: their mean would not be that of all seeds."""
-        from optuna import TrialPruned
-
         if not math.isfinite(value):
             self.ended = self.ended or Diverged(
                 f"seed {seed}, step {step}: loss {value}"
@@ -94,8 +95,6 @@ def take_some(desk: Desk, wanted: int) -> list[trials.Taken]:
 
 def alike(desk: Desk, taken: list[trials.Taken]) -> list[list[Hand]]:
     """The trials in groups that one compiled step can train."""
-    from experiments.train.population import same_shape
-
     groups: list[list[Hand]] = []
     for one in taken:
         try:
@@ -114,8 +113,6 @@ def alike(desk: Desk, taken: list[trials.Taken]) -> list[list[Hand]]:
 
 def train(desk: Desk, hands: list[Hand], stop: Any) -> bool:
     """One group to its end; False if it was interrupted."""
-    from experiments.train.population import train_population
-
     members = [(hand, seed) for hand in hands for seed in range(len(hand.configs))]
 
     def report(number: int, step: int, value: float) -> bool:

@@ -10,13 +10,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments.figures import save
 from experiments.gradients.statistics import Mean, mean
 from experiments.results.rows import RESULTS, write_row
 from experiments.run.files import RunError, write_json_atomic, write_text_atomic
+from experiments.sweep.drawing import ceiling, draw, shares_of
+from experiments.sweep.page import sweep_page
 from experiments.sweep.reading import Plan
 from experiments.sweep.space import fields_of
 from experiments.sweep.trials import all_trials, finals, folder_of, origin_of
 from lm.config import unknown
+from lm.losses import perplexity
 
 Row = dict[str, Any]
 SHOWN = 5
@@ -105,10 +109,6 @@ def as_csv(rows: list[Row], fields: list[str]) -> str:
 def write(study: Any, plan: Plan, directory: Path, count: Any) -> int:
     """Writes table.csv, table.json, sweep.html and its figures, and prints the best;
     the exit code."""
-    from experiments.figures import save
-    from experiments.sweep.drawing import draw
-    from experiments.sweep.page import sweep_page
-
     rows = rows_of(study, plan, directory)
     fields = fields_of(plan.space)
     write_text_atomic(directory / "table.csv", as_csv(rows, fields))
@@ -174,8 +174,6 @@ def command_line_of() -> str:
 
 def summary(study: Any, rows: list[Row], fields: list[str]) -> dict[str, Any]:
     """The numbers of a result row."""
-    from experiments.sweep.drawing import ceiling, shares_of
-
     states = [row["state"] for row in rows]
     runs = [run for row in rows for run in row["runs"]]
     kept = ("trial", "valid", "valid_half", "test")
@@ -226,8 +224,6 @@ def best_by_cell(rows: list[Row], fields: list[str]) -> dict[str, dict[str, Any]
 
 def told(rows: list[Row], fields: list[str]) -> list[str]:
     """The best trials, a line each."""
-    from lm.losses import perplexity
-
     best = ranked(rows)[:SHOWN]
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))

@@ -15,6 +15,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import optuna
+from optuna.storages import JournalStorage, RDBStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
 from experiments.run.files import RunError
 
 GRACE = 4  # heartbeats that may fail to come before a worker counts as dead
@@ -45,8 +49,6 @@ def hidden(url: str) -> str:
 
 def quiet() -> None:
     """Optuna's log lines and its warnings of experimental parts, off."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -61,8 +63,6 @@ def open_storage(url: str, heartbeat: int = 15, on_stale: Any = None) -> Any:
     Raises:
       RunError: in one line, and quickly, where it cannot be reached.
     """
-    from optuna.storages import get_storage
-
     quiet()
     kind = kind_of(url)
     try:
@@ -86,8 +86,6 @@ def _why(error: Exception) -> str:
 
 
 def _database(url: str, kind: str, heartbeat: int, on_stale: Any) -> Any:
-    from optuna.storages import RDBStorage
-
     if kind == "sqlite":
         _require_folder(Path(url.partition(":///")[2]))
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
@@ -122,9 +120,6 @@ def _require_folder(path: Path) -> None:
 
 
 def _journal(path: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-
     class RepairingLock(JournalFileSymlinkLock):
         """Whoever takes the lock to append first takes away what a killed writer left:
         a torn line would make all that follows unreadable for good."""

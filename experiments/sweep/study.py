@@ -12,10 +12,20 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import optuna
+from optuna import pruners, samplers
+
 from experiments.config import PACING, flatten
 from experiments.run.files import RunError
 from experiments.sweep.reading import Plan, plan_of
-from experiments.sweep.space import Choice, Interval, Zip, alternatives, every
+from experiments.sweep.space import (
+    Choice,
+    Interval,
+    Zip,
+    alternatives,
+    decisions,
+    every,
+)
 
 SAMPLERS = ("grid", "random", "tpe", "cma-es", "qmc")
 PRUNERS = ("none", "median", "hyperband")
@@ -69,8 +79,6 @@ def sampler_of(terms: Terms, number: int) -> Any:
     draws do not depend on which worker takes which trial, and no two workers draw the
     same. The points of a quasi-random sequence are counted in the storage instead.
     """
-    from optuna import samplers
-
     seed = (terms.sampler_seed * 1_000_003 + number) % 2**32
     match terms.sampler:
         case "tpe":
@@ -92,8 +100,6 @@ def sampler_of(terms: Terms, number: int) -> Any:
 
 def pruner_of(terms: Terms, steps: int) -> Any:
     """Optuna's pruner for runs of at most `steps` steps."""
-    from optuna import pruners
-
     if terms.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=5)
     if terms.pruner == "hyperband":
@@ -130,8 +136,6 @@ def labels_of(node: Any) -> list[Any]:
 
 def grid(plan: Plan) -> list[dict[str, Any]]:
     """Optuna's parameters at every point of the grid."""
-    from experiments.sweep.space import decisions
-
     nodes = {node.name: node for node in decisions(plan.space)}
 
     def label(name: str, answer: Any) -> Any:
@@ -159,8 +163,6 @@ def join(storage: Any, study_name: str, terms: Terms, trials: int, resume: bool)
     Raises:
       RunError: for a study of another space, or of another number of trials.
     """
-    import optuna
-
     try:
         study = optuna.create_study(study_name=study_name, storage=storage)
     except optuna.exceptions.DuplicatedStudyError:

@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
 MAX_DEATHS = 3
 LOCK = ".taken"
 
@@ -59,8 +63,6 @@ def lock_folder(folder: Path) -> int | None:
 
 def all_trials(study: Any, *states: str) -> list[Any]:
     """The study's trials as the storage has them now, in the given states."""
-    from optuna.trial import TrialState
-
     wanted = tuple(TrialState[state] for state in states) or None
     return study.get_trials(deepcopy=False, states=wanted)
 
@@ -84,9 +86,6 @@ def take(
     The lock comes first: SQLite hands one waiting trial to two processes that ask at
     the same time, and for the journal the lock is the sign of life.
     """
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
-
     for waiting in all_trials(study, "WAITING"):
         origin = origin_of(waiting)
         folder = folder_of(sweep_dir, origin)
@@ -117,8 +116,6 @@ def again(study: Any, trial: Any, dead: bool = True) -> None:
 
     dead: whether its worker died, which may happen to a trial `MAX_DEATHS` times.
     """
-    import optuna
-
     deaths = trial.user_attrs.get("deaths", 0) + dead
     if deaths > MAX_DEATHS:
         return
@@ -140,9 +137,6 @@ def give_back(study: Any, storage: Any, number: int) -> None:
 
 
 def _replace(study: Any, storage: Any, number: int, dead: bool) -> None:
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
-
     try:
         closed = storage.set_trial_state_values(number, TrialState.FAIL)
     except UpdateFinishedTrialError:
@@ -157,8 +151,6 @@ def recover(study: Any, storage: Any, sweep_dir: Path) -> None:
     A database knows them by their heartbeats. The journal has none: there a running
     trial whose directory is not locked has no worker.
     """
-    import optuna
-
     if hasattr(storage, "record_heartbeat"):
         optuna.storages.fail_stale_trials(study)
         return

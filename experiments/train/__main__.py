@@ -1,11 +1,12 @@
+"""Train a recurrent language model; the same command again resumes it.
+
+A run is a pure function of its config and seed. Ctrl-C or SIGTERM saves and leaves;
+the run goes on, bit for bit, when the same command is given again.
+"""
+
 import sys
-from typing import TYPE_CHECKING
 
 from experiments.console.command_line import parse, user_errors
-
-if TYPE_CHECKING:
-    pass
-from experiments.train.session import train
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,5 +18,13 @@ def main(argv: list[str] | None = None) -> None:
             from experiments.train.dry_run import dry_run
 
             dry_run(config)
-        elif train(config, options) is None:
+            return
+
+        from experiments.train.session import train
+
+        if train(config, options) is None:
             raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    main()

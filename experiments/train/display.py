@@ -13,6 +13,8 @@ import time
 from collections import deque
 from typing import Any
 
+from rich.progress import BarColumn, Progress, TextColumn
+
 from lm.losses import perplexity
 
 PLAIN_SECONDS = 10.0
@@ -107,8 +109,6 @@ class Display(Silent):
         return min(left, 60 * minutes - trainer.at.seconds) if minutes else left
 
     def _draw(self, trainer, parts: dict[str, str]) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
         if self.bar is None:
             columns = (TextColumn("{task.fields[where]}"), BarColumn(BAR))
             self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))

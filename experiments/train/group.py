@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+from jax.experimental.multihost_utils import broadcast_one_to_all, process_allgather
 
 from data_pipeline.errors import DataError
 from experiments.config import Config, to_dict
@@ -59,8 +60,6 @@ class Group(NamedTuple):
         """What each process gave, in every process; all have to call it."""
         if self.processes == 1:
             return [text]
-        from jax.experimental.multihost_utils import process_allgather
-
         data = np.frombuffer(text.encode(), np.uint8)
         lengths = np.ravel(process_allgather(np.array([data.size], np.int32)))
         room = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)
@@ -79,16 +78,12 @@ class Group(NamedTuple):
         the same shapes."""
         if self.processes == 1:
             return tree
-        from jax.experimental.multihost_utils import broadcast_one_to_all
-
         return broadcast_one_to_all(jax.tree.map(np.asarray, tree))
 
     def gather(self, tree: Any) -> Any:
         """Arrays that are split over the processes, whole in each of them."""
         if self.processes == 1:
             return tree
-        from jax.experimental.multihost_utils import process_allgather
-
         return process_allgather(tree, tiled=True)
 
     @contextmanager

@@ -27,10 +27,15 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.config import GradflowConfig
 from experiments.run.probes import FILE, _load, _save, _shapes
+from lm.gradflow import through_time as flow
+from lm.gradflow.gates import drifting, gates_of, layers_of, statistics
+from lm.gradflow.jacobians import radius, recurrent_blocks
 
 WRITE_SECONDS = 20.0
 
@@ -77,11 +82,6 @@ def interval(config: GradflowConfig, probed: int, trained: float) -> int:
 
 def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
     """params -> the columns of one probe, but for `step` and `last`."""
-    import jax
-    import jax.numpy as jnp
-
-    from lm.gradflow import through_time as flow
-
     inputs, targets = text
     mask = np.ones(targets.shape, np.float32)
 
@@ -108,12 +108,6 @@ def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
 
 def _inside(model: Any, params: Any, inputs: Any, start: Any) -> dict[str, Any]:
     """Columns on gates, states and recurrent matrices, from one forward pass."""
-    import jax
-    import jax.numpy as jnp
-
-    from lm.gradflow.gates import drifting, gates_of, layers_of, statistics
-    from lm.gradflow.jacobians import radius, recurrent_blocks
-
     found, states, radii = {}, [], []
     for number, layer in enumerate(layers_of(model, params, inputs, start)):
         for name, gate in gates_of(*layer).items():
@@ -156,8 +150,6 @@ class Probe:
           tokens: in a training step, on average.
           measure: in place of `make_measure`'s, compiled: for runs that share one.
         """
-        import jax
-
         config = run.config.gradflow
         text = windows(ids, config)
         self.every, self.horizon = 0, None

@@ -1,29 +1,26 @@
-"""Train a recurrent language model; the same command again resumes it.
-
-A run is a pure function of its config and seed. Ctrl-C or SIGTERM saves and leaves;
-the run goes on, bit for bit, when the same command is given again.
-"""
+"""One run from its config to its summary, alone or in a group of processes."""
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from data_pipeline.dataset import prepare
 from experiments.config import Config
 from experiments.console.command_line import Options
-from experiments.train.__main__ import main
-
-if TYPE_CHECKING:
-    from experiments.run.directory import Run
-    from experiments.train.group import Group
-    from experiments.train.loop import Trainer
+from experiments.console.interrupts import interrupts
+from experiments.run.directory import Run
+from experiments.train.allocator import keep_memory
+from experiments.train.display import Display, Silent
+from experiments.train.engine import make_engine
+from experiments.train.group import Group, alike, group_of, open_shared
+from experiments.train.logbook import conclude
+from experiments.train.loop import Trainer, plan
+from lm.layers import count_parameters
 
 
 def train(config: Config, options: Options, display: Any = None) -> Path | None:
     """Runs to the end, writes the summary and prints it; the run's directory, or None
     if it was interrupted."""
-    from experiments.train.allocator import keep_memory
-    from experiments.train.group import group_of
-
     keep_memory()
     with group_of(options.distributed) as group:
         return train_in(group, config, options, display)
@@ -33,13 +30,6 @@ def train_in(
     group: "Group", config: Config, options: Options, display: Any
 ) -> Path | None:
     """`train`, by one process of a group that all do the same."""
-    from data_pipeline.dataset import prepare
-    from experiments.console.interrupts import interrupts
-    from experiments.train.display import Display, Silent
-    from experiments.train.engine import make_engine
-    from experiments.train.group import alike, open_shared
-    from experiments.train.loop import Trainer, plan
-
     with group.together():
         dataset = prepare(config.data)
         planned = plan(config, dataset)
@@ -84,8 +74,6 @@ def resume_command(run: "Run", group: "Group") -> str:
 
 def describe(trainer: "Trainer", corpus: Any) -> str:
     """A line on what is about to be trained."""
-    from lm.layers import count_parameters
-
     model = trainer.config.model
     where = f"resuming at step {trainer.at.step:,}, " if trainer.at.step else ""
     devices = trainer.engine.devices
@@ -103,9 +91,6 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
 
     The test split is read here, once, and nowhere else.
     """
-    from experiments.train.logbook import conclude
-    from lm.layers import count_parameters
-
     params, step = trainer.best()
     totals = {
         name: trainer.evaluate(params, dataset.splits[name])
@@ -125,6 +110,3 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
     print(f"run {trainer.run.directory}, best of step {step:,}")
     return summary
 
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from data_pipeline.tokenizers import TOKENIZERS
 from data_pipeline.vocabulary import EOS_ID, Vocabulary
 from experiments.config import Config
 from experiments.run.checkpoint import Checkpoints
@@ -47,8 +48,6 @@ def load_trained(run_dir: str | Path) -> Trained:
 def has_marks(config: Config, vocabulary: Vocabulary) -> bool:
     """Whether the model's sentences end with `<eos>`: not so for characters or bytes
     that are read as one stream, where the text stays as it is."""
-    from data_pipeline.tokenizers import TOKENIZERS
-
     return config.data.reading == "sentences" or TOKENIZERS[vocabulary.tokenizer].marks
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from data_pipeline.dataset import TokenArray, encode_text
+from data_pipeline.batches import Sentences, one_hot
+from data_pipeline.dataset import TokenArray, encode_text, prepare
 from data_pipeline.errors import DataError
+from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.vocabulary import EOS, UNK_ID
 from experiments.applications.language_model.text import (
     Written,
@@ -16,10 +19,11 @@ from experiments.applications.language_model.text import (
     read_lines,
 )
 from experiments.run.files import RunError, plain
-
-if TYPE_CHECKING:
-    from experiments.train.trained import Trained
 from experiments.score import Score
+from experiments.train.evaluate import evaluation_batches
+from experiments.train.trained import Trained, has_marks, load_trained
+from lm.losses import perplexity
+from lm.score import make_score_step
 
 LOGITS = 1 << 26  # numbers in the logits of a batch of sentences, at most
 
@@ -59,8 +63,6 @@ class Sentence(NamedTuple):
 
 def score(options: Score) -> list[Sentence]:
     """The sentences that the options name, scored."""
-    from experiments.train.trained import has_marks, load_trained
-
     trained = load_trained(options.run)
     marks = has_marks(trained.config, trained.vocabulary)
     if options.split:
@@ -102,11 +104,6 @@ def score_tokens(
     The batches are those of training's evaluation, or whole sentences. Where each
     number belongs is found by reading the positions 0 … N−1 through the same batches.
     """
-    import jax
-
-    from data_pipeline.batches import one_hot
-    from lm.score import make_score_step
-
     model, params = trained.model, trained.params
     places = TokenArray(np.arange(len(tokens.ids)), tokens.starts)
     batches = _batches(trained, tokens, independent)
@@ -125,9 +122,6 @@ def score_tokens(
 
 
 def _batches(trained: "Trained", tokens: TokenArray, independent: bool):
-    from data_pipeline.batches import Sentences
-    from experiments.train.evaluate import evaluation_batches
-
     config = trained.config
     if not independent:
         return evaluation_batches(config, tokens)
@@ -144,8 +138,6 @@ def sentences_of(
     written: Written | None = None,
 ) -> list[Sentence]:
     """Sentences cut at their marks, or at newlines where there are none."""
-    from data_pipeline.tokenizers import tokenizer_named
-
     vocabulary = trained.vocabulary
     words, lines = written or ([], [])
     known = len(words) == len(tokens.ids)
@@ -169,15 +161,11 @@ def sentences_of(
 
 
 def _perplexity(nats_per_token: float) -> float:
-    from lm.losses import perplexity  # not above: --help needs no JAX
-
     return perplexity(nats_per_token)
 
 
 def _split_of_run(trained: "Trained", name: str) -> TokenArray:
     """A split of the corpus that the run was trained on, as it is read today."""
-    from data_pipeline.dataset import prepare
-
     dataset = prepare(trained.config.data)
     if dataset.vocabulary != trained.vocabulary:
         raise RunError(

@@ -2,24 +2,22 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jax
+import numpy as np
+
+from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary
 from experiments.config import Config
-
-if TYPE_CHECKING:
-    from experiments.train.trained import Trained
-    from lm.generate import Filters
-    from lm.model import LanguageModel
 from experiments.generate import Generate
+from experiments.train.trained import Trained, has_marks, load_trained, start_context
+from lm.generate import Filters, make_beam, make_sampler
+from lm.model import LanguageModel
 
 
 def generate(options: Generate) -> list[str]:
     """The texts that the options ask for."""
-    import jax
-
-    from experiments.train.trained import load_trained
-
     trained = load_trained(options.run)
     prompt = prompt_ids(trained.config, trained.vocabulary, options.prompt)
     if options.beam:
@@ -51,12 +49,6 @@ def make_writer(
     Args:
       prompt: ids to go on from, without the start mark (see `prompt_ids`).
     """
-    import jax
-    import numpy as np
-
-    from experiments.train.trained import has_marks, start_context
-    from lm.generate import Filters, make_sampler
-
     marks = has_marks(config, vocabulary)
     chosen = filters or Filters()
     if not marks:
@@ -75,8 +67,6 @@ def make_writer(
 
 def filters_of(trained: "Trained", options: Generate) -> "Filters":
     """The options as filters."""
-    from lm.generate import Filters
-
     return Filters(
         temperature=options.temperature,
         top_k=min(options.top_k, trained.vocabulary.size),
@@ -88,8 +78,6 @@ def filters_of(trained: "Trained", options: Generate) -> "Filters":
 
 def prompt_ids(config: Config, vocabulary: Vocabulary, text: str) -> list[int]:
     """Ids of a prompt; tokens that the vocabulary lacks are told to standard error."""
-    from data_pipeline.tokenizers import tokenizer_named
-
     split = tokenizer_named(vocabulary.tokenizer, vocabulary.model).split
     tokens = split(text.lower() if vocabulary.lower else text) if text else []
     unknown = sorted({t for t in tokens if t not in vocabulary.index})
@@ -103,8 +91,6 @@ def to_text(
     vocabulary: Vocabulary, prompt: Sequence[int], ids: Any, marks: bool
 ) -> str:
     """Prompt and what was written, up to the end of the sentence, as text."""
-    from data_pipeline.tokenizers import tokenizer_named
-
     wrote = [int(i) for i in ids]
     if marks and EOS_ID in wrote:
         wrote = wrote[: wrote.index(EOS_ID)]
@@ -114,12 +100,6 @@ def to_text(
 
 def _beam(trained: "Trained", prompt: list[int], options: Generate) -> list[str]:
     """The best texts of a beam search, each after its log-probability in nats."""
-    import jax
-    import numpy as np
-
-    from experiments.train.trained import has_marks, start_context
-    from lm.generate import make_beam
-
     config, vocabulary = trained.config, trained.vocabulary
     marks = has_marks(config, vocabulary)
     banned = (() if options.unk else (UNK_ID,)) + (() if marks else (EOS_ID,))
