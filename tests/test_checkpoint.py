@@ -233,7 +233,7 @@ def test_a_kill_between_any_two_file_operations_leaves_a_sound_state(
 
 KILLED = """
 import sys, numpy as np
-from experiments.checkpoint import Checkpoints
+from experiments.run.checkpoint import Checkpoints
 checkpoints = Checkpoints(sys.argv[1])
 template = {"x": np.zeros(200_000), "step": np.zeros((), int)}
 found = checkpoints.latest(template)

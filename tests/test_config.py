@@ -141,7 +141,7 @@ def test_refused_command_lines_answer_in_one_line(argv, message, capsys):
 
 def test_help_shows_the_base_and_needs_no_jax():
     code = (
-        "import sys; from experiments.arguments import parse\n"
+        "import sys; from experiments.console.command_line import parse\n"
         "try: parse(['--config', 'zaremba_large', '--help'], 'Train.')\n"
         "finally: assert 'jax' not in sys.modules"
     )

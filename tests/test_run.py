@@ -213,7 +213,7 @@ def test_the_first_signal_sets_the_flag():
 
 def test_the_second_signal_ends_the_process():
     code = (
-        "import signal\nfrom experiments.interrupts import interrupts\n"
+        "import signal\nfrom experiments.console.interrupts import interrupts\n"
         "with interrupts() as flag:\n"
         "    signal.raise_signal(signal.SIGINT)\n"
         "    print(flag.name, flush=True)\n"

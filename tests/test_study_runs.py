@@ -118,7 +118,7 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     page = out[out.index("Without clipping") :]
     assert " ".join(page.split()).startswith(" ".join(headline.split()))
     assert read_json(tmp_path / "seconds.json")["seconds"] > 0
-    monkeypatch.setattr("experiments.records.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("experiments.results.rows.RESULTS", tmp_path / "results")
     command.main([*words, "--record"])
     row = read_json(tmp_path / "results" / "study_clipping.json")
     assert row["command"].endswith("experiments.gradients clipping --size small")

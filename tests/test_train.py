@@ -104,10 +104,10 @@ def test_kill_resumes(unbroken, tmp_path):
     config = tiny(samples=0, checkpoint_every=1)
     script = (
         "import json, sys, time\n"
-        "from experiments.arguments import Options\n"
+        "from experiments.console.command_line import Options\n"
         "from experiments.config import from_dict\n"
-        "from experiments.progress import Silent\n"
-        "from experiments.train import train\n"
+        "from experiments.train.display import Silent\n"
+        "from experiments.train.session import train\n"
         "class Slow(Silent):\n"
         "    def step(self, *_): time.sleep(0.5)\n"
         "train(from_dict(json.loads(sys.argv[1])), Options(sys.argv[2]), Slow())\n"

@@ -1,5 +1,5 @@
 """The engine of a sweep on an accelerator: trials whose runs differ in numbers alone
-are trained together, in one compiled step (`experiments.population`)."""
+are trained together, in one compiled step (`experiments.train.population`)."""
 
 import math
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Members of a population: the loop that takes them through their runs together.
 
-Of each member the host keeps the book (`experiments.logbook`), the devices the arrays
-(`experiments.slots`). All take a step at a time; what falls due after it, evaluations,
+Of each member the host keeps the book (`experiments.train.logbook`), the devices the arrays
+(`experiments.train.slots`). All take a step at a time; what falls due after it, evaluations,
 the ends of epochs, checkpoints and samples, is each one's own.
 """
 

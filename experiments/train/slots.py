@@ -148,7 +148,7 @@ class Slots:
         return infos
 
     def probe(self, slot: int) -> dict[str, np.ndarray]:
-        """A probe of the member in a slot (see `experiments.probe`). All slots are
+        """A probe of the member in a slot (see `experiments.train.probe`). All slots are
         probed together, for members mostly are due together."""
         probed = self._probed or jax.device_get(self._probe(self.states.params))
         self._probed = probed
