@@ -14,9 +14,9 @@ import jax
 import numpy as np
 
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import TokenArray
 from data_pipeline.errors import DataError
 from data_pipeline.order import random_uniform, shuffled
+from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import EOS_ID
 from lm.types import Batch
 

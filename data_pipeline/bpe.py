@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from data_pipeline.errors import DataError
-from data_pipeline.tokenizers import Tokenizer
+from data_pipeline.tokens import Tokenizer
 
 LEARNT_FROM = 64 << 20  # characters
 SMALLEST = 2 + 256

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.text import SPLITS
-from data_pipeline.dataset import Dataset, TokenArray, prepare
+from data_pipeline.dataset import prepare
 from data_pipeline.order import shuffled
 from data_pipeline.tokenizers import tokenizer_named
+from data_pipeline.types import Dataset, TokenArray
 from data_pipeline.vocabulary import UNK_ID, Vocabulary
 
 

@@ -26,21 +26,18 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import SPLITS, Source
-from data_pipeline.dataset import (
-    Corpus,
-    Dataset,
+from data_pipeline.corpora.text import SPLITS, Fingerprint, Source
+from data_pipeline.encode import Cut, Encoded, encode_block
+from data_pipeline.errors import DataError
+from data_pipeline.merge import (
     Merger,
     Numbered,
-    TokenArray,
     assemble,
     cut_of,
     describe,
-    hashed,
     id_type,
 )
-from data_pipeline.encode import Cut, Encoded, encode_block
-from data_pipeline.errors import DataError
+from data_pipeline.types import Corpus, Dataset, TokenArray
 from data_pipeline.vocabulary import Vocabulary
 
 FORMAT = "prepared-1"
@@ -158,9 +155,9 @@ def _prepare(source: Source, config: DataConfig, target: Path) -> None:
 
 def _fill(source: Source, config: DataConfig, folder: Path) -> None:
     cut = cut_of(config, source)
-    merger, seen = Merger(), dict[str, str]()
+    merger, fingerprint = Merger(), Fingerprint(source.key)
     spool = _Spool(folder / "spool")
-    blocks = _progress(hashed(source, seen), source)
+    blocks = _progress(fingerprint.of(source.blocks()), source)
     for split, encoded in encode_blocks(blocks, cut, config.workers):
         spool.append(merger.add(split, encoded))
     vocabulary = merger.vocabulary(config, cut)
@@ -172,7 +169,7 @@ def _fill(source: Source, config: DataConfig, folder: Path) -> None:
     _reserve(folder, sum(merger.sizes.values()) * id_type(vocabulary.size).itemsize)
     splits = assemble(spool.read(), merger, vocabulary, cut, source.name, allocate)
     spool.path.unlink()
-    corpus = describe(source, seen["fingerprint"], vocabulary, splits)
+    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits)
     vocabulary.save(folder / "vocabulary.json")
     record = {**corpus._asdict(), "settings": dataclasses.asdict(config)}
     (folder / "corpus.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

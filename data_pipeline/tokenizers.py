@@ -19,34 +19,15 @@ lossless, never unknown.
 
 import functools
 import re
-from collections.abc import Callable
-from typing import NamedTuple
 
 from data_pipeline.bpe import load_bpe
 from data_pipeline.graphemes import combining_marks, split_graphemes
-
-UNK = "<unk>"
+from data_pipeline.tokens import Tokenizer
 
 # Han ideographs and kana: scripts written without spaces between words.
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK += "\U00020000-\U0003ffff"
 _ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[^\w\s\x1c-\x1f]", re.ASCII)
-
-
-class Tokenizer(NamedTuple):
-    """`split(text) -> tokens`, `join(tokens) -> text`.
-
-    marks     sentences are marked off with `<eos>` in streams (not so for characters
-              and bytes, where the newline is a token and the text stays as it is).
-    local     no token reaches over white space, which is itself no token.
-    alphabet  tokens that are kept in any vocabulary, seen or not.
-    """
-
-    split: Callable[[str], list[str]]
-    join: Callable[[list[str]], str]
-    marks: bool = True
-    local: bool = False
-    alphabet: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=64)

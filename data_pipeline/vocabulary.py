@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from data_pipeline.errors import DataError
-from data_pipeline.tokenizers import UNK
+from data_pipeline.tokens import EOS, UNK
 
-EOS = "<eos>"
 EOS_ID, UNK_ID = 0, 1
 FORMAT = "vocabulary-1"
 

@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import Dataset, TokenArray, prepare
+from data_pipeline.dataset import prepare
+from data_pipeline.types import Dataset, TokenArray
 from experiments.console.command_line import user_errors
 
 

@@ -18,10 +18,11 @@ from data_pipeline.batches import (
     one_hot,
 )
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import TokenArray, prepare
+from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
 from data_pipeline.order import shuffled
 from data_pipeline.prefetch import Prefetch
+from data_pipeline.types import TokenArray
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from data_pipeline.bpe import load_bpe, train_bpe
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import encode_text, prepare
+from data_pipeline.dataset import prepare
 from data_pipeline.encode import Cut, cut_lines, encode_block
 from data_pipeline.graphemes import split_graphemes
+from data_pipeline.new_text import encode_text
 from data_pipeline.tokenizers import TOKENIZERS
 from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary, build_vocabulary
 

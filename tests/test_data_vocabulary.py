@@ -12,7 +12,8 @@ from data_pipeline.config import DataConfig
 from data_pipeline.errors import DataError
 from data_pipeline.sentences import split_sentences
 from data_pipeline.tokenizers import TOKENIZERS
-from data_pipeline.vocabulary import EOS, UNK_ID, Vocabulary, build_vocabulary
+from data_pipeline.tokens import EOS
+from data_pipeline.vocabulary import UNK_ID, Vocabulary, build_vocabulary
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

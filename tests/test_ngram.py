@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import TokenArray, prepare
+from data_pipeline.dataset import prepare
+from data_pipeline.types import TokenArray
 from experiments import ngram
 
 settings.register_profile("unhurried", deadline=None)

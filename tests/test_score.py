@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import encode_text, prepare
+from data_pipeline.dataset import prepare
+from data_pipeline.new_text import encode_text
 from experiments import generate, score
 from experiments.applications.language_model.scoring import score_lines, score_tokens
 from experiments.applications.language_model.text import grouped

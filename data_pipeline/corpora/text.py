@@ -62,14 +62,23 @@ def joined(lines: Iterable[str], size: int = BLOCK) -> Iterator[str]:
 
 
 class Fingerprint:
-    """SHA-256 of the text of each split, however it is cut into blocks."""
+    """SHA-256 of the text of each split, however it is cut into blocks.
 
-    def __init__(self) -> None:
+    A source's `key` is a hash of its text already, and stands for it where there is
+    one: that of a file whose text has been read once to see where to cut it.
+    """
+
+    def __init__(self, key: str = "") -> None:
         self._digests = {name: hashlib.sha256() for name in SPLITS}
+        self._key = key
+        self._digests["train"].update(key.encode())
 
-    def update(self, split: str, text: str) -> None:
-        """Add a block of a split."""
-        self._digests[split].update(text.encode("utf-8", "surrogatepass"))
+    def of(self, blocks: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """The same (split, text) pairs, seen on their way."""
+        for split, text in blocks:
+            if not self._key:
+                self._digests[split].update(text.encode("utf-8", "surrogatepass"))
+            yield split, text
 
     def hexdigest(self) -> str:
         """One hash, as hex, for the three."""

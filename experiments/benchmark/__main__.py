@@ -38,7 +38,8 @@ def tutorial() -> dict[str, Any]:
     import numpy as np
 
     from data_pipeline.batches import batches_for
-    from data_pipeline.dataset import TokenArray, prepare
+    from data_pipeline.dataset import prepare
+    from data_pipeline.types import TokenArray
     from experiments.benchmark.timing import Stepper, interleaved, milliseconds
     from experiments.train.loop import fresh_state
     from lm.model import build

@@ -23,7 +23,8 @@ import psutil
 from data_pipeline import corpora
 from data_pipeline.batches import Streams
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import Dataset, prepare
+from data_pipeline.dataset import prepare
+from data_pipeline.types import Dataset
 from experiments.results.rows import write_row
 
 LETTERS = "etaoinshrdlucmfwyp"

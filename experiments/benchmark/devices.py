@@ -85,7 +85,13 @@ def by_processes(name: str, processes: int = 2) -> dict[str, float]:
     given = [name, f"127.0.0.1:{free_port()}", f"{processes}"]
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmark.devices", *given, f"{process}"],
+            [
+                sys.executable,
+                "-m",
+                "experiments.benchmark.devices",
+                *given,
+                f"{process}",
+            ],
             env={"NPROC": f"{threads}", **os.environ},
             stdout=subprocess.PIPE,
             text=True,

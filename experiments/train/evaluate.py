@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from data_pipeline.batches import batches_for, one_hot
-from data_pipeline.dataset import TokenArray
+from data_pipeline.types import TokenArray
 from experiments.config import Config
 from experiments.train.engine import Engine
 from lm.losses import Sum, perplexity

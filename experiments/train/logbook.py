@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.dataset import Corpus
+from data_pipeline.types import Corpus
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import Run
 from experiments.run.files import RunError

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from data_pipeline.batches import batches_for, one_hot
-from data_pipeline.dataset import Dataset
+from data_pipeline.types import Dataset
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.console.interrupts import Interrupt

@@ -1,8 +1,8 @@
 """Members of a population: the loop that takes them through their runs together.
 
-Of each member the host keeps the book (`experiments.train.logbook`), the devices the arrays
-(`experiments.train.slots`). All take a step at a time; what falls due after it, evaluations,
-the ends of epochs, checkpoints and samples, is each one's own.
+Of each member the host keeps the book (`experiments.train.logbook`), the devices the
+arrays (`experiments.train.slots`). All take a step at a time; what falls due after it,
+evaluations, the ends of epochs, checkpoints and samples, is each one's own.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from data_pipeline.dataset import Dataset
+from data_pipeline.types import Dataset
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.console.interrupts import Interrupt

@@ -109,4 +109,3 @@ def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
         print(f"exact optimum  {summary['optimum']:.2f}, by the entropy of the corpus")
     print(f"run {trainer.run.directory}, best of step {step:,}")
     return summary
-

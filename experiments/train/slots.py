@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from data_pipeline.batches import Sentences, Streams, one_hot
-from data_pipeline.dataset import Dataset, TokenArray
+from data_pipeline.types import Dataset, TokenArray
 from data_pipeline.vocabulary import EOS_ID
 from experiments.config import Config
 from experiments.train.evaluate import evaluation_batches
@@ -148,8 +148,8 @@ class Slots:
         return infos
 
     def probe(self, slot: int) -> dict[str, np.ndarray]:
-        """A probe of the member in a slot (see `experiments.train.probe`). All slots are
-        probed together, for members mostly are due together."""
+        """A probe of the member in a slot (see `experiments.train.probe`). All slots
+        are probed together, for members mostly are due together."""
         probed = self._probed or jax.device_get(self._probe(self.states.params))
         self._probed = probed
         return {name: column[slot] for name, column in probed.items()}

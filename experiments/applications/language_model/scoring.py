@@ -8,10 +8,13 @@ import jax
 import numpy as np
 
 from data_pipeline.batches import Sentences, one_hot
-from data_pipeline.dataset import TokenArray, encode_text, prepare
+from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
+from data_pipeline.new_text import encode_text
 from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.vocabulary import EOS, UNK_ID
+from data_pipeline.tokens import EOS
+from data_pipeline.types import TokenArray
+from data_pipeline.vocabulary import UNK_ID
 from experiments.applications.language_model.text import (
     Written,
     as_written,

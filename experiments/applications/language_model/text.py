@@ -7,7 +7,8 @@ from typing import NamedTuple
 from data_pipeline.corpora.reading import lines_of, text_blocks
 from data_pipeline.errors import DataError
 from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.vocabulary import EOS, Vocabulary
+from data_pipeline.tokens import EOS
+from data_pipeline.vocabulary import Vocabulary
 
 
 class Written(NamedTuple):
