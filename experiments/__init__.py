@@ -1,0 +1,1 @@
+"""Everything that runs, measures or shows a model: commands, and rooms for the rest."""

@@ -1,0 +1,1 @@
+"""Measurements: one file is one benchmark and its table of the README."""

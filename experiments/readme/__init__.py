@@ -1,0 +1,1 @@
+"""The tables and lists of the READMEs, generated from rows and docstrings."""

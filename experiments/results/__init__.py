@@ -1,0 +1,1 @@
+"""Committed result rows (JSON, PNG), and the one module that reads and writes them."""

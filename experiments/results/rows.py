@@ -6,7 +6,7 @@ from typing import Any
 from experiments.run.files import read_json, write_json_atomic
 from experiments.run.provenance import git_state, hardware, versions
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent
 
 
 Row = dict[str, Any]

@@ -1,0 +1,121 @@
+"""How the house is kept: sizes, docstrings, one training loop, commands that answer."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.source import PACKAGES, ROOT, files, is_command, module_of, parse
+
+HOUSE = files(*PACKAGES)
+LONGEST_FUNCTION, LONGEST_FILE, AT_THE_TOP = 60, 350, 12
+
+# What is still to be mended; an entry goes with what it names.
+KNOWN_LONG = {"lm/model.py:make_apply"}
+KNOWN_SILENT = {
+    "experiments/applications/__init__.py",
+    "experiments/applications/language_model/__init__.py",
+    "experiments/console/__init__.py",
+    "experiments/run/__init__.py",
+    "experiments/train/__init__.py",
+}
+
+# What applies an optimizer's updates, or makes a function that does.
+STEPS = {
+    "apply_updates",
+    "make_train_step",
+    "make_shared_train_step",
+    "make_population_step",
+}
+# Who may: the loop's own room, and what steps for a purpose of its own.
+MAY_STEP = {
+    "lm": "defines the steps",
+    "experiments/train": "the one training loop",
+    "experiments/benchmark/peers.py": "the same step in Flax, to be timed",
+    "experiments/benchmark/probe.py": "times a step beside a probe",
+    "experiments/benchmark/population.py": "times steps of many runs at once",
+    # still to be mended
+    "experiments/benchmark/__main__.py": "the tutorial's trainer; goes to the loop",
+    "experiments/gradients/long_memory_trials.py": "goes with the application memory",
+}
+# Commands that only other commands start.
+CHILDREN = {"experiments.sweep.worker", "experiments.benchmark.devices"}
+COMMANDS = [module_of(path) for path in HOUSE if is_command(path)]
+COMMANDS = [n.removesuffix(".__main__") for n in COMMANDS if n not in CHILDREN]
+HEAVY = ("jax", "matplotlib", "optuna", "flax", "orbax", "tensorflow_datasets")
+
+
+def by_path(paths):
+    return pytest.mark.parametrize("path", paths, ids=str)
+
+
+def functions(path: pathlib.Path) -> list[ast.FunctionDef]:
+    return [n for n in ast.walk(parse(path)) if isinstance(n, ast.FunctionDef)]
+
+
+@by_path(HOUSE)
+def test_files_and_functions_are_short(path):
+    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_FILE, f"{path} has {lines} lines"
+    for node in functions(path):
+        length = (node.end_lineno or 0) - node.lineno + 1
+        if f"{path.as_posix()}:{node.name}" not in KNOWN_LONG:
+            assert length <= LONGEST_FUNCTION, f"{path}: {node.name} has {length} lines"
+
+
+def test_little_lies_at_the_top():
+    top = [path for path in files("experiments") if len(path.parts) == 2]
+    assert len(top) <= AT_THE_TOP, f"{len(top)} files at the top of experiments/: {top}"
+
+
+@by_path(HOUSE)
+def test_what_is_public_says_what_it_is(path):
+    """Docstrings of modules, classes and functions; of methods too, where no base
+    class has said it already."""
+    tree = parse(path)
+    nodes: list[ast.FunctionDef | ast.ClassDef] = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    for node in list(nodes):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            own = {ast.unparse(base) for base in node.bases} <= {"NamedTuple"}
+            nodes += [n for n in node.body if own and isinstance(n, ast.FunctionDef)]
+    known = path.as_posix() in KNOWN_SILENT
+    assert ast.get_docstring(tree) or known, f"{path} has no docstring"
+    for node in nodes:
+        told = node.name.startswith("_") or ast.get_docstring(node)
+        assert told, f"{path}:{node.lineno}: {node.name} has no docstring"
+
+
+@by_path(HOUSE)
+def test_only_the_one_loop_steps_an_optimizer(path):
+    if any(path.is_relative_to(place) for place in MAY_STEP):
+        return
+    for node in ast.walk(parse(path)):
+        name = getattr(node, "attr", None) or getattr(node, "id", None)
+        names = {name} | {a.name for a in getattr(node, "names", ()) if a != "*"}
+        assert not names & STEPS, f"{path}:{node.lineno} steps an optimizer: {names}"
+
+
+def test_those_who_may_step_are_there():
+    for place in MAY_STEP:
+        assert (ROOT / place).exists(), f"{place} is gone: strike it from MAY_STEP"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_answers_within_a_second_and_without_jax(command):
+    """The time is the processor's, since others compute on this machine too."""
+    code = (
+        "import runpy, sys, time\n"
+        f"sys.argv = ['{command}', '--help']\n"
+        f"try: runpy.run_module('{command}', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as left: assert not left.code, left.code\n"
+        f"found = {{*{HEAVY}}} & set(sys.modules)\n"
+        "assert not found, found\n"
+        "assert time.process_time() < 1, time.process_time()\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "--help" in shown.stdout, shown.stdout
