@@ -66,8 +66,6 @@ KNOWN_ROOMS = {
     ("sweep", "report"),
 }
 KNOWN_CIRCLES = [
-    {"data_pipeline.bpe", "data_pipeline.tokenizers"},
-    {"data_pipeline.dataset", "data_pipeline.store"},
     {"experiments.applications.language_model.scoring", "experiments.score"},
     {"experiments.applications.language_model.writing", "experiments.generate"},
     {"experiments.benchmark.__main__", "experiments.benchmark.devices"},
