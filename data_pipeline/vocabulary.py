@@ -8,6 +8,7 @@ in alphabetical order.
 """
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipeline.errors import DataError
+from data_pipeline.errors import DataError, unknown_name
+from data_pipeline.tokenizers import TOKENIZERS, tokenizer_named
 from data_pipeline.tokens import EOS, UNK
 
 EOS_ID, UNK_ID = 0, 1
@@ -48,6 +50,11 @@ class Vocabulary:
         """Id of each token."""
         return {token: i for i, token in enumerate(self.tokens)}
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that it says: what an id means, and how text is cut."""
+        return hashlib.sha256(json.dumps(self._record()).encode()).hexdigest()
+
     def id_of(self, token: str) -> int:
         """The token's id, or that of `<unk>`."""
         return self.index.get(token, UNK_ID)
@@ -73,7 +80,13 @@ class Vocabulary:
     def save(self, path: str | Path) -> None:
         """Write JSON, atomically."""
         path = Path(path)
-        record = {
+        text = json.dumps(self._record(), ensure_ascii=False)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+    def _record(self) -> dict[str, object]:
+        return {
             "format": FORMAT,
             "tokenizer": self.tokenizer,
             "lower": self.lower,
@@ -81,26 +94,55 @@ class Vocabulary:
             "tokens": self.tokens,
             "counts": self.counts,
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
         """Read what `save` wrote; raises DataError when it is something else."""
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"))
-            if record["format"] != FORMAT:
-                raise ValueError(f"its format is {record['format']!r}")
-            return cls(
-                tokens=tuple(record["tokens"]),
-                counts=tuple(record["counts"]),
-                tokenizer=record["tokenizer"],
-                lower=record["lower"],
-                model=record.get("model", ""),
-            )
+            return _checked(record, cls)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        except RecursionError:
+            raise DataError(f"{path} is not a vocabulary: nested too deeply") from None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not a vocabulary of ours: {error}") from None
+
+
+def _checked(record: dict, kind: type[Vocabulary]) -> Vocabulary:
+    """The vocabulary in a JSON record; ValueError, KeyError or TypeError if none."""
+    if record["format"] != FORMAT:
+        raise ValueError(f"its format is {record['format']!r}")
+    tokens, counts = record["tokens"], record["counts"]
+    name, model = record["tokenizer"], record.get("model", "")
+    if not all(type(token) is str for token in tokens):
+        raise ValueError("a token is no text")
+    if list(tokens[:2]) != [EOS, UNK]:
+        raise ValueError(f"it does not begin with {EOS} and {UNK}")
+    if len(set(tokens)) != len(tokens):
+        raise ValueError("a token stands there twice")
+    if len(counts) != len(tokens):
+        raise ValueError(f"{len(tokens)} tokens have {len(counts)} counts")
+    if not all(type(n) is int and 0 <= n < 1 << 62 for n in counts):
+        raise ValueError("a count is no whole number")
+    if type(record["lower"]) is not bool or type(model) is not str:
+        raise ValueError("lower or model is of another type")
+    if str(name) not in TOKENIZERS:
+        raise unknown_name("tokenizer", str(name), TOKENIZERS)
+    if (name == "bpe") != bool(model):
+        raise ValueError(f"its tokenizer is {name!r}, with model {model[:20]!r}")
+    if model:
+        _check_model(model)
+    return kind(tuple(tokens), tuple(counts), name, record["lower"], model)
+
+
+def _check_model(model: str) -> None:
+    try:
+        tokenizer_named("bpe", model)
+    except DataError:
+        raise
+    except Exception as error:  # whatever the library makes of broken JSON
+        raise ValueError(f"its learnt tokenizer cannot be read: {error}") from None
 
 
 def build_vocabulary(
