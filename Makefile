@@ -1,15 +1,18 @@
 # make run: train, evaluate, write, score.   make study: where gradients go.
-# make test: lint, types, tests.
+# make check: lint, types, the tests of lm/. make test: lint, types, all tests.
 PYTHON ?= python3
 VENV := .venv
+# The test files that import nothing but lm.
+LM = $(shell grep -LE '(from|import) (experiments|data_pipeline|tests\.(sweeps|group|restart))' tests/test_*.py)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup run study test lint types clean
+.PHONY: help setup run study check test lint types clean
 
 help:
 	@echo "make run     a trained language model in three minutes (after installation)"
 	@echo "make study   how far back eight cells' gradients reach"
-	@echo "make test    lint, types and tests"
+	@echo "make check   lint, types and the tests of lm/, for the inner loop"
+	@echo "make test    lint, types and all tests"
 	@echo "make setup   only the environment, in $(VENV)"
 	@echo "make clean   remove $(VENV) and caches; runs/ stays"
 
@@ -39,6 +42,9 @@ lint: $(VENV)/.tested
 
 types: $(VENV)/.tested
 	$(VENV)/bin/basedpyright
+
+check: lint types
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(LM)
 
 test: lint types
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile

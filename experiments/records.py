@@ -1,10 +1,10 @@
 """Result rows: what was measured, by which command, on what, in which versions.
 
 `experiments/results/NAME.json` is one row. Rows are written by the command that
-measured them and committed; the README's tables are generated from them.
+measured them and committed; the READMEs' tables are generated from them.
 
     python -m experiments.records RUN NAME     a row from a finished run's summary
-    python -m experiments.records --readme     the README's tables from the rows
+    python -m experiments.records --readme     the READMEs' tables and lists of files
 """
 
 import argparse
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.console.command_line import fail
-from experiments.readme.markdown import with_tables
-from experiments.results.rows import RESULTS, rows
+from experiments.results.rows import RESULTS
 from experiments.run.files import (
     RunError,
     read_json,
     write_json_atomic,
     write_text_atomic,
 )
-from experiments.run.provenance import ROOT
 
 
 def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
@@ -86,17 +84,16 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         help="put an N-gram model's perplexity on the same splits beside it",
     )
-    parser.add_argument("--readme", action="store_true", help="write the tables")
+    parser.add_argument(
+        "--readme", action="store_true", help="write the tables and lists of files"
+    )
     given = parser.parse_args(sys.argv[1:] if argv is None else argv)
     try:
         if given.readme:
-            from experiments.readme.tables import tables
-            from experiments.readme.tree import tree
+            from experiments.readme.pages import generated
 
-            path = ROOT / "README.md"
-            text = path.read_text(encoding="utf-8")
-            generated = {**tables(rows()), "tree": tree()}
-            write_text_atomic(path, with_tables(text, generated))
+            for path, text in generated().items():
+                write_text_atomic(path, text)
         elif given.run and given.name:
             row = row_of_run(given.run, given.name, given.baseline)
             print(f"results/{row['name']}.json written")

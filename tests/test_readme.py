@@ -1,62 +1,117 @@
-"""The README: its tables are the rows, its tree is the tree, its blocks run."""
+"""The READMEs: their tables are the rows, their lists the files, their blocks run."""
 
+import contextlib
+import functools
+import importlib
+import io
 import re
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from experiments.config import load_named
 from experiments.console.command_line import parse
-from experiments.readme.markdown import with_tables
-from experiments.readme.tables import tables
-from experiments.readme.tree import tree
-from experiments.results.rows import rows
+from experiments.readme.markdown import marks, with_tables
+from experiments.readme.pages import generated
+from experiments.readme.tree import first_sentence, readmes
+from experiments.run.files import RunError
+from tests.source import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = {path: path.read_text(encoding="utf-8") for path in readmes(ROOT)}
+LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    """The blocks of a language in all READMEs."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [block for text in READMES.values() for block in pattern.findall(text)]
 
 
-def commands() -> list[list[str]]:
-    """Every `python -m …` line of the README's shell blocks, as words."""
+def commands() -> list[str]:
+    """Every line of the shell blocks, once each."""
     lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    lines = [line.removeprefix(".venv/bin/") for line in lines]
-    return [shlex.split(line) for line in lines if line.startswith("python -m")]
+    lines = [
+        line.removeprefix(".venv/bin/").partition("#")[0].strip() for line in lines
+    ]
+    return list(dict.fromkeys(filter(None, lines)))
 
 
-def test_tables_are_made_of_the_rows():
-    generated = {**tables(rows()), "tree": tree()}
-    assert with_tables(README, generated) == README, (
-        "run python -m experiments.records --readme"
-    )
+def test_tables_are_the_rows_and_lists_the_files():
+    for path, text in generated().items():
+        assert text == READMES[path], "run python -m experiments.records --readme"
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_commands_are_accepted(words):
+def test_the_door_is_no_book():
+    assert len(READMES[ROOT / "README.md"].splitlines()) <= 220
+
+
+def test_every_readme_lists_its_files():
+    for path, text in READMES.items():
+        assert path.parent == ROOT or "files" in marks(text), path
+
+
+@pytest.mark.parametrize("path", READMES, ids=str)
+def test_links_lead_somewhere(path):
+    for target, _ in LINK.findall(READMES[path]):
+        there = (path.parent / target).exists()
+        assert there or target.startswith("http"), f"{path}: {target}"
+
+
+def test_marks_without_a_table_or_an_end_are_told():
+    text = "<!-- table: a -->\nold\n<!-- end: a -->\n"
+    assert with_tables(text, {"a": "new\n"}) == text.replace("old", "new")
+    with pytest.raises(RunError, match="a table 'a' that is not made"):
+        with_tables(text, {"b": ""})
+    with pytest.raises(RunError, match="lacks its <!-- end: a -->"):
+        with_tables(text.replace("end: a", "end: b"), {"a": ""})
+
+
+def test_first_sentences_are_whole(tmp_path):
+    path = tmp_path / "x.py"
+    for text, told in (
+        ("One: of a\nline. Two.", "One: of a\nline."),
+        (
+            "Greff et al. 2015, an\nodyssey: which? More.",
+            "Greff et al. 2015, an\nodyssey: which?",
+        ),
+        ("No stop\n\nMore.", "No stop"),
+    ):
+        path.write_text(f'"""{text}"""')
+        assert first_sentence(path) == " ".join(told.split())
+
+
+@functools.cache
+def help_of(module: str, *command: str) -> str:
+    """What a command's --help prints."""
+    package = (ROOT / module.replace(".", "/")).is_dir()
+    main = importlib.import_module(f"{module}.__main__" if package else module).main
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        with pytest.raises(SystemExit) as left:
+            main([*command, "--help"])
+    assert not left.value.code
+    return shown.getvalue()
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_are_accepted(line):
     """Flags of `train` parse; other modules know each --flag by their help."""
+    words = shlex.split(line)
+    if words[0] in ("make", "sbatch"):
+        known = {"make": rf"^{words[1]}:", "sbatch": "^#SBATCH"}[words[0]]
+        file = "Makefile" if words[0] == "make" else words[1]
+        assert re.search(known, (ROOT / file).read_text("utf-8"), re.MULTILINE)
+        return
+    assert words[:2] == ["python", "-m"], line
     module, *given = words[2:]
     if module == "experiments.launch":
-        own, rest = given[: given.index("--")], given[given.index("--") + 1 :]
+        given, rest = given[: given.index("--")], given[given.index("--") + 1 :]
         assert parse(rest, "")[0].name
-        given = own
     if module == "experiments.train":
         assert parse(given, "")[0].name
         return
-    command = given[:1] if module == "data_pipeline" else []
-    shown = subprocess.run(
-        [sys.executable, "-m", module, *command, "--help"],
-        capture_output=True,
-        text=True,
-    )
-    assert shown.returncode == 0
+    shown = help_of(module, *(given[:1] if module == "data_pipeline" else []))
     for flag in (w for w in given if w.startswith("--")):
-        assert flag in shown.stdout
+        assert flag in shown
 
 
 def python_block(what: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax", "orbax-checkpoint")
 
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str]:
