@@ -15,8 +15,6 @@ LONGEST_FUNCTION, LONGEST_FILE, AT_THE_TOP = 60, 350, 12
 # What is still to be mended; an entry goes with what it names.
 KNOWN_LONG = {"lm/model.py:make_apply"}
 KNOWN_HEAVY = {
-    "experiments.benchmark",
-    "experiments.benchmark.data",
     "experiments.generate",
     "experiments.gradients",
     "experiments.score",
@@ -41,15 +39,20 @@ STEPS = {
 MAY_STEP = {
     "lm": "defines the steps",
     "experiments/train": "the one training loop",
+    "experiments/benchmark/steps.py": "times single steps beside their peers",
     "experiments/benchmark/peers.py": "the same step in Flax, to be timed",
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/population.py": "times steps of many runs at once",
     # still to be mended
-    "experiments/benchmark/__main__.py": "the tutorial's trainer; goes to the loop",
+    "experiments/benchmark/tutorial.py": "the tutorial's trainer; goes to the loop",
     "experiments/gradients/long_memory_trials.py": "goes with the application memory",
 }
-# Commands that only other commands start.
-CHILDREN = {"experiments.sweep.worker", "experiments.benchmark.devices"}
+# Commands that only other commands start, and another name of one.
+CHILDREN = {
+    "experiments.sweep.worker",
+    "experiments.benchmark.devices",
+    "experiments.benchmark.data",
+}
 COMMANDS = [module_of(path) for path in HOUSE if is_command(path)]
 COMMANDS = [n.removesuffix(".__main__") for n in COMMANDS if n not in CHILDREN]
 HEAVY = ("jax", "matplotlib", "optuna", "flax", "orbax", "tensorflow_datasets")

@@ -55,7 +55,11 @@ ROOMS = [
 ROOM = {name: floor for floor, names in enumerate(ROOMS) for name in names}
 
 # Modules by name: registries whose values are module paths. Nothing else may.
-LOADERS = {"experiments/config.py", "experiments/applications/__init__.py"}
+LOADERS = {
+    "experiments/config.py",
+    "experiments/applications/__init__.py",
+    "experiments/benchmark/__init__.py",
+}
 
 # What is still to be mended; an entry goes with what it names.
 KNOWN_ROOMS = {
@@ -68,7 +72,6 @@ KNOWN_ROOMS = {
 KNOWN_CIRCLES = [
     {"experiments.applications.language_model.scoring", "experiments.score"},
     {"experiments.applications.language_model.writing", "experiments.generate"},
-    {"experiments.benchmark.__main__", "experiments.benchmark.devices"},
     {
         "experiments.gradients.long_memory",
         "experiments.gradients.long_memory_figures",

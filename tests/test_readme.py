@@ -11,7 +11,7 @@ import pytest
 
 from experiments.config import load_named
 from experiments.console.command_line import parse
-from experiments.readme.markdown import marks, with_tables
+from experiments.readme.marks import marks, with_tables
 from experiments.readme.pages import generated
 from experiments.readme.tree import first_sentence, readmes
 from experiments.run.files import RunError

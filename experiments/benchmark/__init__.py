@@ -1,1 +1,62 @@
-"""Measurements: one file is one benchmark and its table of the README."""
+"""Measurements: one file is one benchmark and its table in the README beside it.
+
+A new one is a file that ends in `BENCHMARK = Benchmark(measure, table)` and a line in
+`BENCHMARKS`. It may import all of experiments but studies, sweeps and reports.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
+from importlib import import_module
+from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+
+
+class Benchmark(NamedTuple):
+    """What `experiments/benchmark/NAME.py` offers as `BENCHMARK`.
+
+    measure  (**options) -> a row's metrics; prints what it finds on the way.
+    table    its rows, as they are in experiments/results, to a Markdown table.
+    options  names of the command's fields that `measure` takes.
+    row      the name of its row; fields of the command may stand in it.
+    """
+
+    measure: Callable[..., dict[str, Any]]
+    table: Callable[[Sequence[Row]], str]
+    options: tuple[str, ...] = ()
+    row: str = "benchmark_{name}"
+
+
+# name: what it measures
+BENCHMARKS = {
+    "tutorial": "the tutorial's set-up: its loss before training, its ten epochs over "
+    "100 sentences, and its SGD step on one core",
+    "steps": "training steps against the plain-scan twin and Flax's nnx.RNN, "
+    "interleaved: Zaremba small and medium, 2×128 and 2×512 characters",
+    "sampling": "tokens/s of one sample from a 1×128 character LSTM",
+    "instruments": "seconds of every instrument of lm.gradflow at H 256, T 100, B 32",
+    "probe": "a probe of the gradient flow against the training step, and its share of "
+    "the training time at the default interval",
+    "devices": "training steps by 1 and 2 CPU devices, and by 2 processes",
+    "population": "steps of 1, 8, 64 and 256 runs in one compiled step against solo "
+    "steps, and the largest difference of a member from its solo run",
+    "data": "how fast, and within how much memory, text becomes mapped ids",
+}
+
+
+def load(name: str) -> Benchmark:
+    """The benchmark of that name."""
+    return import_module(f"{__name__}.{name}").BENCHMARK
+
+
+def tables(rows: Mapping[str, Row]) -> dict[str, str]:
+    """{name: Markdown table} of the benchmarks that there are rows of."""
+    found = {}
+    for name in BENCHMARKS:
+        benchmark = load(name)
+        pattern = re.sub(r"{.*?}", "*", benchmark.row.replace("{name}", name))
+        own = [row for key, row in rows.items() if fnmatch(key, pattern)]
+        if own:
+            found[name] = benchmark.table(own)
+    return found

@@ -1,6 +1,6 @@
-"""How fast, and within how much memory, text becomes mapped ids; writes a row.
+"""How fast, and within how much memory, text becomes mapped ids.
 
-    python -m experiments.data_rates --megabytes 1000
+    python -m experiments.benchmark data --megabytes 1000
 
 The text is the embedded corpus again and again, with a word never seen before in
 every fifteenth line or so (about a million types in 1,000 MB). Memory is the peak of
@@ -9,11 +9,12 @@ Windows are read back in the text's order, 64 lanes of 100 tokens. Run it on a q
 machine.
 """
 
-import argparse
 import random
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ from data_pipeline.batches import Streams
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from data_pipeline.types import Dataset
-from experiments.results.rows import write_row
+from experiments.benchmark import Benchmark
+from experiments.benchmark.__main__ import main
+from experiments.results.markdown import markdown
+from experiments.results.rows import Row, machine
 
 LETTERS = "etaoinshrdlucmfwyp"
 
@@ -110,28 +114,28 @@ def read_back(dataset: Dataset) -> float:
     return tokens / (time.perf_counter() - begin)
 
 
-def main() -> None:
-    """Measure, print, write the row."""
-    parser = argparse.ArgumentParser(description="rates of preparing data on disk")
-    parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--tokenizer", default="words")
-    given = parser.parse_args()
-    begin = time.perf_counter()
-    metrics = measure(given.megabytes, given.tokenizer)
-    for name, value in metrics.items():
-        print(
-            f"{name:28} {value:,.1f}"
-            if isinstance(value, float)
-            else f"{name:28} {value}"
+def table(rows: Sequence[Row]) -> str:
+    """How fast text becomes ids, and windows are read back."""
+    lines = []
+    for row in rows:
+        found = row["metrics"]
+        lines.append(
+            (
+                found["tokenizer"],
+                f"{found['megabytes']:,.0f} MB, {found['tokens'] / 1e6:,.0f} M",
+                f"{found['megabytes_per_second']:.1f} MB/s",
+                f"{found['peak_memory_megabytes']:,.0f} MB",
+                f"{found['windows_tokens_per_second'] / 1e6:,.0f} M tokens/s",
+                f"{machine(row)}",
+            )
         )
-    write_row(
-        f"data_rates_{given.tokenizer}",
-        "python -m experiments.data_rates "
-        f"--megabytes {given.megabytes} --tokenizer {given.tokenizer}",
-        round(time.perf_counter() - begin, 1),
-        metrics,
-    )
+    head = ("tokens", "text", "prepared", "peak memory", "read back", "on")
+    return markdown(head, lines)
 
+
+BENCHMARK = Benchmark(
+    measure, table, ("megabytes", "tokenizer"), "data_rates_{tokenizer}"
+)
 
 if __name__ == "__main__":
-    main()
+    main(["data", *sys.argv[1:]])

@@ -10,28 +10,37 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.benchmark.__main__ import step_cases
-from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
+from experiments.benchmark import Benchmark
+from experiments.benchmark.steps import step_cases
+from experiments.benchmark.timing import (
+    Stepper,
+    by_model,
+    interleaved,
+    milliseconds,
+    random_batch,
+    ratio,
+)
 from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
+from experiments.results.rows import Row
 from experiments.train.allocator import keep_memory
 from experiments.train.engine import Engine, Shared, cores_as_devices
 from experiments.train.group import group_of
 from lm.model import build
 from lm.train import init_state, numbers_of
-from lm.types import Batch
 
 CASES = ("characters_2x128", "characters_2x512", "zaremba_small")
 ROUNDS = 15
 
 
-def devices() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Steps by 1 and 2 CPU devices, and by 2 processes."""
     cores_as_devices(2)
     found: dict[str, Any] = {}
@@ -53,10 +62,7 @@ def stepper(name: str, engine: Any):
     vocabulary, window, lanes, config, optim = step_cases()[name]
     model, key = build(config, vocabulary), jax.random.key(0)
     numbers = jax.tree.map(np.float32, numbers_of(Config(model=config, optim=optim)))
-    ids = np.random.default_rng(0).integers(0, vocabulary, (window + 1, lanes))
-    ids = ids.astype(np.int32)
-    mask, fresh = np.ones((window, lanes), np.float32), np.zeros(lanes, bool)
-    here = engine.reading(Once(Batch(ids[:-1], ids[1:], mask, fresh)))
+    here = engine.reading(Once(random_batch(vocabulary, window, lanes)))
     return Stepper(
         engine.state(init_state(model, optim, numbers, key, lanes)),
         engine.train_step(model, optim),
@@ -101,6 +107,24 @@ def by_processes(name: str, processes: int = 2) -> dict[str, float]:
     told = [child.communicate()[0] for child in children]
     assert not any(child.returncode for child in children)
     return json.loads(told[0].splitlines()[-1])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """One step on one CPU device, on two, and by two processes."""
+    two = "two, `--train.devices 2`"
+    return by_model(
+        rows,
+        ("ms a step", "one device", two, "gain", "two processes"),
+        lambda found: (
+            f"{found['1_device']['median']:.0f}",
+            f"{found['2_devices']['median']:.0f}",
+            f"{found['2_devices_speedup']:.2f}×",
+            f"{found['2_processes']['median']:.0f}",
+        ),
+    )
+
+
+BENCHMARK = Benchmark(measure, table)
 
 
 def main() -> None:

@@ -5,26 +5,28 @@ one training step's gradient, as a yardstick. What is quadratic or cubic in the 
 the state (512 here) gets fewer lanes, steps or directions, as its name says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.timing import interleaved
+from experiments.benchmark import Benchmark
+from experiments.benchmark.timing import batch_of, interleaved
+from experiments.results.markdown import markdown
+from experiments.results.rows import Row
 from lm.config import ModelConfig, OptimConfig
 from lm.gradflow import gates, jacobians, norms, terms, through_time
 from lm.gradflow.lyapunov import lyapunov_spectrum
 from lm.gradflow.transitions import of_model
 from lm.model import build
 from lm.train import make_gradient
-from lm.types import Batch
 
 HIDDEN, STEPS, LANES, WORDS = 256, 100, 32, 10_000
 
 
-def instruments() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """{instrument: {"median", "minimum"}} in seconds, compiled, taking turns."""
     model = build(ModelConfig("lstm", hidden=HIDDEN, embedding=HIDDEN), WORDS)
     params = model.init(jax.random.key(0))
@@ -46,12 +48,6 @@ def instruments() -> dict[str, Any]:
         for name, s in seconds.items()
     }
     return {"hidden": HIDDEN, "steps": STEPS, "lanes": LANES, "seconds": found}
-
-
-def batch_of(ids):
-    """The window of text, each lane from the initial state."""
-    mask = jnp.ones((STEPS, ids.shape[1]))
-    return Batch(ids[:-1], ids[1:], mask, jnp.ones(ids.shape[1], bool))
 
 
 def training_gradient(model):
@@ -152,3 +148,13 @@ def gate_calls(model) -> Calls:
         "state norms": lambda p, ids: gates.state_statistics(*given(p, ids)),
         "gradient noise scale": noise,
     }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Seconds of each instrument."""
+    found = rows[0]["metrics"]["seconds"]
+    lines = [(name, f"{seconds['median']:.2f}") for name, seconds in found.items()]
+    return markdown(("instrument", "seconds"), lines)
+
+
+BENCHMARK = Benchmark(measure, table)

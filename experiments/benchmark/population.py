@@ -1,14 +1,24 @@
 """Training steps of whole populations beside those of a single run, and whether a
 member's numbers are those of its solo run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
+from experiments.benchmark import Benchmark
+from experiments.benchmark.timing import (
+    Stepper,
+    interleaved,
+    milliseconds,
+    random_batch,
+    ratio,
+)
 from experiments.config import Config
+from experiments.results.markdown import markdown
+from experiments.results.rows import Row
 from experiments.train.loop import fresh_state
 from experiments.train.slots import as_floats, init_key
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
@@ -20,13 +30,12 @@ from lm.population import (
     member,
 )
 from lm.train import make_train_step, numbers_of
-from lm.types import Batch
 
 VOCABULARY, COMPARED, STEPS = 65, 4, 100
 RUN = 1000  # steps of the run in "runs per minute"
 
 
-def population() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Steps of 1, 8, 64 and 256 members on an accelerator; on a CPU, where nothing is
     to be gained, of 1, 4 and 16 smaller ones."""
     small = jax.default_backend() == "cpu"
@@ -67,9 +76,7 @@ def config_of(hidden: int, number: int) -> Config:
 
 def text(window: int) -> Any:
     """Random characters on the device: `window` lanes of as many tokens."""
-    ids = np.random.default_rng(0).integers(0, VOCABULARY, (window + 1, window))
-    ids, mask = ids.astype(np.int32), np.ones((window, window), np.float32)
-    return jax.device_put(Batch(ids[:-1], ids[1:], mask, np.zeros(window, bool)))
+    return jax.device_put(random_batch(VOCABULARY, window, window))
 
 
 def alone(hidden: int, window: int, number: int) -> Any:
@@ -116,3 +123,16 @@ def difference(hidden: int, window: int) -> float:
             gap = np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-30)
             worst = max(worst, float(gap))
     return worst
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Runs a minute by the number of runs that step together."""
+    lines = [
+        (key.partition("_")[0], found["runs_per_minute"], f"{found['times_solo']:.2f}×")
+        for key, found in rows[0]["metrics"].items()
+        if key.endswith("_members")
+    ]
+    return markdown(("runs together", "runs a minute", "a solo run's steps"), lines)
+
+
+BENCHMARK = Benchmark(measure, table)

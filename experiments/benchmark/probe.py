@@ -1,24 +1,33 @@
 """What probes of the gradient flow cost: `python -m experiments.benchmark probe`."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.benchmark.timing import Stepper, interleaved, milliseconds, ratio
+from experiments.benchmark import Benchmark
+from experiments.benchmark.timing import (
+    Stepper,
+    by_model,
+    interleaved,
+    milliseconds,
+    random_batch,
+    ratio,
+)
 from experiments.config import load_named
+from experiments.results.rows import Row
 from experiments.train.loop import fresh_state
 from experiments.train.probe import interval, make_measure, windows
 from lm.model import build
 from lm.train import make_train_step, numbers_of
-from lm.types import Batch
 
 VOCABULARY = {"default": 6_000, "zaremba_small": 10_000, "characters": 96}
 PROMISE = 0.05
 
 
-def probe() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """A probe against the training step of each config, the two taking turns, and the
     share of the training time that it takes at the default interval."""
     found = {}
@@ -44,12 +53,10 @@ def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
     config = load_named(name)
     model = build(config.model, vocabulary)
     steps, lanes = config.data.window, config.data.batch
-    rng = np.random.default_rng(0)
-    ids = rng.integers(0, vocabulary, (steps + 1, lanes)).astype(np.int32)
-    mask, fresh = np.ones((steps, lanes), np.float32), np.zeros(lanes, bool)
-    batch = jax.device_put(Batch(ids[:-1], ids[1:], mask, fresh))
+    batch = jax.device_put(random_batch(vocabulary, steps, lanes))
     step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
     given = batch, jax.random.key(0), numbers_of(config)
+    rng = np.random.default_rng(0)
     text = windows(rng.integers(0, vocabulary, 20_000), config.gradflow)
     assert text is not None
     params = model.init(jax.random.key(0))
@@ -62,3 +69,21 @@ def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
         "probe": lambda: jax.block_until_ready(measure(params)),
     }
     return sides, every, compiling
+
+
+def table(rows: Sequence[Row]) -> str:
+    """What probing costs at its default interval."""
+    head = ("config", "ms a step", "ms a probe", "steps between", "share of the time")
+    return by_model(
+        rows,
+        head,
+        lambda found: (
+            f"{found['step']['median']:.0f}",
+            f"{found['probe']['median']:.0f}",
+            f"{found['every']}",
+            f"{found['share']:.1%}",
+        ),
+    )
+
+
+BENCHMARK = Benchmark(measure, table)

@@ -1,11 +1,18 @@
-"""Timing on a machine that is not quiet: sides interleaved, medians and minima."""
+"""What benchmarks share: timing on a machine that is not quiet, random text, a table.
+
+Sides take turns; medians, minima and paired ratios are given.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+
+from experiments.results.markdown import markdown
+from experiments.results.rows import Row
+from lm.types import Array, Batch
 
 
 class Stepper:
@@ -51,3 +58,30 @@ def ratio(slow: np.ndarray, fast: np.ndarray) -> float:
     """Median over rounds of slow / fast, pair by pair: a drift of the machine's speed
     hits both sides of a pair."""
     return round(float(np.median(slow / fast)), 3)
+
+
+def random_batch(vocabulary: int, steps: int, lanes: int) -> Batch:
+    """A window of random text on the host, the same every time: (steps, lanes)."""
+    shape = (steps + 1, lanes)
+    ids = np.random.default_rng(0).integers(0, vocabulary, shape)
+    return batch_of(ids.astype(np.int32))
+
+
+def batch_of(ids_TB: Array | np.ndarray) -> Batch:
+    """One step less of ids as a window of text in which every token counts."""
+    steps, lanes = ids_TB.shape[0] - 1, ids_TB.shape[1]
+    mask, fresh = np.ones((steps, lanes), np.float32), np.zeros(lanes, bool)
+    return Batch(ids_TB[:-1], ids_TB[1:], mask, fresh)
+
+
+def by_model(
+    rows: Sequence[Row],
+    head: Sequence[str],
+    told: Callable[[dict[str, Any]], tuple[str, ...]],
+) -> str:
+    """A table with a line for each model that a row has metrics of."""
+    found = rows[0]["metrics"]
+    lines = [
+        (name.replace("_", " "), *told(metrics)) for name, metrics in found.items()
+    ]
+    return markdown(head, lines)

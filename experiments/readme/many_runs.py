@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.readme.markdown import markdown, measured
+from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 
 

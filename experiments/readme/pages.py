@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.readme.markdown import marks, with_tables
+from experiments.readme.marks import marks, with_tables
 from experiments.readme.tables import tables
 from experiments.readme.tree import readmes, tree
 from experiments.results.rows import rows

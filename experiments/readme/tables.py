@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
+from experiments.benchmark import tables as benchmarks
 from experiments.readme import many_runs as study_tables
-from experiments.readme import rates as rate_tables
-from experiments.readme.markdown import markdown, measured
+from experiments.results.markdown import markdown, measured
 from experiments.results.rows import RESULTS, Row
 
 
 def tables(rows: dict[str, Row]) -> dict[str, str]:
     """{name: Markdown table}; a row that was not measured yet is left out."""
-    return {name: make(rows) for name, make in TABLES.items()}
+    return {name: make(rows) for name, make in TABLES.items()} | benchmarks(rows)
 
 
 def published(rows: dict[str, Row]) -> str:
@@ -63,29 +63,6 @@ def stdlib_docs(row: Row) -> str:
     return f"{baseline['perplexity']:.2f}, Kneser–Ney 4-gram ({share:+.1%})"
 
 
-def tutorial(rows: dict[str, Row]) -> str:
-    """The tutorial's Part 2, theirs and ours."""
-    if "benchmark_tutorial" not in rows:
-        return markdown(("what", "theirs", "here"), [])
-    found = rows["benchmark_tutorial"]["metrics"]
-    V, losses = found["vocabulary"], found["losses"]
-    step = found["sgd_step_ms"]
-    lines = [
-        (
-            f"loss before training, V = {V}",
-            "8.98744 (ln 8000 = 8.98720)",
-            f"{losses[0]:.5f} (ln {V} = {found['ln_V']:.5f})",
-        ),
-        ("after 10 epochs over 100 sentences", "5.710718", f"{losses[-1]:.6f}"),
-        (
-            "one SGD step, one CPU core",
-            "350 ms NumPy, 70 ms Theano (GPU 23 ms)",
-            f"{step['median']:.1f} ms ({found['sentence_tokens']} tokens)",
-        ),
-    ]
-    return markdown(("what", "theirs", "here"), lines)
-
-
 def first_run(rows: dict[str, Row]) -> str:
     """What `make run` printed, as it was kept beside the rows."""
     path = RESULTS / "first_run.txt"
@@ -132,13 +109,7 @@ def ladder(rows: dict[str, Row]) -> str:
 TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "first_run": first_run,
     "published": published,
-    "tutorial": tutorial,
     "ladder": ladder,
-    "speed": rate_tables.speed,
-    "devices": rate_tables.devices,
-    "instruments": rate_tables.instruments,
-    "probe": rate_tables.probe,
-    "data": rate_tables.data,
     "headline": study_tables.headline,
     "studies": study_tables.studies,
     "long_memory": study_tables.long_memory,

@@ -1,25 +1,11 @@
-"""Tables in Markdown, and the marks between which they stand."""
+"""The marks of a README between which its generated tables stand."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from experiments.results.rows import Row, machine
 from experiments.run.files import RunError
 
 MARKED = re.compile(r"<!-- table: (\w+) -->\n(?:(.*?)<!-- end: \1 -->)?", re.DOTALL)
-
-
-def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table, ended by a newline."""
-    head = list(head)
-    rows = [head, ["---"] * len(head), *([str(c) for c in line] for line in lines)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def measured(row: Row) -> str:
-    """Command, duration and machine."""
-    return f"`{row['command']}`, {row['seconds'] / 60:.0f} min on {machine(row)}"
 
 
 def marks(text: str) -> list[str]:
