@@ -1,7 +1,7 @@
 """What to read, how to cut it into tokens, and how to batch it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from data_pipeline.errors import DataError, unknown_name
 from data_pipeline.tokenizers import TOKENIZERS
@@ -9,12 +9,16 @@ from data_pipeline.tokenizers import TOKENIZERS
 READINGS = ("streams", "sentences")
 ERRORS = ("strict", "replace")
 
+# What a field is, in its metadata. TEXT: where the text lies, in which its fingerprint
+# can stand for it. PLACE: how and where it is prepared, which changes no number.
+TEXT, PLACE = {"kind": "text"}, {"kind": "place"}
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """Settings of the data; checked when built (raises DataError)."""
 
-    corpus: str = "stdlib_docs"
+    corpus: str = field(default="stdlib_docs", metadata=TEXT)
     """`stdlib_docs`, `grammar`, `tfds:NAME[/CONFIG][:FEATURE]`, `-` for standard input,
     or the path of a file (text, CSV, TSV, JSON lines; also .gz .bz2 .xz .zst) or of a
     folder; a folder with `train`, `valid` and `test` files is read with these."""
@@ -63,13 +67,13 @@ class DataConfig:
     that stand in test (documents and rows are de-duplicated in any case)."""
     errors: str = "strict"
     """Bytes that are not UTF-8, and NUL: `strict` (stop) or `replace` (by U+FFFD)."""
-    in_memory: int = 64
+    in_memory: int = field(default=64, metadata=PLACE)
     """Megabytes of text above which a source is prepared on disk and mapped."""
-    cache_dir: str = ""
+    cache_dir: str = field(default="", metadata=PLACE)
     """Folder of what is prepared on disk; by default one in the user's cache."""
-    workers: int = 0
+    workers: int = field(default=0, metadata=PLACE)
     """Processes that prepare on disk; 0 takes one per core."""
-    tfds_dir: str = ""
+    tfds_dir: str = field(default="", metadata=TEXT)
     """`tfds:`: folder of prepared datasets; by default tensorflow-datasets' own."""
 
     def __post_init__(self) -> None:

@@ -9,51 +9,67 @@ import dataclasses
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    TypeGuard,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from data_pipeline.config import DataConfig
-from lm.config import ConfigError, ModelConfig, OptimConfig, at_least, unknown, within
+from lm.config import (
+    HOST,
+    ConfigError,
+    ModelConfig,
+    OptimConfig,
+    at_least,
+    unknown,
+    within,
+)
 
 T = TypeVar("T")
 CONFIGS = Path(__file__).parent / "configs"
 
-# Fields that say how far and how visibly a run goes, not what it computes: a run may
-# be resumed with other values. `cosine` reads the end of the run, see `differences`.
-PACING = frozenset(
-    "name train.epochs train.steps train.minutes train.checkpoint_every train.keep "
-    "train.patience train.sample_every train.samples train.tensorboard "
-    "train.devices "
-    "gradflow.every gradflow.lanes gradflow.lags".split()
-)
+# What a field is, in its metadata; one without changes a run's numbers, and how its step
+# is compiled. BOUND: how far a run goes. PACING: what is kept and shown on the way.
+# PROBE: what is measured on the way. Those of `lm.config` and `data_pipeline.config`:
+# traced, switched and host; text and place.
+BOUND, PACING, PROBE = ({"kind": kind} for kind in ("bound", "pacing", "probe"))
+WITHOUT_NUMBERS = ("bound", "pacing", "probe", "place")
+NAME_BYTES = 100
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How long to train, and what to do on the way."""
 
-    epochs: int = 10
+    epochs: int = field(default=10, metadata=BOUND)
     """Passes over the training split; 0: bounded by `steps` or `minutes` alone."""
-    steps: int = 0
+    steps: int = field(default=0, metadata=BOUND)
     """Largest number of optimizer steps; 0: no such bound."""
-    minutes: float = 0.0
+    minutes: float = field(default=0.0, metadata=BOUND)
     """Wall-clock bound in minutes, over all sessions of the run; 0: no such bound."""
-    eval_every: int = 0
+    eval_every: int = field(default=0, metadata=HOST)
     """Steps between evaluations on the validation split; 0: at each epoch's end."""
     eval_batch: int = 20
     """Lanes read in parallel in evaluation. Each starts from the initial state."""
-    checkpoint_every: int = 0
+    checkpoint_every: int = field(default=0, metadata=PACING)
     """Steps between checkpoints; 0: at each evaluation."""
-    keep: int = 2
+    keep: int = field(default=2, metadata=PACING)
     """Checkpoints kept: the last so many, and the best besides."""
-    patience: int = 0
+    patience: int = field(default=0, metadata=BOUND)
     """Stop early after so many evaluations without a better validation loss; 0: off."""
-    sample_every: int = 0
+    sample_every: int = field(default=0, metadata=PACING)
     """Steps between samples of text; 0: at each evaluation."""
-    samples: int = 5
+    samples: int = field(default=5, metadata=PACING)
     """Texts in a sample; 0: none."""
-    tensorboard: bool = False
+    tensorboard: bool = field(default=False, metadata=PACING)
     """Write the metrics for TensorBoard too (needs tensorboardX)."""
-    devices: int = 1
+    devices: int = field(default=1, metadata=PACING)
     """Devices, in each process, that share the lanes of a batch; 0: all there are. On
     a CPU its cores act as devices. The numbers are those of one, up to rounding."""
 
@@ -77,12 +93,12 @@ class TrainConfig:
 class GradflowConfig:
     """Probes of the gradient flow during training; they change nothing in it."""
 
-    every: int = -1
+    every: int = field(default=-1, metadata=PACING)
     """Steps between probes, besides one before training and one at its end; 0: no
     probes; -1: as often as costs at most 5 % of the training time."""
-    lanes: int = 16
+    lanes: int = field(default=16, metadata=PROBE)
     """Windows of validation text that are probed, the same ones each time."""
-    lags: int = 50
+    lags: int = field(default=50, metadata=PROBE)
     """How many steps back a probe looks; a window is one token longer."""
 
     def __post_init__(self):
@@ -95,9 +111,11 @@ class GradflowConfig:
 class Config:
     """One run: a pure function of this record and its seed."""
 
-    name: str = "default"
+    application: ClassVar[str] = "language_model"
+
+    name: str = field(default="default", metadata=PACING)
     """What the run is called; part of its directory's name."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=HOST)
     """Seed of the weights, the order of the batches, dropout and samples."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -107,11 +125,7 @@ class Config:
 
     def __post_init__(self):
         within("seed", self.seed, 0, 2**32 - 1)
-        if not self.name or any(c in self.name for c in "/\\ \0"):
-            raise ConfigError(
-                f"name is {self.name!r}: it becomes part of a folder's name, so give "
-                "it at least one character and neither blanks nor slashes"
-            )
+        _check_name(self.name)
         if self.optim.schedule == "cosine" and not (
             self.train.epochs or self.train.steps
         ):
@@ -136,18 +150,29 @@ class Config:
             )
 
 
+def _check_name(name: str) -> None:
+    plain = name.isprintable() and not any(c in name for c in "/\\ ")
+    if not name or not plain or len(name.encode(errors="replace")) > NAME_BYTES:
+        short = name if len(name) <= NAME_BYTES else f"{name[:20]}…"
+        raise ConfigError(
+            f"name is {short!r}: it becomes part of a folder's name, so give it at "
+            f"least one character, at most {NAME_BYTES} bytes, and neither blanks nor "
+            "slashes"
+        )
+
+
 def to_dict(config: Any) -> dict:
     """The config as nested dicts of JSON values."""
     return dataclasses.asdict(config)
 
 
-def from_dict(values: dict, kind: type[T] = Config, prefix: str = "") -> T:
+def from_dict(values: dict, kind: type[T], prefix: str = "") -> T:
     """What `to_dict` gave, or an edited copy; fields left out get their defaults.
 
     Raises:
       ConfigError: for a field that is not there, or a value of another type.
     """
-    hints = get_type_hints(kind)
+    hints = fields_of(kind)
     built: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
@@ -163,29 +188,61 @@ def from_dict(values: dict, kind: type[T] = Config, prefix: str = "") -> T:
     return kind(**built)
 
 
+def fields_of(kind: Any) -> dict[str, Any]:
+    """{name: type} of a record's fields."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
 def _leaf(path: str, value: Any, hint: Any) -> Any:
     """A JSON value as the field's type."""
-    wanted = (int, float) if hint is float else hint
-    if isinstance(value, list):
-        return tuple(value)
+    origin = get_origin(hint)
+    if origin is tuple:
+        return _tuple(path, value, get_args(hint))
+    if origin is Literal:
+        hint = str
     if not isinstance(hint, type):
         return value
+    wanted = (int, float) if hint is float else hint
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{path} is {value!r}: must be of type {hint.__name__}")
-    return float(value) if hint is float else value
+    try:
+        return float(value) if hint is float else value
+    except OverflowError:
+        raise ConfigError(f"{path} is too large a number") from None
+
+
+def _tuple(path: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A JSON list as a tuple; `kinds` as of `tuple[float, float]` or `tuple[str, ...]`."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{path} is {value!r}: must be a list")
+    if kinds[1:] == (...,):
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise ConfigError(f"{path} has {len(value)} values: must have {len(kinds)}")
+    pairs = zip(value, kinds, strict=True)
+    return tuple(_leaf(f"{path}[{n}]", v, kind) for n, (v, kind) in enumerate(pairs))
 
 
 def _is_record(hint: Any) -> TypeGuard[type]:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
-def paths(kind: type, prefix: str = "") -> list[str]:
-    """Dotted names of all fields, those of nested records included."""
-    found = []
-    for name, hint in get_type_hints(kind).items():
-        below = paths(hint, f"{prefix}{name}.") if _is_record(hint) else []
-        found += below or [prefix + name]
+def kinds_of(kind: Any, prefix: str = "") -> dict[str, str]:
+    """{dotted name: what the field is, see `BOUND`} of all fields, those of nested
+    records included; "" where its metadata say nothing."""
+    found: dict[str, str] = {}
+    hints = fields_of(kind)
+    for field in dataclasses.fields(kind):
+        path, hint = prefix + field.name, hints[field.name]
+        below = kinds_of(hint, f"{path}.") if _is_record(hint) else {}
+        found |= below or {path: field.metadata.get("kind", "")}
     return found
+
+
+def of_kinds(kind: type, *kinds: str) -> frozenset[str]:
+    """Dotted names of the fields that are of one of these kinds."""
+    return frozenset(path for path, own in kinds_of(kind).items() if own in kinds)
 
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
@@ -199,18 +256,23 @@ def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+def differences(
+    old: Any, new: Any, same_text: bool = False
+) -> dict[str, tuple[Any, Any]]:
     """Fields in which two configs differ and that change a run's numbers: {dotted
-    name: (old value, new value)}. The `PACING` fields do not count, except that a
-    cosine schedule reads epochs and steps."""
-    pacing = PACING
+    name: (old value, new value)}. Fields that only pace a run do not count, except
+    that a cosine schedule reads epochs and steps.
+
+    same_text: the text is known to be the same, so that where it lies does not count.
+    """
+    without = of_kinds(type(new), *WITHOUT_NUMBERS, *(["text"] if same_text else []))
     if "cosine" in (old.optim.schedule, new.optim.schedule):
-        pacing = PACING - {"train.epochs", "train.steps"}
+        without -= {"train.epochs", "train.steps"}
     was, now = flatten(to_dict(old)), flatten(to_dict(new))
     return {
         key: (was[key], now[key])
         for key in now
-        if key not in pacing and was[key] != now[key]
+        if key not in without and was[key] != now[key]
     }
 
 

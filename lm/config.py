@@ -19,6 +19,11 @@ Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine
 Reduction = Literal["token", "time_sum"]
 Average = Literal["none", "ema", "tail"]
 
+# What a field is, in its metadata; one without is part of the compiled step. TRACED: a
+# number that the step takes as an argument. SWITCHED: such a number, but 0 leaves
+# something out of the step. HOST: only who calls the step reads it.
+TRACED, SWITCHED, HOST = ({"kind": kind} for kind in ("traced", "switched", "host"))
+
 
 class ConfigError(ValueError):
     """A value that a config does not accept; the message says what it would."""
@@ -58,13 +63,13 @@ class InitConfig:
     weights: Weights = "fan_in"
     """fan_in: U(±scale/√fan-in), the tutorial's; uniform: U(±scale), Zaremba's;
     glorot: U(±scale·√(6/(fan-in + fan-out))); normal: N(0, scale²)."""
-    scale: float = 1.0
+    scale: float = field(default=1.0, metadata=TRACED)
     """The scale in the line above."""
     recurrent: Recurrent = "same"
     """Recurrent matrices: same as the others, orthogonal, or identity, per gate."""
-    gain: float = 1.0
+    gain: float = field(default=1.0, metadata=TRACED)
     """Factor on every recurrent matrix, whichever way it is drawn."""
-    forget_bias: float = 1.0
+    forget_bias: float = field(default=1.0, metadata=TRACED)
     """Added to the bias of an LSTM's forget gate at the start."""
 
     def __post_init__(self):
@@ -83,15 +88,15 @@ class DropoutConfig:
     """For input, hidden and output. between: a fresh mask every step on all but the
     recurrent connections (Zaremba 2014); locked: one mask for the whole window, the
     variational kind (Gal & Ghahramani 2016)."""
-    input: float = 0.0
+    input: float = field(default=0.0, metadata=SWITCHED)
     """Probability on the embedded input."""
-    hidden: float = 0.0
+    hidden: float = field(default=0.0, metadata=SWITCHED)
     """Probability between layers."""
-    output: float = 0.0
+    output: float = field(default=0.0, metadata=SWITCHED)
     """Probability on what the softmax sees."""
-    embedding: float = 0.0
+    embedding: float = field(default=0.0, metadata=SWITCHED)
     """Probability that a word's whole embedding row is dropped (Gal 2016)."""
-    weight: float = 0.0
+    weight: float = field(default=0.0, metadata=SWITCHED)
     """Probability on entries of the recurrent matrices (Merity 2017)."""
     zoneout: float = 0.0
     """Probability that a unit keeps its old state at a step (Krueger 2017)."""
@@ -167,7 +172,7 @@ class OptimConfig:
 
     optimizer: Optimizer = "adam"
     """sgd, momentum, rmsprop, adam or adamw."""
-    learning_rate: float = 0.002
+    learning_rate: float = field(default=0.002, metadata=TRACED)
     """Before the schedule."""
     reduction: Reduction = "token"
     """What is differentiated: token: nats per token; time_sum: nats summed over time
@@ -185,29 +190,29 @@ class OptimConfig:
     """For adam and adamw."""
     eps: float = 1e-8
     """For rmsprop, adam and adamw."""
-    weight_decay: float = 0.0
+    weight_decay: float = field(default=0.0, metadata=SWITCHED)
     """adamw: decoupled; the others: added to the gradient (L2)."""
     clip: Clip = "norm"
     """none; norm: the global norm; value: each entry."""
-    clip_at: float = 5.0
+    clip_at: float = field(default=5.0, metadata=TRACED)
     """Largest norm, or largest absolute entry."""
     omega: float = 0.0
     """Weight of Ω, which asks that gradients keep their norm from step to step back in
     time (Pascanu 2013, equations 9 and 10); the authors' code has 2."""
-    schedule: Schedule = "constant"
+    schedule: Schedule = field(default="constant", metadata=HOST)
     """constant; halve_on_rise: × factor after an epoch whose training loss rose (the
     tutorial's); plateau: × factor after `patience` epochs without a better validation
     loss; step_decay: × factor after every epoch from epoch `hold` on (Zaremba);
     cosine: to `floor` at the last step. `warmup` holds for all."""
-    factor: float = 0.5
+    factor: float = field(default=0.5, metadata=HOST)
     """What a schedule multiplies the learning rate by."""
-    hold: int = 4
+    hold: int = field(default=4, metadata=HOST)
     """step_decay: epochs at the full learning rate."""
-    patience: int = 1
+    patience: int = field(default=1, metadata=HOST)
     """plateau: epochs to wait."""
-    floor: float = 0.0
+    floor: float = field(default=0.0, metadata=HOST)
     """Smallest share of the learning rate that a schedule leaves."""
-    warmup: int = 0
+    warmup: int = field(default=0, metadata=HOST)
     """Steps over which the learning rate rises linearly from 0."""
     average: Average = "none"
     """Parameters used for evaluation: none: the last; ema: an exponential moving

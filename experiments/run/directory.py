@@ -1,38 +1,40 @@
 """A run directory: one run, everything about it, in plain files.
 
-    config.json       the config, command, versions, git commit and hardware
+    config.json       the config, its text, command, versions, git commit and hardware
     vocabulary.json   the tokens, in the order of their ids
     metrics.jsonl     a row a step, and a row an evaluation
-    gradflow.npz      probes of the gradient flow, see `experiments.probe`
+    gradflow.npz      probes of the gradient flow, see `experiments.train.probe`
     samples.txt       text written on the way
-    checkpoints/      one folder a checkpoint, see `experiments.checkpoint`
+    checkpoints/      one folder a checkpoint, see `experiments.run.checkpoint`
     summary.json      the result; there when the run has ended
 
-One process at a time writes to it, by a lock that ends with the process.
+One process at a time writes to it, by a lock that ends with the process. Nothing is
+written before it is clear that the run in it is the one that is asked for; and nothing
+is begun anew where there are checkpoints, readable or not.
 """
 
+import errno
 import fcntl
 import os
 import re
 import shlex
-import sys
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from data_pipeline.errors import DataError
+from data_pipeline.paths import user_path
 from data_pipeline.vocabulary import Vocabulary
-from experiments.config import Config, differences, from_dict, to_dict
-from experiments.run import files, provenance
-from experiments.run.files import RunError, read_json, write_json_atomic
+from experiments.run import record
+from experiments.run.checkpoint import Check, Checkpoints
+from experiments.run.files import RunError, note, read_json, write_json_atomic
 from experiments.run.metrics import Metrics
 from experiments.run.probes import rewind_probe
-from lm.config import ConfigError
+from experiments.run.record import Text
+from experiments.run.samples import append_samples, rewind_samples
 
-FORMAT = "run-1"
-LOCK = ".lock"
+LOCK, SUMMARY, CHECKPOINTS = ".lock", "summary.json", "checkpoints"
+T = TypeVar("T")
 
 
 class Run:
@@ -41,25 +43,58 @@ class Run:
     directory   where it is.
     config      the run's config (pacing fields as given now).
     resumed     whether the directory held this run already.
-    metrics     see `experiments.metrics.Metrics`.
+    metrics     see `experiments.run.metrics.Metrics`.
+    origin      what each of its checkpoints is of, see `Checkpoints`.
     """
 
-    def __init__(self, directory: Path, config: Config, resumed: bool, lock: int):
+    def __init__(
+        self,
+        directory: Path,
+        config: Any,
+        resumed: bool,
+        lock: int,
+        origin: dict[str, str] | None = None,
+    ):
         self.directory = directory
         self.config = config
         self.resumed = resumed
         self.metrics = Metrics(directory / "metrics.jsonl", config.train.tensorboard)
+        self.origin = origin or {}
         self._lock = lock
 
     @property
     def vocabulary(self) -> Path:
-        """Where the vocabulary goes."""
-        return self.directory / "vocabulary.json"
+        """Where the vocabulary goes, see `keep_vocabulary`."""
+        return self.directory / record.VOCABULARY
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints go."""
-        return self.directory / "checkpoints"
+        """Where the checkpoints go, see `open_checkpoints`."""
+        return self.directory / CHECKPOINTS
+
+    def open_checkpoints(self) -> Checkpoints:
+        """The run's checkpoints, each marked as this run's."""
+        keep = self.config.train.keep
+        return Checkpoints(self.checkpoints, keep, origin=self.origin)
+
+    def keep_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Writes vocabulary.json, where it does not hold this one already.
+
+        Raises:
+          RunError: for another vocabulary than the run's.
+        """
+        wanted = self.origin.get("vocabulary", vocabulary.digest)
+        if vocabulary.digest != wanted:
+            raise RunError(
+                f"{self.directory} has a vocabulary with fingerprint "
+                f"{wanted[: record.SHOWN]}, not {vocabulary.digest[: record.SHOWN]}"
+            )
+        if self.vocabulary.exists():
+            with suppress(ValueError):
+                if Vocabulary.load(self.vocabulary).digest == wanted:
+                    return
+            note(f"{self.vocabulary} was damaged: it is written anew, from the text")
+        vocabulary.save(self.vocabulary)
 
     def log(self, **row: Any) -> None:
         """Appends a row to metrics.jsonl."""
@@ -67,36 +102,52 @@ class Run:
 
     def sample(self, step: int, texts: list[str]) -> None:
         """Appends texts written after `step` steps to samples.txt."""
-        with open(self.directory / "samples.txt", "a", encoding="utf-8") as file:
-            file.write(
-                _SAMPLE.format(step) + "\n" + "".join(f"{text}\n" for text in texts)
-            )
+        append_samples(self.directory / "samples.txt", step, texts)
 
     def summary(self, result: dict[str, Any]) -> None:
         """Writes summary.json: the run has ended."""
-        write_json_atomic(self.directory / "summary.json", result)
+        write_json_atomic(self.directory / SUMMARY, result)
+
+    def resume(
+        self, checkpoints: Checkpoints, template: Any, check: Check
+    ) -> tuple[Any, dict] | None:
+        """Where the run goes on: (tree, meta) of its last sound checkpoint, with what
+        was written beyond it dropped; None for a run that begins, with all dropped.
+
+        Args:
+          checkpoints: of this run, as `open_checkpoints` gives them.
+          check: reads a meta; a checkpoint with one that it cannot read is damaged.
+
+        Raises:
+          RunError: where there are checkpoints and none is sound; nothing is dropped.
+        """
+        found = checkpoints.latest(template, check) if self.resumed else None
+        self.rewind(-1 if found is None else found[1]["step"])
+        return found
 
     def rewind(self, step: int) -> None:
-        """Drops what was written beyond `step`, from where the run goes on."""
+        """Drops what was written beyond `step`, from where the run goes on; -1: all."""
         self.metrics.rewind(step)
         rewind_probe(self.directory, step)
-        _rewind_samples(self.directory / "samples.txt", step)
+        rewind_samples(self.directory / "samples.txt", step)
         with suppress(FileNotFoundError):
-            (self.directory / "summary.json").unlink()
+            (self.directory / SUMMARY).unlink()
 
     def resume_command(self) -> str:
         """The command line that goes on with this run."""
-        words = list(_command())
-        if "--run-dir" not in " ".join(words):
+        words = record.command()
+        if not any(word.partition("=")[0] in RUN_DIR for word in words):
             words += ["--run-dir", str(self.directory)]
         return shlex.join(words)
 
     def close(self) -> None:
         """Writes what is buffered and gives the lock back."""
-        self.metrics.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        try:
+            self.metrics.close()
+        finally:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     def __enter__(self) -> "Run":
         return self
@@ -105,23 +156,33 @@ class Run:
         self.close()
 
 
-def open_run(run_dir: str | Path | None, config: Config) -> Run:
+RUN_DIR = ("--run-dir", "--run_dir")
+
+
+def open_run(run_dir: str | Path | None, config: Any, text: Text | None = None) -> Run:
     """Makes a run directory, or goes on with the one that holds this run.
 
     Args:
       run_dir: None for a dated one under `runs/`.
       config: what is run. An existing run of another config is refused, unless only
-        fields that pace a run differ (`experiments.config.PACING`).
+        fields that pace a run differ (`experiments.config.differences`).
+      text: what it reads; None for a run that reads none. An existing run on another
+        text is refused; where the text is the same, it may lie elsewhere.
 
     Raises:
-      RunError: another config, a directory with something else in it, or a run
-        that another process is working on.
+      RunError: another config or text, a directory with something else in it, a
+        finished run without checkpoints, or a run that another process works on.
     """
-    directory = dated(config.name) if run_dir is None else Path(run_dir)
+    directory = (
+        dated(config.name) if run_dir is None else user_path(run_dir, "--run-dir")
+    )
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory} is a file: give a directory for the run")
-    record = directory / "config.json"
-    if directory.exists() and not record.exists():
+    path = directory / record.FILE
+    if path.exists():
+        record.check_same(directory, read_json(path), config, text)
+        _refuse_without_checkpoints(directory)
+    elif directory.exists():
         _refuse_strangers(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -129,9 +190,16 @@ def open_run(run_dir: str | Path | None, config: Config) -> Run:
         raise RunError(f"{directory} cannot be made: {error.strerror}") from None
     lock = _take_lock(directory)
     try:
-        resumed = record.exists()
-        _record(directory, config, read_json(record) if resumed else None)
-        return Run(directory, config, resumed, lock)
+        resumed = path.exists()
+        if resumed:  # once more: another process may have been at work before the lock
+            old = record.check_same(directory, read_json(path), config, text)
+            record.tell_old_text(directory, old, text)
+            new = record.resumed_record(old, config, text)
+        else:
+            new = record.new_record(config, text)
+        _sweep(directory)
+        write_json_atomic(path, new, digits=17)
+        return Run(directory, config, resumed, lock, record.origin_of(new, directory))
     except BaseException:
         os.close(lock)
         raise
@@ -146,46 +214,47 @@ def dated(name: str) -> Path:
     return path
 
 
-def read_run(run_dir: str | Path) -> tuple[Config, Vocabulary]:
+def read_run(run_dir: str | Path, kind: type[T]) -> tuple[T, Vocabulary]:
     """Config and vocabulary of a run, for those who use its model.
 
+    Args:
+      kind: the class of config, that of the run's application.
+
     Raises:
-      RunError: where there is no run, or not yet a vocabulary.
+      RunError: where there is no such run, no vocabulary yet, or not the run's.
     """
-    directory = Path(run_dir)
+    directory, found = read_record(run_dir)
+    config = record.config_of(found, directory, kind)
+    return config, record.vocabulary_of(directory, found)
+
+
+def read_record(run_dir: str | Path) -> tuple[Path, dict[str, Any]]:
+    """A run's directory and what its config.json says; RunError where there is none."""
+    directory = user_path(run_dir, "--run")
     if not directory.is_dir():
         raise RunError(f"{directory} is not there: --run takes a run's directory")
-    if not (directory / "config.json").exists():
+    if not (directory / record.FILE).exists():
         raise RunError(
-            f"{directory} holds no run: it has no config.json (runs are made by "
+            f"{directory} holds no run: it has no {record.FILE} (runs are made by "
             "python -m experiments.train)"
         )
-    config = config_of(read_json(directory / "config.json"), directory)
-    path = directory / "vocabulary.json"
-    if not path.exists():
-        raise RunError(f"{directory} has no vocabulary.json: nothing is trained yet")
-    try:
-        return config, Vocabulary.load(path)
-    except (DataError, OSError) as error:
-        raise RunError(str(error)) from None
+    found = read_json(directory / record.FILE)
+    if not isinstance(found, dict):
+        raise RunError(f"{directory}/{record.FILE} is not a run's config")
+    return directory, found
 
 
-def config_of(record: Any, directory: Path) -> Config:
-    """The config in a config.json; RunError where it is not one of ours."""
-    try:
-        if record["format"] != FORMAT:
-            raise ConfigError(f"its format is {record['format']!r}, not {FORMAT!r}")
-        return from_dict(record["config"])
-    except (KeyError, TypeError, AttributeError):
-        raise RunError(f"{directory}/config.json is not a run's config") from None
-    except ValueError as error:
-        raise RunError(f"{directory}/config.json: {error}") from None
+def read_checkpoints(run_dir: str | Path) -> Checkpoints:
+    """The checkpoints of a run, for those who use its model."""
+    directory, found = read_record(run_dir)
+    origin = record.origin_of(found, directory)
+    return Checkpoints(directory / CHECKPOINTS, origin=origin)
 
 
 def _refuse_strangers(directory: Path) -> None:
     """An existing folder without a run in it has to be empty."""
     others = [p.name for p in directory.iterdir() if p.name != LOCK]
-    others = [name for name in others if not name.startswith(".config.json.")]
+    others = [name for name in others if not _LEFT_BEHIND.fullmatch(name)]
     if others:
         raise RunError(
             f"{directory} holds no run but other files ({min(others)}, …): give a new "
@@ -193,76 +262,53 @@ def _refuse_strangers(directory: Path) -> None:
         )
 
 
+def _refuse_without_checkpoints(directory: Path) -> None:
+    """A finished run is not begun anew because its checkpoints are gone."""
+    folder = directory / CHECKPOINTS
+    if (directory / SUMMARY).exists() and not Checkpoints(folder).steps():
+        raise RunError(
+            f"{directory} holds a finished run whose checkpoints are gone: put them "
+            "back to go on with it, or give another --run-dir to begin anew"
+        )
+
+
+_FILES = (
+    "config.json vocabulary.json metrics.jsonl gradflow.npz samples.txt summary.json"
+)
+_LEFT_BEHIND = re.compile(rf"\.({'|'.join(map(re.escape, _FILES.split()))})\.\d+")
+
+
+def _sweep(directory: Path) -> None:
+    """Removes half-written files that killed processes of this run have left."""
+    for path in directory.iterdir():
+        if _LEFT_BEHIND.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def _take_lock(directory: Path) -> int:
     """A file descriptor that holds the directory's lock while it is open."""
-    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        lock = os.open(directory / LOCK, flags, 0o644)
+    except OSError as error:
+        raise RunError(
+            f"{directory} cannot be written to ({error.strerror}): give another "
+            "--run-dir"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
         os.close(lock)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise RunError(
+                f"{directory} is in use by process {owner}: wait for it, or give "
+                "another --run-dir"
+            ) from None
         raise RunError(
-            f"{directory} is in use by process {owner}: wait for it, or give another "
-            "--run-dir"
+            f"{directory} cannot be locked ({error.strerror}): its file system has no "
+            "locks; give a --run-dir on another one"
         ) from None
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
     return lock
-
-
-def _record(directory: Path, config: Config, old: Any) -> None:
-    """Writes config.json; on resuming, after checking that the run is the same."""
-    session = {
-        "command": shlex.join(_command()),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": provenance.git_state(),
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
-    }
-    record = {"format": FORMAT, "config": to_dict(config), **session, "resumed": []}
-    if old is not None:
-        differ = differences(config_of(old, directory), config)
-        if differ:
-            told = ", ".join(f"{k} was {a!r}, is {b!r}" for k, (a, b) in differ.items())
-            raise RunError(
-                f"{directory} holds a run of another config: {told}; give the same "
-                "config to resume it, or another --run-dir"
-            )
-        _warn_of_versions(old.get("versions", {}), session["versions"])
-        record = {**old, "config": to_dict(config)}
-        record["resumed"] = [*old.get("resumed", []), session]
-    write_json_atomic(directory / "config.json", record, digits=17)
-
-
-def _warn_of_versions(old: dict, new: dict) -> None:
-    changed = [f"{k} {old[k]} -> {new[k]}" for k in old if new.get(k, old[k]) != old[k]]
-    if changed:
-        changed = ", ".join(changed)
-        print(
-            f"note: resuming with other versions ({changed}): the numbers may "
-            "differ in their last digits from an unbroken run",
-            file=sys.stderr,
-        )
-
-
-def _command() -> list[str]:
-    """This process's command line, as one would type it."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and spec.name != "__main__":
-        name = spec.name.removesuffix(".__main__")
-        return ["python", "-m", name, *sys.argv[1:]]
-    return ["python", *sys.argv]
-
-
-_SAMPLE = "=== step {} ==="
-_SAMPLES = re.compile("^" + _SAMPLE.format(r"(\d+)") + "\n", re.M)
-
-
-def _rewind_samples(path: Path, step: int) -> None:
-    if not path.exists():
-        return
-    parts = _SAMPLES.split(path.read_text(encoding="utf-8"))
-    blocks = zip(parts[1::2], parts[2::2], strict=True)
-    kept = [_SAMPLE.format(n) + "\n" + text for n, text in blocks if int(n) <= step]
-    files.write_text_atomic(path, "".join(kept))

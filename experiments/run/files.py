@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,38 @@ class RunError(ValueError):
     """
 
     everywhere = False
+
+
+def say(line: str) -> None:
+    """One line to standard error; nothing where nobody can read it."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass
+
+
+def note(line: str) -> None:
+    """A line on something that is well, yet worth knowing."""
+    say(f"note: {line}")
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Around reading a file: what is wrong with it is a RunError of one line."""
+    try:
+        yield
+    except RunError:
+        raise
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise RunError(f"{path} cannot be read: it is nested too deeply") from None
+    except MemoryError:
+        raise RunError(f"{path} cannot be read: it asks for too much memory") from None
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read: {error}") from None
 
 
 @contextmanager
@@ -36,7 +69,8 @@ def whole_or_nothing(path: str | Path) -> Iterator[BinaryIO]:
 def write_text_atomic(path: str | Path, text: str) -> None:
     """Writes a whole file of UTF-8 or nothing."""
     with whole_or_nothing(path) as file:
-        file.write(text.encode("utf-8"))
+        # A lone surrogate, of which JSON knows, is written as JSON's escape.
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json_atomic(path: str | Path, value: Any, digits: int = 9) -> None:
@@ -54,12 +88,8 @@ def write_npz_atomic(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
 
 def read_json(path: str | Path) -> Any:
     """A JSON file; RunError in one line where it is missing or broken."""
-    try:
+    with reading(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} is not there") from None
-    except (ValueError, OSError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
 
 
 def plain(value: Any, digits: int = 9) -> Any:

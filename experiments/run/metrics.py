@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from experiments.run.files import RunError, plain, write_text_atomic
+from experiments.run.files import RunError, plain, reading
 
 FLUSH_SECONDS = 1.0
+BLOCK = 1 << 20  # bytes read at a time, from the end
 
 
 class Metrics:
@@ -51,31 +52,72 @@ class Metrics:
             self._board.close()
 
     def rewind(self, step: int) -> None:
-        """Drops the rows beyond `step`, which a resumed run will write again."""
+        """Drops the rows beyond `step`, which a resumed run will write again.
+
+        Rows stand in the order of their steps, so the cut is looked for from the end:
+        what lies before it is not read, however long the run was.
+        """
         self.close()
         if not self.path.exists():
             return
-        kept = [row for row in read_metrics(self.path) if row.get("step", 0) <= step]
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
-        write_text_atomic(self.path, "".join(lines))
+        with open(self.path, "rb+") as file:
+            end = 0
+            for begin, line in _lines_from_the_end(file):
+                row_step = _step_of(line)
+                if row_step is not None and row_step <= step:
+                    end = begin + len(line)
+                    break
+            file.truncate(end)
 
 
 def read_metrics(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`. A torn last line, as a kill leaves it, is left
-    out; a broken line elsewhere raises RunError."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().split("\n")
-    while lines and not lines[-1]:
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError("not an object")
+    """The rows of a `metrics.jsonl`, one at a time. A torn last line, as a kill leaves
+    it, is left out; a broken line elsewhere raises RunError."""
+    broken = ""
+    with reading(path), open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            if broken:
+                raise RunError(broken)
+            try:
+                row = json.loads(line.decode("utf-8", "replace"))
+                if not isinstance(row, dict):
+                    raise ValueError("not an object")
+            except (ValueError, RecursionError) as error:
+                broken = f"{path}, line {number}: {_short(error)}"
+                continue
             yield row
-        except ValueError as error:
-            if number < len(lines):
-                raise RunError(f"{path}, line {number}: {error}") from None
+
+
+def _short(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _step_of(line: bytes) -> float | None:
+    """The step of a whole row; None for a torn or broken line."""
+    try:
+        step = json.loads(line).get("step", 0) if line.endswith(b"\n") else None
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return step if type(step) in (int, float) else None
+
+
+def _lines_from_the_end(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(where it begins, the line with its end) of each line, the last one first."""
+    begin, rest = file.seek(0, 2), b""
+    while begin:
+        size = min(BLOCK, begin)
+        begin -= size
+        file.seek(begin)
+        first, *lines = (file.read(size) + rest).splitlines(keepends=True)
+        at = begin + len(first) + sum(map(len, lines))
+        for line in reversed(lines):
+            at -= len(line)
+            yield at, line
+        rest = first  # it may have begun in the block before
+    if rest:
+        yield 0, rest
 
 
 def _end_line(path: Path) -> None:
@@ -83,12 +125,9 @@ def _end_line(path: Path) -> None:
     if not path.exists():
         return
     with open(path, "rb+") as file:
-        size = file.seek(0, 2)
-        tail_at = max(0, size - (1 << 20))
-        file.seek(tail_at)
-        tail = file.read()
-        if tail and not tail.endswith(b"\n"):
-            file.truncate(tail_at + tail.rfind(b"\n") + 1)
+        begin, line = next(_lines_from_the_end(file), (0, b"\n"))
+        if not line.endswith(b"\n"):
+            file.truncate(begin)
 
 
 class Board:

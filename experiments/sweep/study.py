@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna import pruners, samplers
 
-from experiments.config import PACING, flatten
+from experiments.config import Config, flatten, of_kinds
 from experiments.run.files import RunError
 from experiments.sweep.reading import Plan, plan_of
 from experiments.sweep.space import (
@@ -68,7 +68,7 @@ def digest(meaning: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
-_NO_MATTER = PACING - {f"train.{x}" for x in ("epochs", "steps", "minutes", "patience")}
+_NO_MATTER = of_kinds(Config, "pacing", "probe")
 _RUNNING_ONLY = ("trials", "seeds", "sampler", "pruner", "small")
 
 

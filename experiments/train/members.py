@@ -21,7 +21,7 @@ from data_pipeline.types import Dataset
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.console.interrupts import Interrupt
-from experiments.run.checkpoint import say
+from experiments.run.files import say
 from experiments.run.directory import Run, open_run
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged, Logbook, conclude

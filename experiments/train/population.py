@@ -15,38 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.dataset import prepare
-from experiments.config import Config, flatten, to_dict
+from experiments.config import Config, flatten, kinds_of, to_dict
 from experiments.console.interrupts import Interrupt
 from experiments.train.allocator import keep_memory
 from experiments.train.members import Population, Report
 from lm.config import ConfigError
 
-# What members may differ in: numbers that the compiled step takes as arguments, ...
-TRACED = frozenset(
-    "model.init.scale model.init.gain model.init.forget_bias optim.learning_rate "
-    "optim.clip_at".split()
-)
-# ... such numbers where 0 leaves something out of the step, ...
-SWITCHED = frozenset(
-    "model.dropout.input model.dropout.hidden model.dropout.output "
-    "model.dropout.embedding model.dropout.weight optim.weight_decay".split()
-)
-# ... and what only the loop on the host reads.
-HOST = frozenset(
-    "name seed optim.schedule optim.factor optim.hold optim.patience optim.floor "
-    "optim.warmup train.epochs train.steps train.minutes train.eval_every "
-    "train.checkpoint_every train.keep train.patience train.sample_every "
-    "train.samples train.tensorboard train.devices gradflow.every".split()
-)
+# What members may differ in: numbers that the compiled step takes as arguments, and what
+# only the loop on the host reads.
+FREE = ("traced", "host", "bound", "pacing")
 
 
 def shape_of(config: Config) -> dict[str, Any]:
     """What has to be the same in all members of a population: {dotted field: value}."""
-    fields = flatten(to_dict(config))
+    kinds = kinds_of(type(config))
     return {
-        name: bool(value) if name in SWITCHED else value
-        for name, value in fields.items()
-        if name not in TRACED | HOST
+        name: bool(value) if kinds[name] == "switched" else value
+        for name, value in flatten(to_dict(config)).items()
+        if kinds[name] not in FREE
     }
 
 
