@@ -34,10 +34,10 @@ from lm.config import (
 T = TypeVar("T")
 CONFIGS = Path(__file__).parent / "configs"
 
-# What a field is, in its metadata; one without changes a run's numbers, and how its step
-# is compiled. BOUND: how far a run goes. PACING: what is kept and shown on the way.
-# PROBE: what is measured on the way. Those of `lm.config` and `data_pipeline.config`:
-# traced, switched and host; text and place.
+# What a field is, in its metadata; one without changes a run's numbers, and how its
+# step is compiled. BOUND: how far a run goes. PACING: what is kept and shown on the
+# way. PROBE: what is measured on the way. There are others in `lm.config` (traced,
+# switched, host) and `data_pipeline.config` (text, place).
 BOUND, PACING, PROBE = ({"kind": kind} for kind in ("bound", "pacing", "probe"))
 WITHOUT_NUMBERS = ("bound", "pacing", "probe", "place")
 NAME_BYTES = 100
@@ -191,7 +191,7 @@ def from_dict(values: dict, kind: type[T], prefix: str = "") -> T:
 def fields_of(kind: Any) -> dict[str, Any]:
     """{name: type} of a record's fields."""
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    return {own.name: hints[own.name] for own in dataclasses.fields(kind)}
 
 
 def _leaf(path: str, value: Any, hint: Any) -> Any:
@@ -213,7 +213,7 @@ def _leaf(path: str, value: Any, hint: Any) -> Any:
 
 
 def _tuple(path: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A JSON list as a tuple; `kinds` as of `tuple[float, float]` or `tuple[str, ...]`."""
+    """A JSON list as a tuple; `kinds`: those of its values, or (kind, ...)."""
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{path} is {value!r}: must be a list")
     if kinds[1:] == (...,):
@@ -233,10 +233,10 @@ def kinds_of(kind: Any, prefix: str = "") -> dict[str, str]:
     records included; "" where its metadata say nothing."""
     found: dict[str, str] = {}
     hints = fields_of(kind)
-    for field in dataclasses.fields(kind):
-        path, hint = prefix + field.name, hints[field.name]
+    for own in dataclasses.fields(kind):
+        path, hint = prefix + own.name, hints[own.name]
         below = kinds_of(hint, f"{path}.") if _is_record(hint) else {}
-        found |= below or {path: field.metadata.get("kind", "")}
+        found |= below or {path: own.metadata.get("kind", "")}
     return found
 
 

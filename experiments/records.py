@@ -33,9 +33,10 @@ def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
     if baseline:
         from data_pipeline.dataset import prepare
         from experiments import ngram
-        from experiments.run.directory import config_of
+        from experiments.config import Config
+        from experiments.run.record import config_of
 
-        dataset = prepare(config_of(record, run).data)
+        dataset = prepare(config_of(record, run, Config).data)
         summary["baseline"] = ngram.baseline(dataset, baseline)
     sessions = [record, *record["resumed"]]
     metrics = {

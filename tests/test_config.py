@@ -34,7 +34,7 @@ def refused(argv, capsys):
 def test_ready_configs_are_named_after_their_file_and_survive_json(name):
     config = load_named(name)
     assert config.name == name
-    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+    assert from_dict(json.loads(json.dumps(to_dict(config))), Config) == config
 
 
 def test_ready_configs_say_their_command():
@@ -88,7 +88,7 @@ def test_published_setups():
 )
 def test_wrong_values_are_named(changes, message):
     with pytest.raises(ConfigError) as error:
-        from_dict(changes)
+        from_dict(changes, Config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

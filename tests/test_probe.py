@@ -13,9 +13,10 @@ from experiments.config import Config, GradflowConfig, TrainConfig, differences
 from experiments.console.command_line import Options
 from experiments.console.interrupts import Interrupt
 from experiments.run.checkpoint import Checkpoints
-from experiments.run.directory import config_of, open_run
+from experiments.run.directory import open_run
 from experiments.run.files import RunError, read_json
 from experiments.run.probes import FILE, read_probe, rewind_probe
+from experiments.run.record import config_of
 from experiments.train.display import Silent
 from experiments.train.loop import Trainer, fresh_state, plan
 from experiments.train.probe import (
@@ -178,7 +179,7 @@ def test_probing_may_begin_change_and_end_on_resuming(tmp_path, capfd):
 def test_a_config_from_before_there_were_probes_still_loads(unbroken):
     record = read_json(unbroken / "config.json")
     del record["config"]["gradflow"]
-    old = config_of(record, unbroken)
+    old = config_of(record, unbroken, Config)
     assert old.gradflow == GradflowConfig()
     assert differences(old, tiny()) == {}
 

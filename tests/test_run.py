@@ -111,23 +111,23 @@ def test_broken_configs_are_refused(tmp_path, text, message):
     with pytest.raises(RunError, match=message):
         open_run(tmp_path, Config())
     with pytest.raises(RunError, match=message):
-        read_run(tmp_path)
+        read_run(tmp_path, Config)
 
 
-def test_read_run(tmp_path):
+def test_read_run(tmp_path, Config):
     with pytest.raises(RunError, match="not there"):
-        read_run(tmp_path / "none")
+        read_run(tmp_path / "none", Config)
     with pytest.raises(RunError, match="holds no run"):
-        read_run(tmp_path)
+        read_run(tmp_path, Config)
     with open_run(tmp_path, Config(seed=3)) as run:
         with pytest.raises(RunError, match="no vocabulary.json"):
-            read_run(tmp_path)
+            read_run(tmp_path, Config)
         words = Vocabulary(("<eos>", "<unk>", "ü"), (1, 2, 3))
         words.save(run.vocabulary)
-    assert read_run(tmp_path) == (Config(seed=3), words)
+    assert read_run(tmp_path, Config) == (Config(seed=3), words)
     (tmp_path / "vocabulary.json").write_text("[]")
     with pytest.raises(RunError, match="not a vocabulary"):
-        read_run(tmp_path)
+        read_run(tmp_path, Config)
 
 
 def test_metrics_round_trip(tmp_path):

@@ -26,7 +26,7 @@ def test_trials_trained_together_come_to_what_they_do_alone(tmp_path):
         (1, "complete", 2),
     ]
     together = tmp_path / "sweep" / "trials" / "0001" / "seed-1"
-    train(read_run(together)[0], Options(tmp_path / "alone"), Silent())
+    train(read_run(together, Config)[0], Options(tmp_path / "alone"), Silent())
     alone = read_json(tmp_path / "alone" / "summary.json")["valid"]["nats_per_token"]
     assert rows[1]["runs"][1]["valid"] == pytest.approx(alone, rel=1e-5)
     assert list(rows[0]["heard"]) == ["10", "20"]

@@ -110,7 +110,7 @@ def test_kill_resumes(unbroken, tmp_path):
         "from experiments.train.session import train\n"
         "class Slow(Silent):\n"
         "    def step(self, *_): time.sleep(0.5)\n"
-        "train(from_dict(json.loads(sys.argv[1])), Options(sys.argv[2]), Slow())\n"
+        "train(from_dict(json.loads(sys.argv[1]), Config), Options(sys.argv[2]), Slow())\n"
     )
     folder = tmp_path / "run"
     words = [sys.executable, "-c", script, json.dumps(to_dict(config)), str(folder)]

@@ -17,7 +17,7 @@ import tyro
 from tyro import _errors
 
 from data_pipeline.errors import DataError
-from experiments.config import Config, load_named, named, paths
+from experiments.config import Config, kinds_of, load_named, named
 from experiments.run.files import RunError
 from lm.config import ConfigError, at_least, unknown, within
 
@@ -161,12 +161,14 @@ def _refusal(event: Any, kind: type) -> str:
         if not flag.startswith("-"):
             return f"{flag!r} is not an option; every option starts with --"
         bare = flag.lstrip("-").partition("=")[0].replace("-", "_")
-        near = get_close_matches(bare, paths(kind), 1, 0.5)
+        near = get_close_matches(bare, kinds_of(kind), 1, 0.5)
         hint = f"did you mean --{near[0].replace('_', '-')}? " if near else ""
         return f"option {flag} is unknown; {hint}(--help lists all)"
     if what == "MissingArgs":
         first = event.missing_arguments[0].arg
-        about = " ".join(str(first.field.helptext or "").split()).rstrip(".")
+        about = first.field.helptext
+        about = about() if callable(about) else about  # since tyro 1.0.17
+        about = " ".join(str(about or "").split()).rstrip(".")
         return f"{first.display_name()} is needed: {about}"
     if what == "InvalidChoice":
         flag = event.argument.display_name().lstrip("-")

@@ -20,9 +20,10 @@ from experiments.console.interrupts import interrupts
 from experiments.gradients.statistics import mean
 from experiments.gradients.study import Interrupted, Job
 from experiments.gradients.workers import train_in_processes
-from experiments.run.directory import config_of, open_run
+from experiments.run.directory import open_run
 from experiments.run.files import RunError, read_json
 from experiments.run.provenance import versions
+from experiments.run.record import config_of, text_of
 from experiments.train.allocator import keep_memory
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged
@@ -130,7 +131,7 @@ def finished(task: Task) -> bool:
     if not (task.directory / "summary.json").exists():
         return False
     record = read_json(task.directory / "config.json")
-    differ = differences(config_of(record, task.directory), task.config)
+    differ = differences(config_of(record, task.directory, Config), task.config)
     if differ:
         raise RunError(
             f"{task.directory} holds a run of another config ({', '.join(differ)} "
@@ -150,8 +151,9 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
     dataset = prepared(task.config.data)
     planned = plan(task.config, dataset)
     measure = make_measure(task.config, planned.model, dataset)
-    with open_run(task.directory, task.config) as run, interrupts() as stop:
-        dataset.vocabulary.save(run.vocabulary)
+    text = text_of(dataset)
+    with open_run(task.directory, task.config, text) as run, interrupts() as stop:
+        run.keep_vocabulary(dataset.vocabulary)
         hook = Measuring(task, measure, advance)
         trainer = Trainer(run, dataset, planned, hook)
         advance(label(task), trainer.at.step)

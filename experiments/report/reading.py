@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.run.directory import config_of
+from experiments.config import Config
 from experiments.run.files import RunError, read_json
 from experiments.run.probes import FILE, read_probe
+from experiments.run.record import config_of
 
 GROUP_ROWS = 600
 STEP_FIELDS = ("step", "loss", "gradient_norm", "clipped_norm", "learning_rate")
@@ -137,7 +138,7 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
             "python -m experiments.train)"
         )
     record = read_json(directory / "config.json")
-    config, notes = config_of(record, directory), []
+    config, notes = config_of(record, directory, Config), []
 
     def attempt(file: str, read: Callable[[], Any], absent: Any, lack: str) -> Any:
         if not (directory / file).exists():

@@ -73,7 +73,7 @@ class Plan:
     def config(self, fields: Fields, seed: int = 0) -> Config:
         """The base with the fields of one point, and the number of a seed."""
         own = {"name": self.name, "seed": self.base.seed + seed}
-        return from_dict(nested({**self.values, **own, **fields}))
+        return from_dict(nested({**self.values, **own, **fields}), Config)
 
 
 def nested(flat: Fields) -> dict[str, Any]:

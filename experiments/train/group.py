@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,11 +29,13 @@ import numpy as np
 from jax.experimental.multihost_utils import broadcast_one_to_all, process_allgather
 
 from data_pipeline.errors import DataError
+from data_pipeline.vocabulary import Vocabulary
 from experiments.config import Config, to_dict
 from experiments.console.command_line import Distributed
-from experiments.run.checkpoint import Checkpoints
+from experiments.run.checkpoint import Check, Checkpoints
 from experiments.run.directory import Run, open_run
 from experiments.run.files import RunError
+from experiments.run.record import Text
 from lm.config import ConfigError
 
 LOST = 4  # the exit code
@@ -201,12 +204,12 @@ def alike(group: Group, config: Config, fingerprint: str) -> None:
             )
 
 
-def open_shared(group: Group, run_dir: Path | None, config: Config) -> Run:
+def open_shared(group: Group, run_dir: Path | None, config: Config, text: Text) -> Run:
     """The run, opened by the leader; an `Onlooker` in the other processes."""
     run = None
     with group.together():
         if group.leader:
-            run = open_run(run_dir, config)
+            run = open_run(run_dir, config, text)
     directory = group.from_leader("" if run is None else str(run.directory))
     resumed = group.from_leader(run is not None and run.resumed)
     return run or Onlooker(Path(directory), quiet(config), resumed, lock=-1)
@@ -227,6 +230,9 @@ class Onlooker(Run):
     def log(self, **row: Any) -> None:
         pass
 
+    def keep_vocabulary(self, vocabulary: Vocabulary) -> None:
+        pass
+
     def sample(self, step: int, texts: list[str]) -> None:
         pass
 
@@ -244,7 +250,7 @@ class SharedCheckpoints(Checkpoints):
     """
 
     def __init__(self, own: Checkpoints, group: Group):
-        super().__init__(own.folder, own.keep, own.warn)
+        super().__init__(own.folder, own.keep, own.warn, own.origin)
         self.group = group
 
     def save(self, step: int, tree: Any, meta: dict, best: bool = False):
@@ -253,8 +259,10 @@ class SharedCheckpoints(Checkpoints):
             super().save(step, tree, meta, best)
         return self.folder / str(step)
 
-    def latest(self, template: Any) -> tuple[Any, dict] | None:
-        return self._read(super().latest, template)
+    def latest(
+        self, template: Any, check: Check | None = None
+    ) -> tuple[Any, dict] | None:
+        return self._read(partial(super().latest, check=check), template)
 
     def best(self, template: Any) -> tuple[Any, dict] | None:
         return self._read(super().best, template)

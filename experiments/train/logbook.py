@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.types import Corpus
-from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import Run
 from experiments.run.files import RunError
 from experiments.run.provenance import versions
@@ -44,7 +43,7 @@ class Logbook:
         self.run, self.config, self.display = run, run.config, display
         self.per_epoch = per_epoch
         self.steps = planned_steps(run.config, per_epoch)
-        self.checkpoints = Checkpoints(run.checkpoints, run.config.train.keep)
+        self.checkpoints = run.open_checkpoints()
         self.names: list[str] = []
         self.at = Position()
         self.evaluated = -1
@@ -54,14 +53,12 @@ class Logbook:
     def begin(self, fresh: TrainState) -> TrainState | None:
         """The state of the last sound checkpoint; None for a fresh start. What was
         written beyond it is dropped."""
-        found = self.checkpoints.latest(fresh) if self.run.resumed else None
+        found = self.run.resume(self.checkpoints, fresh, Position.load)
         if found is None:
-            self.run.rewind(0)
             self.run.log(step=0, groups=self.names)
             return None
         state, meta = found
         self.at = Position.load(meta)
-        self.run.rewind(self.at.step)
         return state
 
     @property
@@ -210,5 +207,8 @@ def conclude(
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "versions": versions(),
     }
+    lost = book.checkpoints.best_step()
+    if lost not in (None, step):
+        summary["best_step_lost"] = lost  # its checkpoint is damaged
     book.run.summary(summary)
     return summary

@@ -110,11 +110,12 @@ class Trainer(Logbook):
                 self.end_epoch()
             stopped, late = self.engine.agree(bool(stop), self.late)
             over = late or self.finished
+            # Samples first: a kill between the two loses neither.
+            if self.write and self.due("sample", ended):
+                self._sample(self.write)
             if best or stopped or self.due("checkpoint", ended) or over:
                 self._save(best)
                 saved = self.at.step
-            if self.write and self.due("sample", ended):
-                self._sample(self.write)
             self.tick()
         self._settle()
         if saved != self.at.step:

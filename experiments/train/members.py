@@ -21,8 +21,9 @@ from data_pipeline.types import Dataset
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.console.interrupts import Interrupt
-from experiments.run.files import say
 from experiments.run.directory import Run, open_run
+from experiments.run.files import say
+from experiments.run.record import text_of
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged, Logbook, conclude
 from experiments.train.loop import SAMPLE_TOKENS, plan
@@ -129,8 +130,9 @@ class Population:
 
     def _open(self, slot: int) -> Member:
         number = self.waiting.popleft()
-        run = open_run(self.directories[number], self.configs[number])
-        self.dataset.vocabulary.save(run.vocabulary)
+        text = text_of(self.dataset)
+        run = open_run(self.directories[number], self.configs[number], text)
+        run.keep_vocabulary(self.dataset.vocabulary)
         ids = self.dataset.splits["valid"].ids
         tokens = len(self.dataset.splits["train"].ids) / self.batches.steps
         probe = Probe(run, self.model, ids, tokens, self.slots.probe)
@@ -158,9 +160,9 @@ class Population:
         for member in busy:
             if member.epoch_ended:
                 member.end_epoch()
-        self._save(saving, best)
-        for member in sampling:
+        for member in sampling:  # before saving: a kill between the two loses neither
             self._sample(member)
+        self._save(saving, best)
         self._conclude(done)
         for member in pruned:
             if member in self.members:

@@ -21,8 +21,8 @@ from experiments.train.allocator import keep_memory
 from experiments.train.members import Population, Report
 from lm.config import ConfigError
 
-# What members may differ in: numbers that the compiled step takes as arguments, and what
-# only the loop on the host reads.
+# What members may differ in: numbers that the compiled step takes as arguments, and
+# what only the loop on the host reads.
 FREE = ("traced", "host", "bound", "pacing")
 
 

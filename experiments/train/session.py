@@ -9,6 +9,7 @@ from experiments.config import Config
 from experiments.console.command_line import Options
 from experiments.console.interrupts import interrupts
 from experiments.run.directory import Run
+from experiments.run.record import text_of
 from experiments.train.allocator import keep_memory
 from experiments.train.display import Display, Silent
 from experiments.train.engine import make_engine
@@ -36,9 +37,8 @@ def train_in(
         engine = make_engine(config, group)
         engine.train_step(planned.model, config.optim)  # refuses what it cannot do
     alike(group, config, dataset.corpus.fingerprint)
-    with open_shared(group, options.run_dir, config) as run:
-        if group.leader:
-            dataset.vocabulary.save(run.vocabulary)
+    with open_shared(group, options.run_dir, config, text_of(dataset)) as run:
+        run.keep_vocabulary(dataset.vocabulary)
         display = (display or Display()) if group.leader else Silent()
         with interrupts() as stop:
             trainer = Trainer(run, dataset, planned, display, engine)

@@ -8,8 +8,7 @@ import jax
 from data_pipeline.tokenizers import TOKENIZERS
 from data_pipeline.vocabulary import EOS_ID, Vocabulary
 from experiments.config import Config
-from experiments.run.checkpoint import Checkpoints
-from experiments.run.directory import read_run
+from experiments.run.directory import read_checkpoints, read_run
 from experiments.run.files import RunError
 from lm.model import LanguageModel, build
 
@@ -30,12 +29,11 @@ def load_trained(run_dir: str | Path) -> Trained:
     Raises:
       RunError: where there is no run, or no sound checkpoint in it.
     """
-    config, vocabulary = read_run(run_dir)
+    config, vocabulary = read_run(run_dir, Config)
     model = build(config.model, vocabulary.size)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     part = "params" if config.optim.average == "none" else "average"
-    folder = Path(run_dir) / "checkpoints"
-    found = Checkpoints(folder).best({part: shapes})
+    found = read_checkpoints(run_dir).best({part: shapes})
     if found is None:
         raise RunError(
             f"{run_dir} has no sound checkpoint: train it first, python -m "
