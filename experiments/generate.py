@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.applications.language_model.writing import generate
 from experiments.console.command_line import command_line, user_errors
 from lm.config import ConfigError, at_least, within
 
@@ -74,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         pairs=False,
     )
     with user_errors():
+        from experiments.applications.language_model.writing import generate
+
         show(generate(options))
 
 

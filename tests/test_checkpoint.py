@@ -170,8 +170,10 @@ def test_changed_meta_is_noticed(tmp_path):
     record = json.loads(path.read_text())
     record["meta"]["epoch"] = 5
     path.write_text(json.dumps(record))
-    assert checkpoints.latest({"x": np.zeros(3)}) is None
-    assert "digest of meta.json" in lines[0]
+    for read in (checkpoints.latest, checkpoints.best):
+        with pytest.raises(RunError, match=r"none .* sound \(.*digest of meta.json"):
+            read({"x": np.zeros(3)})
+    assert checkpoints.steps() == [1] and not lines
 
 
 def test_another_model_is_an_error_not_damage(tmp_path):

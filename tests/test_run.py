@@ -114,7 +114,7 @@ def test_broken_configs_are_refused(tmp_path, text, message):
         read_run(tmp_path, Config)
 
 
-def test_read_run(tmp_path, Config):
+def test_read_run(tmp_path):
     with pytest.raises(RunError, match="not there"):
         read_run(tmp_path / "none", Config)
     with pytest.raises(RunError, match="holds no run"):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from experiments.config import Config
 from experiments.console.command_line import Options
 from experiments.run.directory import read_run
 from experiments.run.files import read_json

@@ -22,10 +22,11 @@ from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import open_run
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
-from experiments.train import session as command
+from experiments.train.__main__ import main
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged
 from experiments.train.loop import Trainer, plan
+from experiments.train.session import train
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -49,7 +50,7 @@ def tiny(**train) -> Config:
 
 def run(config: Config, folder: Path) -> Path:
     """The run's directory, after training it silently."""
-    found = command.train(config, Options(folder), Silent())
+    found = train(config, Options(folder), Silent())
     assert found == folder
     return folder
 
@@ -105,12 +106,13 @@ def test_kill_resumes(unbroken, tmp_path):
     script = (
         "import json, sys, time\n"
         "from experiments.console.command_line import Options\n"
-        "from experiments.config import from_dict\n"
+        "from experiments.config import Config, from_dict\n"
         "from experiments.train.display import Silent\n"
         "from experiments.train.session import train\n"
         "class Slow(Silent):\n"
         "    def step(self, *_): time.sleep(0.5)\n"
-        "train(from_dict(json.loads(sys.argv[1]), Config), Options(sys.argv[2]), Slow())\n"
+        "config = from_dict(json.loads(sys.argv[1]), Config)\n"
+        "train(config, Options(sys.argv[2]), Slow())\n"
     )
     folder = tmp_path / "run"
     words = [sys.executable, "-c", script, json.dumps(to_dict(config)), str(folder)]
@@ -164,7 +166,7 @@ def test_divergence_names_step_and_leaf(tmp_path):
     optim = OptimConfig(optimizer="sgd", learning_rate=1e38, clip="none")
     config = dataclasses.replace(config, optim=optim)
     with pytest.raises(Diverged, match=r"step \d+: loss .*(softmax|layers|embedding)"):
-        command.train(config, Options(tmp_path / "run"), Silent())
+        train(config, Options(tmp_path / "run"), Silent())
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
@@ -172,7 +174,7 @@ def test_another_config_is_refused(unbroken, capsys):
     argv = ["--run-dir", str(unbroken), "--data.corpus", "grammar"]
     before = (unbroken / "config.json").read_bytes()
     with pytest.raises(SystemExit) as left:
-        command.main(argv)
+        main(argv)
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert "another config" in error and error.count("\n") == 1
@@ -193,7 +195,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(argv, told, tmp_path, capsys):
     folder = tmp_path / "run"
     small = ["--data.grammar-sentences", "60", "--run-dir", str(folder)]
     with pytest.raises(SystemExit) as left:
-        command.main([*argv, *small])
+        main([*argv, *small])
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
@@ -202,6 +204,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(argv, told, tmp_path, capsys):
 
 def test_dry_run_leaves_nothing(tmp_path, capsys):
     argv = ["--dry-run", "--data.corpus", "grammar", "--data.grammar-sentences", "60"]
-    command.main([*argv, "--run-dir", str(tmp_path / "run")])
+    main([*argv, "--run-dir", str(tmp_path / "run")])
     assert "parameters" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
