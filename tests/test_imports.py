@@ -59,6 +59,7 @@ LOADERS = {
     "experiments/config.py",
     "experiments/applications/__init__.py",
     "experiments/benchmark/__init__.py",
+    "experiments/gradients/__init__.py",
 }
 
 # What is still to be mended; an entry goes with what it names.
@@ -66,18 +67,11 @@ KNOWN_ROOMS = {
     ("applications", "train"),
     ("applications", "generate"),
     ("applications", "score"),
-    ("sweep", "gradients"),
     ("sweep", "report"),
 }
 KNOWN_CIRCLES = [
     {"experiments.applications.language_model.scoring", "experiments.score"},
     {"experiments.applications.language_model.writing", "experiments.generate"},
-    {
-        "experiments.gradients.long_memory",
-        "experiments.gradients.long_memory_figures",
-        "experiments.gradients.pascanu",
-    },
-    {"experiments.gradients.runs", "experiments.gradients.workers"},
     {
         "experiments.sweep.drawing",
         "experiments.sweep.page",

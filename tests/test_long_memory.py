@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.tasks import TASKS
+from experiments.console.interrupts import Interrupt
 from experiments.gradients import long_memory, long_memory_trials, pascanu
 from experiments.gradients.display import quiet
 from experiments.gradients.long_memory_ladders import (
@@ -37,8 +38,9 @@ from experiments.gradients.long_memory_trials import (
     drawing,
     result_of,
 )
-from experiments.gradients.study import Interrupted, Job
+from experiments.gradients.study import Job
 from experiments.run.files import RunError, plain, write_json_atomic
+from experiments.train.processes import Interrupted
 from lm.cells.elman import ElmanState
 from lm.config import OptimConfig
 from lm.types import Batch
@@ -58,8 +60,7 @@ TRIAL = Trial(
 )
 
 
-def never():
-    return False
+never = Interrupt()
 
 
 def nobody(what, pieces):
@@ -192,9 +193,13 @@ def test_a_result_is_kept_and_not_computed_again(tmp_path, monkeypatch):
 
 
 def test_a_trial_that_is_stopped_leaves_nothing(tmp_path):
-    asked_before = iter([False, True])
+    stop = Interrupt()
+
+    def told(what, pieces):
+        stop.name = "SIGINT"
+
     with pytest.raises(Interrupted):
-        result_of(TRIAL, tmp_path, lambda: next(asked_before), nobody)
+        result_of(TRIAL, tmp_path, stop, told)
     assert not list(tmp_path.iterdir())
 
 
@@ -239,7 +244,7 @@ def test_a_ladder_ends_where_no_seed_gets_through(tmp_path):
         for trial in rung:
             kept(tmp_path, trial, trial.seed < through)
     told = []
-    rows = climb(ladder, tmp_path, never, lambda what, pieces: told.append(pieces))
+    rows = climb(tmp_path, ladder, never, lambda what, pieces: told.append(pieces))
     assert [(row["length"], row["solved"]) for row in rows] == [
         (10, 2),
         (20, 1),

@@ -9,10 +9,11 @@ from experiments.gradients import __main__ as command
 from experiments.gradients import (
     cells,
     clipping,
+    common,
     depth,
     initialisation,
+    load,
     runs,
-    text,
     truncation,
 )
 from experiments.gradients.display import quiet
@@ -42,7 +43,7 @@ TINY = {
         **TUNED, cell="tanh", layers=(1, 2), hidden=5, lags=6, lanes=4
     ),
 }
-STUDIES = {name: command.STUDIES[name] for name in TINY}
+STUDIES = {name: load(name) for name in TINY}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +56,7 @@ def corpus(tmp_path_factory):
     path.write_text("\n".join(lines))
     few = {name: cells.VARIANTS[name] for name in ("tanh", "LSTM, forget 1")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "CORPUS", str(path))
+        patch.setattr(common, "CORPUS", str(path))
         patch.setattr(cells, "VARIANTS", few)
         yield path
 

@@ -15,16 +15,17 @@ from experiments.gradients import __main__ as command
 from experiments.gradients import (
     cells,
     clipping,
+    common,
     depth,
     initialisation,
     runs,
-    text,
     truncation,
 )
 from experiments.gradients.display import quiet
 from experiments.gradients.rates import tuned
-from experiments.gradients.statistics import Mean, mean, rank_correlation, reach, span
+from experiments.gradients.reach import reach
 from experiments.gradients.study import Job, Table, aligned
+from experiments.results.intervals import Mean, mean, rank_correlation, span
 from experiments.run.files import RunError
 from lm.config import ModelConfig
 from lm.gradflow.through_time import lag_norms
@@ -216,22 +217,22 @@ def test_spikes_are_steps_above_the_median_before():
 
 def test_windows_are_evenly_spread_and_targets_follow_inputs():
     ids = np.arange(100)
-    inputs, targets = text.windows(ids, 10, 4)
+    inputs, targets = common.windows(ids, 10, 4)
     assert inputs.shape == (10, 4) and (targets == inputs + 1).all()
     assert inputs[0, 0] == 0 and targets[-1, -1] == 99
-    assert text.windows(np.arange(25), 10, 4).inputs_TB.shape == (10, 2)
+    assert common.windows(np.arange(25), 10, 4).inputs_TB.shape == (10, 2)
 
 
 def test_lag_measure_is_the_lag_profile_with_c_beside_h():
     ids = np.random.default_rng(0).integers(0, 7, 200)
-    at = text.windows(ids, 9, 3)
+    at = common.windows(ids, 9, 3)
     for cell in ("tanh", "lstm"):
         model = build(ModelConfig(cell, 2, 4, 3), 7)
         params = model.init(jax.random.key(0))
         state = model.initial_state(params, 3)
         inputs, targets = map(jnp.asarray, at)
         want = lag_norms(model, params, inputs, targets, state)[:, :6]
-        got = text.lag_measure(model, at, 5)(params)
+        got = common.lag_measure(model, at, 5)(params)
         np.testing.assert_allclose(got["h_norms_LKB"], want, rtol=1e-5)
         more = got["lag_norms_LKB"] > got["h_norms_LKB"] * 1.001
         assert more[:, 1:].all() if cell == "lstm" else not more.any()

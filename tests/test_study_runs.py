@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from experiments.gradients import __main__ as command
-from experiments.gradients import clipping, runs
+from experiments.console.interrupts import interrupts
+from experiments.gradients import STUDIES as QUESTIONS
+from experiments.gradients import clipping, load, runs
 from experiments.gradients.display import StudyDisplay, quiet
-from experiments.gradients.study import Interrupted, expected
+from experiments.gradients.study import Job
 from experiments.run.files import RunError, read_json
+from experiments.train.processes import Interrupted
 from tests.test_studies import STUDIES, TINY, check, corpus
 
 __all__ = ["corpus"]  # a fixture
@@ -23,6 +27,11 @@ pytestmark = pytest.mark.usefixtures("compile_cache")
 
 def test_cells_from_end_to_end(tmp_path, monkeypatch):
     check("cells", tmp_path, monkeypatch)
+
+
+def job(display=None, **others):
+    """Of the tasks that are given beside it."""
+    return Job(Path(), 1, display or quiet(), **others)
 
 
 def tiny_tasks(directory, steps=8):
@@ -43,13 +52,13 @@ class StopAfter(StudyDisplay):
 
 
 def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path):
-    whole = runs.train_all(tiny_tasks(tmp_path / "a"), runs.nothing, quiet())
+    whole = runs.train_all(tiny_tasks(tmp_path / "a"), runs.nothing, job())
     tasks = tiny_tasks(tmp_path / "b")
-    with pytest.raises(Interrupted):
-        runs.train_all(tasks, runs.nothing, StopAfter("", live=False))
+    with pytest.raises(Interrupted), interrupts() as stop:
+        runs.train_all(tasks, runs.nothing, job(StopAfter("", live=False), stop=stop))
     assert not (tasks[0].directory / "summary.json").exists()
     assert not tasks[1].directory.exists()
-    again = runs.train_all(tasks, runs.nothing, quiet())
+    again = runs.train_all(tasks, runs.nothing, job())
     assert [r.nats for r in again] == [r.nats for r in whole]
     curves = [clipping.curves_of(r.directory)["loss"] for r in (whole[0], again[0])]
     assert curves[0] == curves[1] and len(curves[0]) == 8
@@ -58,7 +67,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path):
 def test_a_run_that_diverges_is_a_result(tmp_path):
     size = dataclasses.replace(TINY["clipping"], learning_rate=1e30, steps=8)
     tasks = runs.tasks_of({"none": clipping.configs(size)["none"]}, [0], tmp_path)
-    (run,) = runs.train_all(tasks, runs.nothing, quiet())
+    (run,) = runs.train_all(tasks, runs.nothing, job())
     assert run.diverged and run.nats == math.inf
     row = clipping.row_of(size, "none", [run])
     assert row["diverged"] == 1 and row["nats"] == math.inf
@@ -68,14 +77,13 @@ def test_a_run_that_diverges_is_a_result(tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from experiments.gradients import runs, text
-from experiments.gradients.display import StudyDisplay
-from tests.test_study_runs import tiny_tasks
+from experiments.gradients import common, runs
+from tests.test_study_runs import job, tiny_tasks
 
 if __name__ == "__main__":
-    text.CORPUS = sys.argv[1]
+    common.CORPUS = sys.argv[1]
     tasks = tiny_tasks(Path(sys.argv[2]), steps=1200)
-    runs.train_all(tasks, runs.nothing, StudyDisplay("x", live=False), processes=2)
+    runs.train_all(tasks, runs.nothing, job(processes=2))
 """
 
 
@@ -97,7 +105,7 @@ def test_after_a_kill_of_a_study_in_processes_the_same_command_goes_on(
     assert not all(runs.finished(task) for task in tasks)
     for _ in range(100):
         try:
-            found = runs.train_all(tasks, runs.nothing, quiet())
+            found = runs.train_all(tasks, runs.nothing, job())
             break
         except RunError as error:
             assert "in use" in str(error)
@@ -109,7 +117,7 @@ def test_after_a_kill_of_a_study_in_processes_the_same_command_goes_on(
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     study = STUDIES["clipping"]._replace(sizes={"small": TINY["clipping"]})
-    monkeypatch.setitem(command.STUDIES, "clipping", study)
+    monkeypatch.setattr(command, "load", {"clipping": study}.get)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "set, so that it stays")
     words = ["clipping", "--small", "--dir", str(tmp_path)]
     command.main(words)
@@ -143,13 +151,13 @@ def test_unknown_names_are_answered_with_the_nearest(words, told, capsys):
 def test_help_says_what_is_asked_and_expected(capsys):
     command.main([])
     listed = capsys.readouterr().out
-    for study in command.STUDIES.values():
-        assert study.name in listed and study.asks in listed
-        assert expected(study).startswith("Expected: ")
-        assert "small" in study.sizes
+    for name, asks in QUESTIONS.items():
+        study = load(name)
+        assert name in listed and asks in listed and asks.endswith("?")
+        assert study.expects.endswith(".") and "small" in study.sizes
     with pytest.raises(SystemExit):
         command.main(["depth", "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "Expected: before training" in told and "--full" in told
+    assert "Expected: Before training" in told and "--full" in told
     assert "small cell=lstm layers=(1, 2, 4, 8)" in told
     assert "full layers=(1, 2, 3, 4, 5, 6, 7, 8) hidden=128" in told

@@ -13,37 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.console.command_line import fail, user_errors
-from experiments.gradients import (
-    cells,
-    clipping,
-    depth,
-    initialisation,
-    long_memory,
-    pascanu,
-    truncation,
-)
-from experiments.gradients.display import StudyDisplay
-from experiments.gradients.study import (
-    Interrupted,
-    Job,
-    Result,
-    Study,
-    aligned,
-    expected,
-)
+from experiments.console.interrupts import Interrupt, interrupts
+from experiments.gradients import STUDIES, load
+from experiments.gradients.study import Job, Result, Study, aligned
 from experiments.run.files import plain, read_json, write_json_atomic
 from lm.config import unknown
-
-ALL: tuple[Study, ...] = (
-    cells.STUDY,
-    initialisation.STUDY,
-    truncation.STUDY,
-    clipping.STUDY,
-    depth.STUDY,
-    long_memory.STUDY,
-    pascanu.STUDY,
-)
-STUDIES: dict[str, Study] = {study.name: study for study in ALL}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -52,38 +26,38 @@ def main(argv: list[str] | None = None) -> None:
     named = [word for word in arguments[:1] if not word.startswith("-")]
     if named and named[0] not in STUDIES:
         fail(unknown("study", named[0], STUDIES))
-    study = STUDIES[named[0]] if named else None
-    parser = make_parser(study)
-    given = parser.parse_args(arguments[1:] if study else arguments)
-    if study is None:
+    if not named:
+        parser = make_list()
+        parser.parse_args(arguments)
         parser.print_help()
         return
-    if given.size not in study.sizes:
-        fail(unknown("--size", given.size, study.sizes))
-    with user_errors():
-        try:
-            run_study(study, given)
-        except Interrupted:
-            print("interrupted, saved; the same command goes on", flush=True)
-            raise SystemExit(3) from None
+    with user_errors(), interrupts() as stop:
+        study = load(named[0])
+        given = make_parser(named[0], study).parse_args(arguments[1:])
+        if given.size not in study.sizes:
+            fail(unknown("--size", given.size, study.sizes))
+        run_study(named[0], study, given, stop)
 
 
-def make_parser(study: Study | None) -> argparse.ArgumentParser:
-    """The options; the help of a study says what it expects to find."""
+def make_list() -> argparse.ArgumentParser:
+    """The options where no study is named; the help lists all of them."""
     prog = "python -m experiments.gradients"
-    if study is None:
-        names = [f"  {s.name:15} {s.asks}" for s in STUDIES.values()]
-        about = [__doc__ or "", f"studies ({prog} NAME --help says more):", *names]
-        parser = argparse.ArgumentParser(
-            prog=prog,
-            usage=f"{prog} NAME [options]",
-            description="\n".join(about),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return parser
+    names = [f"  {name:15} {asks}" for name, asks in STUDIES.items()]
+    about = [__doc__ or "", f"studies ({prog} NAME --help says more):", *names]
+    return argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} NAME [options]",
+        description="\n".join(about),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def make_parser(name: str, study: Study) -> argparse.ArgumentParser:
+    """The options of a study; the help says what it expects to find."""
+    expects = textwrap.fill(f"Expected: {study.expects}", 80)
     parser = argparse.ArgumentParser(
-        prog=f"{prog} {study.name}",
-        description=f"{study.asks}\n\n{textwrap.dedent('    ' + expected(study))}",
+        prog=f"python -m experiments.gradients {name}",
+        description=f"{STUDIES[name]}\n\n{expects}",
         epilog="\n".join(["sizes:", *settings_of(study)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -124,35 +98,47 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def run_study(study: Study, given: Any) -> None:
+def run_study(name: str, study: Study, given: Any, stop: Interrupt) -> None:
     """Runs it, keeps what it found in its directory, and prints it."""
+    from experiments.gradients.display import StudyDisplay
+    from experiments.train.processes import Interrupted
+
     settings = study.sizes[given.size]
-    directory = given.dir or Path("runs") / "studies" / f"{study.name}-{given.size}"
+    directory = given.dir or Path("runs") / "studies" / f"{name}-{given.size}"
     directory.mkdir(parents=True, exist_ok=True)
     share_compiled(directory)
-    display = StudyDisplay(study.name)
+    display = StudyDisplay(name)
     began = time.perf_counter()
     try:
         seeds = given.seeds or settings.seeds
-        job = Job(directory, seeds, display, given.processes)
+        job = Job(directory, seeds, display, given.processes, stop)
         result = study.run(settings, job)
+    except Interrupted:
+        print("interrupted, saved; the same command goes on", flush=True)
+        raise SystemExit(3) from None
     finally:
         display.close()
         seconds = spent(directory, time.perf_counter() - began)
     keep(result, directory)
     if given.record:
-        record(study.name, given, seconds, result)
+        record(name, given, seconds, result)
     print("\n".join(["", *page(result, directory)]), flush=True)
 
 
 def share_compiled(directory: Path) -> None:
-    """Lets all runs of the study compile a program of one shape only once.
+    """Lets all runs of the study compile a program of one shape only once, here and, by
+    the environment, in worker processes; unless the user has a cache already."""
+    import jax
 
-    By the environment, which worker processes inherit; JAX is not imported yet.
-    """
-    cache = str((directory / "compiled").resolve())
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    options = {
+        "jax_compilation_cache_dir": str((directory / "compiled").resolve()),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+    for name, value in options.items():
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)
 
 
 def spent(directory: Path, seconds: float) -> float:

@@ -6,28 +6,41 @@ from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments.config import Config
-from experiments.gradients.figures import cells_figure
+from experiments.figures.style import (
+    limit_line,
+    line_style,
+    logarithmic,
+    new_figure,
+    styled,
+)
+from experiments.gradients.common import adam, characters, lag_measure, paced, windows
+from experiments.gradients.panels import SMALLEST, Rows
 from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.reach import reach, reaches
 from experiments.gradients.runs import common_row, prepared, told, trained
-from experiments.gradients.statistics import Mean, rank_correlation, reach, span
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, lag_measure, paced, windows
+from experiments.results.intervals import Mean, rank_correlation, span
 from lm.config import InitConfig, ModelConfig
 from lm.layers import count_parameters
 from lm.model import build
 
+EXPECTS = (
+    "After training the gated cells (GRU, LSTM) reach further back than the Elman "
+    "networks, and over all cells a longer horizon goes with a lower perplexity. "
+    "Before training the order is another: there only the initial weights speak, so "
+    "that the forget bias and orthogonal or identity matrices hold the gradient. "
+    "The horizon is the lag at which 1 % of the gradient of a character's loss is "
+    "left, with respect to all that the cell carries on (of an LSTM, h and c)."
+)
+
 
 @dataclass(frozen=True)
 class Cells:
-    """Expected: after training the gated cells (GRU, LSTM) reach further back than the
-    Elman networks, and over all cells a longer horizon goes with a lower perplexity.
-    Before training the order is another: there only the initial weights speak, so
-    that the forget bias and orthogonal or identity matrices hold the gradient.
-
-    The horizon is the lag at which 1 % of the gradient of a character's loss is left,
-    with respect to all that the cell carries on (of an LSTM, h and c)."""
+    """What a size sets."""
 
     parameters: int = 40_000
     """Of every model, to 2 %; the hidden size follows."""
@@ -118,7 +131,7 @@ def run(size: Cells, job: Job) -> Result:
     groups = trained(variants, partial(make_measure, size), job)
     job.display.note("measured; drawing")
     rows = [row_of(name, group) for name, group in groups.items()]
-    return Result(headline(rows), rows, table(rows), cells_figure(rows))
+    return Result(headline(rows), rows, table(rows), figure_of(rows))
 
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
@@ -193,12 +206,6 @@ def final_horizon(row: dict[str, Any]) -> float:
     return row["horizon"][-1][0]
 
 
-def reaches(row: dict[str, Any], stage: int = -1) -> str:
-    """The horizon with its interval; at the last lag it is only a bound."""
-    beyond = "over " if row["horizon"][stage][0] >= row["lags"] else ""
-    return beyond + span(row["horizon"][stage])
-
-
 def table(rows: list[dict[str, Any]]) -> Table:
     """A line a variant, best perplexity first."""
     head = (
@@ -231,9 +238,80 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(rows: Rows) -> Figure:
+    """Lag profiles before and after training; horizons, and their perplexities."""
+    reading = (
+        "Above: the gradient of a character's loss that is left k characters back, "
+        "before and after training; a line that falls fast forgets (shaded: 95 % over "
+        "windows). Below: the lag at which 1 % is left, while training, and against "
+        "perplexity on held-out text; lower right is far sight and good prediction."
+    )
+    with styled():
+        figure, axes = new_figure(reading, 9.6, 7.4, nrows=2, ncols=2)
+        (before, after), (during, against) = axes
+        after.sharey(before)
+        for number, row in enumerate(rows):
+            draw_profile(before, number, row, 0)
+            draw_profile(after, number, row, -1)
+            horizons = [triple[0] for triple in row["horizon"]]
+            style = line_style(number)
+            during.plot(row["steps"], horizons, label=row["variant"], **style)
+            draw_point(against, number, row)
+        before.set_title("before training")
+        after.set_title("after training")
+        before.set_ylabel("gradient that is left, G(k) / G(0)")
+        for panel in (before, after):
+            logarithmic(panel)
+            panel.set_ylim(SMALLEST, 3)
+            panel.set_xlabel("lag k, in characters")
+            limit_line(panel, 0.01, "1 %: the horizon", left=True)
+        during.set_xlabel("training step")
+        during.set_ylabel("horizon, in characters")
+        during.set_title("during training")
+        against.set_xlabel("horizon after training, in characters")
+        against.set_ylabel("validation perplexity, per character")
+        against.set_title("horizon and perplexity")
+        perplexities = [row["perplexity"] for row in rows]
+        if max(perplexities) > 3 * min(perplexities):
+            logarithmic(against)
+        figure.legend(
+            *during.get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=4,
+        )
+    return figure
+
+
+def draw_profile(axes: Axes, number: int, row: dict[str, Any], stage: int) -> None:
+    """One lag profile with its interval."""
+    values, low, high = (
+        np.maximum(np.asarray(row[name][stage], float), SMALLEST / 10)
+        for name in ("profile", "profile_low", "profile_high")
+    )
+    style = line_style(number, len(values))
+    axes.fill_between(
+        np.arange(len(values)), low, high, color=style["color"], alpha=0.2, lw=0
+    )
+    axes.plot(np.arange(len(values)), values, **style)
+
+
+def draw_point(axes: Axes, number: int, row: dict[str, Any]) -> None:
+    """Horizon and perplexity after training, with their intervals."""
+    horizon, low, high = row["horizon"][-1]
+    half = row["perplexity_half"]
+    style = {**line_style(number), "linestyle": "none", "markersize": 7}
+    axes.errorbar(
+        horizon,
+        row["perplexity"],
+        xerr=[[max(0.0, horizon - low)], [max(0.0, high - horizon)]],
+        yerr=half if np.isfinite(half) else None,
+        elinewidth=0.8,
+        **style,
+    )
+
+
 STUDY = Study(
-    name="cells",
-    asks="Which cells' gradients reach back, and does that go with predicting well?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

@@ -7,24 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments.config import Config
-from experiments.gradients.figures import clipping_figure
+from experiments.figures.style import (
+    legend,
+    line_style,
+    logarithmic,
+    new_figure,
+    styled,
+)
+from experiments.gradients.common import characters, paced
+from experiments.gradients.panels import Rows
 from experiments.gradients.runs import nothing, trained
-from experiments.gradients.statistics import Mean, mean
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import characters, paced
+from experiments.results.intervals import Mean, mean
 from experiments.run.metrics import read_metrics
 from lm.config import InitConfig, ModelConfig, OptimConfig
+
+EXPECTS = (
+    "Without clipping, at this learning rate, training spikes or diverges; clipping "
+    "by norm at a small threshold takes the spikes away and ends at a lower loss "
+    "than none; clipping by value does as well where its threshold is small enough. "
+    "(A spike: a step whose loss is `spike` nats or more above the median of the "
+    "`before` steps before it.)"
+)
 
 
 @dataclass(frozen=True)
 class Clipping:
-    """Expected: without clipping, at this learning rate, training spikes or diverges;
-    clipping by norm at a small threshold takes the spikes away and ends at a lower
-    loss than none; clipping by value does as well where its threshold is small
-    enough. (A spike: a step whose loss is `spike` nats or more above the median of the
-    `before` steps before it.)"""
+    """What a size sets."""
 
     norms: tuple[float, ...] = (0.25, 1.0, 4.0)
     values: tuple[float, ...] = (0.01, 0.1)
@@ -91,7 +104,7 @@ def run(size: Clipping, job: Job) -> Result:
     """Trains with every kind of clipping; a run that diverges is a result too."""
     groups = trained(configs(size), nothing, job)
     rows = [row_of(size, name, group) for name, group in groups.items()]
-    return Result(headline(rows), rows, table(rows), clipping_figure(rows))
+    return Result(headline(rows), rows, table(rows), figure_of(rows))
 
 
 def row_of(size: Clipping, name: str, runs: list) -> dict[str, Any]:
@@ -201,9 +214,57 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(rows: Rows) -> Figure:
+    """Loss and gradient norm while training, spikes marked; the end by kind."""
+    reading = (
+        "Left: training loss of one seed; crosses are spikes. Middle: the gradient's "
+        "norm before clipping. Right: validation loss at the end, mean and 95 % over "
+        "the seeds that got there, with the number of spikes a run."
+    )
+    with styled():
+        figure, axes = new_figure(reading, 12.6, 4.4, ncols=3)
+        losses, norms, ends = axes
+        for number, row in enumerate(rows):
+            style = {**line_style(number), "marker": None, "linewidth": 1.1}
+            losses.plot(row["loss"], label=row["variant"], **style)
+            at = row["spikes_at"]
+            heights = [row["loss"][t] for t in at]
+            losses.plot(at, heights, "x", color=style["color"], markersize=6)
+            norms.plot(row["gradient_norm"], label=row["variant"], **style)
+            draw_end(ends, number, row)
+        losses.set_ylabel("training loss, nats a character")
+        logarithmic(norms)
+        norms.set_ylabel("gradient norm before clipping")
+        for panel in (losses, norms):
+            panel.set_xlabel("training step")
+        legend(losses)
+        names = [row["variant"] for row in rows]
+        ends.set_yticks(range(len(rows)), names)
+        ends.invert_yaxis()
+        ends.margins(x=0.25, y=0.12)
+        ends.set_xlabel("validation loss, nats a character")
+    return figure
+
+
+def draw_end(axes: Axes, number: int, row: dict[str, Any]) -> None:
+    """What a kind of clipping ended at, or that it did not."""
+    told = f"{row['spikes']:.0f} spikes"
+    if row["diverged"]:
+        told += f", {row['diverged']} of {row['seeds']} diverged"
+    style = {**line_style(number), "linestyle": "none", "markersize": 7}
+    at = row["nats"]
+    if np.isfinite(at):
+        half = np.nan_to_num(row["nats_half"])
+        axes.errorbar(at, number, xerr=half, elinewidth=0.8, **style)
+        axes.annotate(
+            told, (at, number), xytext=(0, 7), textcoords="offset points", fontsize=8
+        )
+    else:
+        axes.text(0.03, number, told, transform=axes.get_yaxis_transform(), fontsize=8)
+
+
 STUDY = Study(
-    name="clipping",
-    asks="What does clipping do to loss spikes at a high learning rate?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

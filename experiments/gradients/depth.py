@@ -5,23 +5,30 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments.config import Config
-from experiments.gradients.figures import depth_figure
+from experiments.figures.style import legend, line_style, new_figure, styled
+from experiments.gradients.common import adam, characters, lag_measure, paced, windows
+from experiments.gradients.panels import Rows, bars
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.runs import common_row, told, trained
-from experiments.gradients.statistics import Mean, rounded
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, lag_measure, paced, windows
+from experiments.results.intervals import Mean, rounded
 from lm.config import ModelConfig
+
+EXPECTS = (
+    "Before training, without residual connections each layer down loses a constant "
+    "share of the gradient, so that little reaches the first of 8; with them the "
+    "first layer gets as much as the last. After training the deep plain stacks "
+    "predict worse than shallow ones, and the deep residual stacks do not."
+)
 
 
 @dataclass(frozen=True)
 class Depth:
-    """Expected: before training, without residual connections each layer down loses a
-    constant share of the gradient, so that little reaches the first of 8; with them
-    the first layer gets as much as the last. After training the deep plain stacks
-    predict worse than shallow ones, and the deep residual stacks do not."""
+    """What a size sets."""
 
     cell: str = "lstm"
     layers: tuple[int, ...] = (1, 2, 4, 8)
@@ -78,7 +85,7 @@ def run(size: Depth, job: Job) -> Result:
     variants = tuned(configs(size), size.rates, job)
     groups = trained(variants, partial(make_measure, size), job)
     rows = [row_of(name, group) for name, group in groups.items()]
-    return Result(headline(rows), rows, table(rows), depth_figure(rows))
+    return Result(headline(rows), rows, table(rows), figure_of(rows))
 
 
 def row_of(name: str, runs: list) -> dict[str, Any]:
@@ -172,9 +179,65 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(rows: Rows) -> Figure:
+    """Heat maps (layer × lag) of the deepest stacks, and perplexity against depth."""
+    reading = (
+        "Maps: the gradient of a character's loss in each layer (top: the last) and k "
+        "characters back, as a power of ten of that in the last layer at lag 0; "
+        "brighter is more, lines join equal powers. Right: perplexity, mean and 95 % "
+        "over seeds."
+    )
+    deepest = max(row["layers"] for row in rows)
+    deep = [row for row in rows if row["layers"] == deepest]
+    floor = max(-8, min(np.min(row["flow_before"]) for row in deep))
+    with styled():
+        figure, axes = new_figure(reading, 12.6, 6.0, nrows=2, ncols=3)
+        for panel in axes[:, 2]:
+            panel.remove()
+        whole = figure.add_subplot(axes[0, 2].get_gridspec()[:, 2])
+        for across, row in enumerate(deep):
+            kind = "residual" if row["residual"] else "plain"
+            for down, when in enumerate(("before", "after")):
+                panel = axes[down, across]
+                mesh = draw_map(panel, np.asarray(row[f"flow_{when}"], float), floor)
+                panel.set_title(f"{kind}, {when} training")
+        figure.colorbar(mesh, ax=axes[:, :2], label="log₁₀ of the share", pad=0.01)
+        for number, kind in enumerate((False, True)):
+            of = [r for r in rows if r["residual"] is kind or r["layers"] == 1]
+            layers = [r["layers"] for r in of]
+            label = "residual" if kind else "plain"
+            bars(whole, layers, of, "perplexity", label, line_style(number))
+        whole.grid(True)
+        whole.set_xticks(sorted({row["layers"] for row in rows}))
+        whole.set_xlabel("layers")
+        whole.set_ylabel("validation perplexity")
+        legend(whole)
+    return figure
+
+
+def draw_map(axes: Axes, logs_LK: np.ndarray, floor: float) -> Any:
+    """One heat map, from 10⁰ down to 10^floor."""
+    layers, lags = logs_LK.shape
+    edges = np.arange(lags + 1) - 0.5, np.arange(layers + 1) + 0.5
+    shown = {"cmap": "viridis", "vmin": floor, "vmax": 0.5, "rasterized": True}
+    mesh = axes.pcolormesh(*edges, logs_LK, **shown)
+    if min(logs_LK.shape) > 1:
+        at = np.arange(lags), np.arange(1, layers + 1)
+        powers = [p for p in range(-8, 1) if logs_LK.min() < p < logs_LK.max()]
+        if powers:
+            lines = axes.contour(
+                *at, logs_LK, powers, colors="white", linestyles="solid", linewidths=0.8
+            )
+            axes.clabel(lines, fmt=lambda power: f"{power:.0f}", fontsize=7)
+    axes.grid(False)
+    axes.set_yticks(range(1, layers + 1))
+    axes.set_xlabel("lag k, in characters")
+    axes.set_ylabel("layer")
+    return mesh
+
+
 STUDY = Study(
-    name="depth",
-    asks="How much gradient comes down a stack of layers, with and without residuals?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

@@ -7,27 +7,40 @@ from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.config import Config
-from experiments.gradients.cells import reaches
-from experiments.gradients.figures import initialisation_figure
+from experiments.figures.style import (
+    legend,
+    limit_line,
+    line_style,
+    logarithmic,
+    new_figure,
+    styled,
+)
+from experiments.gradients.common import adam, characters, lag_measure, paced, windows
+from experiments.gradients.panels import SMALLEST, Rows, bars
 from experiments.gradients.rates import told_rate, tuned
+from experiments.gradients.reach import reach, reaches
 from experiments.gradients.runs import common_row, told, trained
-from experiments.gradients.statistics import Mean, mean, reach
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.gradients.text import adam, characters, lag_measure, paced, windows
+from experiments.results.intervals import Mean, mean
 from lm.config import InitConfig, ModelConfig, Recurrent
 from lm.gradflow.lyapunov import lyapunov_spectrum
 from lm.gradflow.transitions import of_model
 
+EXPECTS = (
+    "At its start a tanh network's largest Lyapunov exponent crosses 0 a little "
+    "above the gain at which the recurrent matrix alone neither shrinks nor grows: "
+    "1 for an orthogonal matrix, √3 for entries from U(±gain/√H), since inputs and "
+    "tanh only ever shrink. Below, gradients vanish; above, they explode. Some "
+    "hundred steps of training predict best from a start near the edge (|λ| < 0.1)."
+)
+
 
 @dataclass(frozen=True)
 class Initialisation:
-    """Expected: at its start a tanh network's largest Lyapunov exponent crosses 0 a
-    little above the gain at which the recurrent matrix alone neither shrinks nor
-    grows: 1 for an orthogonal matrix, √3 for entries from U(±gain/√H), since inputs
-    and tanh only ever shrink. Below, gradients vanish; above, they explode. Some
-    hundred steps of training predict best from a start near the edge (|λ| < 0.1)."""
+    """What a size sets."""
 
     gains: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
     hidden: int = 64
@@ -103,7 +116,7 @@ def run(size: Initialisation, job: Job) -> Result:
     groups = trained(variants, partial(make_measure, size), job)
     rows = [row_of(name, group) for name, group in groups.items()]
     found = edges(rows)
-    figure = initialisation_figure(rows, found)
+    figure = figure_of(rows, found)
     return Result(headline(rows, found), rows, table(rows), figure)
 
 
@@ -220,9 +233,49 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(rows: Rows, edges: dict[str, Any]) -> Figure:
+    """λ against the gain, lag profiles of some gains, perplexity against the gain."""
+    reading = (
+        "λ is the mean growth of a small disturbance, in nats a step: below 0 it dies "
+        "and the gradient vanishes, above 0 both explode; the vertical lines are where "
+        "it crosses 0. Middle: the gradient left k characters back in untrained "
+        "networks with orthogonal matrices, by their gain. Bars: 95 % over seeds."
+    )
+    with styled():
+        figure, axes = new_figure(reading, 12.6, 4.4, ncols=3)
+        exponents, profiles, perplexities = axes
+        for number, draw in enumerate(edges):
+            of = [row for row in rows if row["draw"] == draw]
+            gains = [row["gain"] for row in of]
+            style = line_style(number)
+            bars(exponents, gains, of, "exponent", f"{draw}, untrained", style)
+            trained = {**line_style(number + 2), "color": style["color"], "alpha": 0.6}
+            bars(exponents, gains, of, "exponent_after", f"{draw}, trained", trained)
+            bars(perplexities, gains, of, "perplexity", draw, style)
+            if np.isfinite(edges[draw].value):
+                for panel in (exponents, perplexities):
+                    panel.axvline(edges[draw].value, color=style["color"], alpha=0.5)
+        limit_line(exponents, 0.0, "edge", left=True)
+        exponents.set_ylabel("largest Lyapunov exponent λ, nats a step")
+        perplexities.set_ylabel("validation perplexity after training")
+        orthogonal = [row for row in rows if row["draw"] == "orthogonal"]
+        for number, row in enumerate(orthogonal[:: max(1, len(orthogonal) // 5)]):
+            values = np.asarray(row["profile"][0], float)
+            values = np.where(values > SMALLEST, values, np.nan)
+            style = line_style(number, len(values))
+            profiles.plot(values, label=f"gain {row['gain']:g}", **style)
+        logarithmic(profiles)
+        profiles.set_xlabel("lag k, in characters")
+        profiles.set_ylabel("gradient that is left, G(k) / G(0)")
+        for panel in (exponents, perplexities):
+            panel.set_xlabel("recurrent gain")
+        for panel in axes:
+            legend(panel, loc="lower right" if panel is profiles else "best")
+    return figure
+
+
 STUDY = Study(
-    name="initialisation",
-    asks="At which recurrent gain do gradients vanish, hold, explode?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

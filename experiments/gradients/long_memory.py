@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from data_pipeline.tasks import TASKS
-from experiments.gradients.long_memory_figures import long_memory_figure
+from experiments.figures.style import INK, line_style, logarithmic, new_figure, styled
 from experiments.gradients.long_memory_ladders import (
     Climb,
     Ladder,
@@ -15,6 +18,7 @@ from experiments.gradients.long_memory_ladders import (
     reach,
 )
 from experiments.gradients.long_memory_networks import MEMORYLESS_ANSWERS, measured
+from experiments.gradients.panels import Rows, beside, column, scale, success
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
@@ -31,10 +35,15 @@ SHORT = ("embedded_reber",)
 """Tasks whose sequences end where they will and are padded: the first T is enough."""
 
 
+EXPECTS = (
+    "No cell reaches further than the gated ones (GRU, LSTM) on any task; the tanh "
+    "network falls to the loss of a predictor without memory first."
+)
+
+
 @dataclass(frozen=True)
 class LongMemory(Climb):
-    """Expected: no cell reaches further than the gated ones (GRU, LSTM) on any task;
-    the tanh network falls to the loss of a predictor without memory first."""
+    """What a size sets."""
 
     tasks: tuple[str, ...] = (
         "adding",
@@ -109,7 +118,7 @@ def run(size: LongMemory, job: Job) -> Result:
         headline=headline(size, rows, job.seeds),
         rows=rows,
         table=table(size, rows),
-        figure=long_memory_figure(size, rows),
+        figure=figure_of(size, rows),
     )
 
 
@@ -170,9 +179,67 @@ def table(size: LongMemory, rows: Sequence[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(size: Any, rows: Rows) -> Figure:
+    """For each task the share of seeds that solve it and the loss, against T."""
+    reading = (
+        "Above: the share of seeds that solve a task of length T (bars: 95 %, "
+        "Wilson); a line ends where no seed did, and longer sequences were not tried. "
+        "Below: the median loss on fresh sequences when training ended; the grey line "
+        "is the exact loss of the best answers without memory, crosses are such "
+        "answers, measured. A network on the grey line remembers nothing."
+    )
+    with styled():
+        figure, axes = new_figure(
+            reading,
+            max(6.0, 2.35 * len(size.tasks)),
+            5.6,
+            nrows=2,
+            ncols=len(size.tasks),
+            sharex=True,
+            squeeze=False,
+        )
+        for number, task in enumerate(size.tasks):
+            above, below = axes[:, number]
+            of = [row for row in rows if row["task"] == task]
+            for style, cell in enumerate(size.cells):
+                mine = [row for row in of if row["variant"] == cell]
+                success(above, mine, cell, style, len(size.cells))
+                losses(below, mine, style, len(size.cells))
+            floor(below, size, task)
+            answers = [row for row in of if row["variant"] == MEMORYLESS]
+            below.plot(*column(answers, "loss"), "x", color=INK, ms=6, zorder=5)
+            above.set_title(NAMES[task])
+            above.set_ylim(-0.05, 1.05)
+            scale(below, size.lengths)
+            logarithmic(below)
+            low, high = below.get_ylim()
+            below.set_ylim(min(low, high / 10), high)
+            below.set_xlabel("T, in steps")
+        axes[0, 0].set_ylabel("seeds that solve it")
+        axes[1, 0].set_ylabel("loss per answer, nats\nor squared error")
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=len(size.cells),
+        )
+    return figure
+
+
+def losses(axes: Axes, rows: Rows, number: int, count: int) -> None:
+    """Losses; what is not finite is not drawn."""
+    lengths, values = column(rows, "loss")
+    places = [beside(length, number, count) for length in lengths]
+    axes.plot(places, values, **line_style(number))
+
+
+def floor(axes: Axes, size: Any, task: str) -> None:
+    """The exact loss without memory at each length."""
+    values = [TASKS[task].floor(length) for length in size.lengths]
+    axes.plot(size.lengths, values, color=INK, linewidth=4, alpha=0.3, zorder=1)
+
+
 STUDY = Study(
-    name="long_memory",
-    asks="Up to which length does each cell solve tasks that need memory?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

@@ -5,9 +5,7 @@ tried, and their rows are not there.
 """
 
 import math
-import multiprocessing
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.tasks import TASKS
-from experiments.console.interrupts import interrupts
-from experiments.gradients.long_memory_trials import Advance, Trial, result_of
-from experiments.gradients.study import Interrupted, Job
+from experiments.console.interrupts import Interrupt
+from experiments.gradients.long_memory_trials import Trial, result_of
+from experiments.gradients.study import Job
 from experiments.train.allocator import keep_memory
+from experiments.train.processes import Heard, run_all
 from lm.config import OptimConfig
 
 Rung = tuple[Trial, ...]
 Ladder = tuple[Rung, ...]
 Row = dict[str, Any]
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,8 @@ def climb_all(ladders: Sequence[Ladder], job: Job) -> list[Row]:
       Interrupted: after a signal; every trial that had ended is saved.
     """
     job.display.begin(sum(map(updates, ladders)))
-    with interrupts() as stop:
-        if job.processes > 1:
-            found = in_processes(ladders, job, lambda: stop)
-        else:
-            found = [
-                climb(ladder, job.directory, lambda: stop, job.display.advance)
-                for ladder in ladders
-            ]
+    do = partial(climb, job.directory)
+    found = run_all(ladders, do, job.processes, job.stop, job.display.advance)
     return [row for rows in found for row in rows]
 
 
@@ -97,7 +89,7 @@ def updates(ladder: Ladder) -> int:
 
 
 def climb(
-    ladder: Ladder, directory: Path, stop: Callable[[], Any], advance: Advance
+    directory: Path, ladder: Ladder, stop: Interrupt, advance: Heard
 ) -> list[Row]:
     """A row for each rung up to the first that no seed gets through."""
     keep_memory()
@@ -109,33 +101,6 @@ def climb(
             break
     advance(ladder[0][0].variant, updates(ladder[len(rows) :]))
     return rows
-
-
-def alone(ladder: Ladder, directory: Path) -> list[Row]:
-    """`climb` in a process of its own, which is ended from outside."""
-    return climb(ladder, directory, lambda: False, lambda what, pieces: None)
-
-
-def in_processes(
-    ladders: Sequence[Ladder], job: Job, stop: Callable[[], Any]
-) -> list[list[Row]]:
-    """Several ladders at a time; the bar moves when one is done."""
-    context = multiprocessing.get_context("spawn")
-    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    with context.Pool(job.processes, signal.signal, ignore) as pool:
-        work = partial(alone, directory=job.directory)
-        waiting = [pool.apply_async(work, (ladder,)) for ladder in ladders]
-        left = dict(enumerate(waiting))
-        while left:
-            if stop():
-                raise Interrupted  # leaving the pool ends its processes
-            for number, result in list(left.items()):
-                if result.ready():
-                    del left[number]
-                    ladder = ladders[number]
-                    job.display.advance(ladder[0][0].variant, updates(ladder))
-            next(iter(left.values()), waiting[0]).wait(POLL_SECONDS)
-        return [result.get() for result in waiting]
 
 
 def row_of(rung: Rung, results: Sequence[dict[str, Any]]) -> Row:

@@ -18,9 +18,10 @@ import numpy as np
 from jax import lax
 
 from data_pipeline.tasks import TASKS
+from experiments.console.interrupts import Interrupt
 from experiments.gradients.long_memory_networks import asked, head_of, network
-from experiments.gradients.study import Interrupted
 from experiments.run.files import RunError, plain, read_json, write_json_atomic
+from experiments.train.processes import Heard, Interrupted
 from lm.config import OptimConfig
 from lm.dropout import Rates
 from lm.optim import Hyperparameters
@@ -28,8 +29,6 @@ from lm.train import init_state, make_gradient, make_train_step
 
 WRONG = 0.01
 LOOK, EXAM = 1_000, 10_000
-
-Advance = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,12 @@ def _compiled(trial: Trial) -> Compiled:
     return Compiled(begin, jax.jit(advance, donate_argnums=0), jax.jit(judge))
 
 
-def attempt(trial: Trial, stop: Callable[[], Any], advance: Advance) -> dict[str, Any]:
+def attempt(trial: Trial, stop: Interrupt, advance: Heard) -> dict[str, Any]:
     """Trains until the task is solved, the steps are used up, or numbers are no longer
     finite; what came of it.
 
     Raises:
-      Interrupted: when `stop()` says so between two looks.
+      Interrupted: when `stop` says so between two looks.
     """
     functions = compiled(trial)
     draw = drawing(trial.task, trial.length, trial.batch, trial.check)
@@ -148,7 +147,7 @@ def attempt(trial: Trial, stop: Callable[[], Any], advance: Advance) -> dict[str
     state, done, loss = functions.begin(keys[0]), 0, 0.0
     exam = {"wrong": 1.0, "loss": math.nan}
     while done < trial.steps and math.isfinite(loss):
-        if stop():
+        if stop:
             raise Interrupted
         state, mean = functions.advance(state, draw.train(keys[1], done))
         done, loss = done + trial.check, float(mean)
@@ -176,12 +175,12 @@ def examine(
 
 
 def result_of(
-    trial: Trial, directory: Path, stop: Callable[[], Any], advance: Advance
+    trial: Trial, directory: Path, stop: Interrupt, advance: Heard
 ) -> dict[str, Any]:
     """The trial's result, from its file where that is there already.
 
     Raises:
-      Interrupted: when `stop()` says so.
+      Interrupted: when `stop` says so.
       RunError: where the file is that of a trial with other settings.
     """
     path, settings = directory / trial.file, plain(dataclasses.asdict(trial))

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.gradients.long_memory_figures import pascanu_figure
+from matplotlib.figure import Figure
+
+from experiments.figures.style import line_style, logarithmic, new_figure, styled
 from experiments.gradients.long_memory_ladders import (
     Climb,
     Ladder,
@@ -19,16 +21,22 @@ from experiments.gradients.long_memory_ladders import (
     ladder,
     reach,
 )
+from experiments.gradients.panels import Rows, beside, scale, success
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
 TASK = "temporal_order_2"
 
 
+EXPECTS = (
+    "Plain SGD fails first as sequences grow, clipping carries further, and "
+    "clipping with the regularizer Ω further still."
+)
+
+
 @dataclass(frozen=True)
 class Pascanu(Climb):
-    """Expected: plain SGD fails first as sequences grow, clipping carries further, and
-    clipping with the regularizer Ω further still."""
+    """What a size sets."""
 
     lengths: tuple[int, ...] = (10, 20, 30)
     seeds: int = 5
@@ -84,7 +92,7 @@ def run(size: Pascanu, job: Job) -> Result:
         headline=headline(size, rows, job.seeds),
         rows=rows,
         table=table(size, rows),
-        figure=pascanu_figure(size, rows),
+        figure=figure_of(size, rows),
     )
 
 
@@ -126,9 +134,39 @@ def table(size: Pascanu, rows: Sequence[dict[str, Any]]) -> Table:
     return Table(head, body)
 
 
+def figure_of(size: Any, rows: Rows) -> Figure:
+    """The share of seeds that succeed against L, and the updates that they needed."""
+    reading = (
+        "Left: the share of seeds that learn temporal order of length L (bars: 95 %, "
+        "Wilson); a line ends where no seed did. Right: updates that each successful "
+        "seed needed, on a log scale. Further to the right, and lower, is better."
+    )
+    names = list(variants(size))
+    with styled():
+        figure, (left, right) = new_figure(reading, 9.0, 4.2, ncols=2)
+        for number, variant in enumerate(names):
+            mine = [row for row in rows if row["variant"] == variant]
+            success(left, mine, variant, number, len(names))
+            style = {**line_style(number), "linestyle": "none"}
+            for row in mine:
+                needed = [n for n in row["updates"] if n is not None]
+                at = beside(row["length"], number, len(names))
+                right.plot([at] * len(needed), needed, alpha=0.8, **style)
+        left.set_ylabel("seeds that learn it")
+        left.set_ylim(-0.05, 1.05)
+        right.set_ylabel("updates until under 1 % are wrong")
+        logarithmic(right)
+        for panel in (left, right):
+            scale(panel, size.lengths)
+            panel.set_xlabel("L, in steps")
+        figure.legend(
+            *left.get_legend_handles_labels(), loc="outside upper center", ncols=3
+        )
+    return figure
+
+
 STUDY = Study(
-    name="pascanu",
-    asks="How far do clipping and the regularizer Ω carry SGD on temporal order?",
+    expects=EXPECTS,
     sizes=SIZES,
     run=run,
 )

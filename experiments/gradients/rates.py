@@ -37,7 +37,7 @@ def tuned(
     job.display.note(f"pilots at each of {len(rates)} learning rates first")
     tasks = tasks_of(pilots, PILOT_SEEDS, job.directory / "pilots")
     nats = dict.fromkeys(pilots, 0.0)
-    for run in train_all(tasks, nothing, job.display, job.processes):
+    for run in train_all(tasks, nothing, job):
         nats[run.variant] += run.nats / len(PILOT_SEEDS)
     found = {}
     for name in variants:

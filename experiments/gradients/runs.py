@@ -5,10 +5,9 @@ training and at each evaluation. The test split is never read.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,25 +15,24 @@ import numpy as np
 
 from data_pipeline.dataset import prepare
 from experiments.config import Config, GradflowConfig, differences
-from experiments.console.interrupts import interrupts
-from experiments.gradients.statistics import mean
-from experiments.gradients.study import Interrupted, Job
-from experiments.gradients.workers import train_in_processes
+from experiments.console.interrupts import Interrupt
+from experiments.gradients.study import Job
+from experiments.results.intervals import mean
 from experiments.run.directory import open_run
-from experiments.run.files import RunError, read_json
+from experiments.run.files import RunError, read_json, write_npz_atomic
 from experiments.run.provenance import versions
 from experiments.run.record import config_of, text_of
 from experiments.train.allocator import keep_memory
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged
 from experiments.train.loop import Trainer, plan
+from experiments.train.processes import Heard, Interrupted, run_all
 from lm.layers import count_parameters
 from lm.losses import perplexity
 
 Arrays = dict[str, Any]
 Measure = Callable[[Any], Arrays]
 MakeMeasure = Callable[[Config, Any, Any], Measure]
-Advance = Callable[[str, float], None]
 UNPROBED = GradflowConfig(every=0)
 
 
@@ -90,10 +88,7 @@ def tasks_of(
 
 
 def train_all(
-    tasks: Sequence[Task],
-    make_measure: MakeMeasure,
-    display: Any,
-    processes: int = 1,
+    tasks: Sequence[Task], make_measure: MakeMeasure, job: Job
 ) -> list[Trained]:
     """Trains what is not finished yet; all runs in the order of `tasks`.
 
@@ -105,13 +100,9 @@ def train_all(
       RunError: a directory that holds a run of another config.
     """
     left = [task for task in tasks if not finished(task)]
-    display.begin(sum(task.config.train.steps for task in left))
-    if processes > 1 and len(left) > 1:
-        train_in_processes(left, make_measure, display.advance, processes)
-    else:
-        for task in left:
-            if not train_task(task, make_measure, display.advance):
-                raise Interrupted
+    job.display.begin(sum(task.config.train.steps for task in left))
+    do = partial(train_task, make_measure)
+    run_all(left, do, job.processes, job.stop, job.display.advance)
     return [read_task(task) for task in tasks]
 
 
@@ -121,7 +112,7 @@ def trained(
     """The runs of every variant with all seeds of the job, see `train_all`."""
     tasks = tasks_of(variants, range(job.seeds), job.directory)
     groups: dict[str, list[Trained]] = {}
-    for run in train_all(tasks, make_measure, job.display, job.processes):
+    for run in train_all(tasks, make_measure, job):
         groups.setdefault(run.variant, []).append(run)
     return groups
 
@@ -141,18 +132,23 @@ def finished(task: Task) -> bool:
     return steps == task.config.train.steps
 
 
-def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
-    """Trains one run to its end; False if a signal stopped it before.
+def train_task(
+    make_measure: MakeMeasure, task: Task, stop: Interrupt, advance: Heard
+) -> None:
+    """Trains one run to its end.
 
     A run whose numbers are no longer finite has an end too: its summary says at which
     step it diverged.
+
+    Raises:
+      Interrupted: when `stop` was true before the end; what was trained is saved.
     """
     keep_memory()
     dataset = prepared(task.config.data)
     planned = plan(task.config, dataset)
     measure = make_measure(task.config, planned.model, dataset)
     text = text_of(dataset)
-    with open_run(task.directory, task.config, text) as run, interrupts() as stop:
+    with open_run(task.directory, task.config, text) as run:
         run.keep_vocabulary(dataset.vocabulary)
         hook = Measuring(task, measure, advance)
         trainer = Trainer(run, dataset, planned, hook)
@@ -161,11 +157,10 @@ def train_task(task: Task, make_measure: MakeMeasure, advance: Advance) -> bool:
             hook.keep(0, trainer.state.params)
         try:
             if not trainer.train(stop):
-                return False
+                raise Interrupted
             run.summary(summary(trainer))
         except Diverged as error:
             run.summary({**summary(trainer), "diverged": str(error)})
-    return True
 
 
 def summary(trainer: Any) -> dict[str, Any]:
@@ -183,7 +178,7 @@ def summary(trainer: Any) -> dict[str, Any]:
 class Measuring(Silent):
     """Keeps the measures of each evaluation, and tells how far the run is."""
 
-    def __init__(self, task: Task, measure: Measure, advance: Advance):
+    def __init__(self, task: Task, measure: Measure, advance: Heard):
         self.task, self.measure, self.advance = task, measure, advance
 
     def step(self, trainer, step: int, row: dict) -> None:
@@ -196,9 +191,7 @@ class Measuring(Silent):
         """measures/STEP.npz, whole or not at all."""
         folder = self.task.directory / "measures"
         folder.mkdir(exist_ok=True)
-        temporary = folder / f".{step}.{os.getpid()}.npz"
-        np.savez(temporary, **self.measure(params))
-        os.replace(temporary, folder / f"{step}.npz")
+        write_npz_atomic(folder / f"{step}.npz", self.measure(params))
 
 
 def label(task: Task) -> str:

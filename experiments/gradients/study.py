@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.console.interrupts import Interrupt
+
 
 class Table(NamedTuple):
     """Column heads, and rows of texts as long as the heads."""
@@ -30,40 +32,29 @@ class Result(NamedTuple):
 
 class Job(NamedTuple):
     """How a study is run: where its runs go, how many seeds of each variant, what shows
-    the work, and how many runs at once."""
+    the work, how many runs at once, and whether a signal came."""
 
     directory: Path
     seeds: int
     display: Any
     processes: int = 1
+    stop: Interrupt = Interrupt()
 
 
 class Study(NamedTuple):
-    """One study. Nothing heavy is imported before `run` is called.
+    """One study; its question stands in the registry.
 
-    name   as on the command line.
-    asks   the question, in a line.
-    sizes  the study's settings by the name of a size; "small" is there, and fits a
-           few minutes of one core. Each is a frozen record, its docstring the
-           expected answer, with a field `seeds`.
-    run    (settings, job) -> Result. Every run is a run directory below the job's: a
-           finished one is read, a begun one goes on. Raises `Interrupted` where a
-           signal stopped it.
+    expects  the answer that was expected before the study was run.
+    sizes    the study's settings by the name of a size; "small" is there, and fits a
+             few minutes of one core. Each is a frozen record with a field `seeds`.
+    run      (settings, job) -> Result. Every run is a run directory below the job's: a
+             finished one is read, a begun one goes on. Raises `Interrupted` where a
+             signal stopped it.
     """
 
-    name: str
-    asks: str
+    expects: str
     sizes: Mapping[str, Any]
     run: Callable[[Any, Job], Result]
-
-
-class Interrupted(Exception):
-    """A signal came; what was trained is saved, and the same command goes on."""
-
-
-def expected(study: Study) -> str:
-    """The answer that was expected before the study was run."""
-    return (study.sizes["small"].__doc__ or "").strip()
 
 
 def aligned(table: Table) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from experiments.gradients.statistics import mean
+from experiments.results.intervals import mean
 from experiments.run.files import RunError
 from experiments.run.probes import read_probe
 from experiments.sweep import figures

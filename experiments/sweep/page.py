@@ -2,7 +2,6 @@
 
 import math
 
-from experiments.gradients.statistics import Mean
 from experiments.report.page import (
     Cell,
     Html,
@@ -13,6 +12,7 @@ from experiments.report.page import (
     table_block,
     text_block,
 )
+from experiments.results.intervals import Mean
 from experiments.sweep.drawing import Drawn
 from experiments.sweep.reading import Plan
 from experiments.sweep.results import Row, ranked, shown

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.figures import save
-from experiments.gradients.statistics import Mean, mean
+from experiments.results.intervals import Mean, mean
 from experiments.results.rows import RESULTS, write_row
 from experiments.run.files import RunError, write_json_atomic, write_text_atomic
 from experiments.sweep.drawing import ceiling, draw, shares_of

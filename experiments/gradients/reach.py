@@ -1,42 +1,13 @@
-"""Means with intervals over seeds and windows, and what a sentence needs of them."""
+"""How far back a loss reaches: lag profiles over seeds, and horizons in tables."""
 
-import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import stdtrit
-from scipy.stats import rankdata
 
+from experiments.results.intervals import span
 from lm.gradflow.through_time import bootstrap, profile_of
-
-
-class Mean(NamedTuple):
-    """A mean over seeds, and half the width of its 95 % interval (Student's t); the
-    interval is nan with one seed."""
-
-    value: float
-    half: float
-
-    def __str__(self) -> str:
-        half = "" if math.isnan(self.half) else f" ± {rounded(self.half, 2)}"
-        return rounded(self.value, 4) + half
-
-
-def rounded(value: float, digits: int) -> str:
-    """To so many digits, without an exponent where it is not small: 28123 as 28120."""
-    return f"{float(f'{value:.{digits}g}'):.6g}"
-
-
-def mean(values: Sequence[float]) -> Mean:
-    """The mean of values over seeds; inf or nan among them stay."""
-    xs = np.asarray(values, float)
-    if len(xs) < 2 or not np.isfinite(xs).all():
-        return Mean(float(xs.mean()), math.nan)
-    half = stdtrit(len(xs) - 1, 0.975) * xs.std(ddof=1) / math.sqrt(len(xs))
-    return Mean(float(xs.mean()), float(half))
 
 
 class Reach(NamedTuple):
@@ -80,15 +51,7 @@ def reach(norms_SKB: np.ndarray, level: float = 0.95) -> Reach:
     )
 
 
-def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Spearman's ρ; nan where either does not vary."""
-    a, b = rankdata(xs), rankdata(ys)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def span(triple: Sequence[float]) -> str:
-    """(12, 11, 14) as "12 [11, 14]"."""
-    value, low, high = triple
-    return f"{value:g} [{low:g}, {high:g}]"
+def reaches(row: dict[str, Any], stage: int = -1) -> str:
+    """The horizon with its interval; at the last lag it is only a bound."""
+    beyond = "over " if row["horizon"][stage][0] >= row["lags"] else ""
+    return beyond + span(row["horizon"][stage])

@@ -1,0 +1,49 @@
+"""Means with intervals over seeds, and what tables and sentences need of them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+
+class Mean(NamedTuple):
+    """A mean over seeds, and half the width of its 95 % interval (Student's t); the
+    interval is nan with one seed."""
+
+    value: float
+    half: float
+
+    def __str__(self) -> str:
+        half = "" if math.isnan(self.half) else f" ± {rounded(self.half, 2)}"
+        return rounded(self.value, 4) + half
+
+
+def rounded(value: float, digits: int) -> str:
+    """To so many digits, without an exponent where it is not small: 28123 as 28120."""
+    return f"{float(f'{value:.{digits}g}'):.6g}"
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """The mean of values over seeds; inf or nan among them stay."""
+    xs = np.asarray(values, float)
+    if len(xs) < 2 or not np.isfinite(xs).all():
+        return Mean(float(xs.mean()), math.nan)
+    half = stdtrit(len(xs) - 1, 0.975) * xs.std(ddof=1) / math.sqrt(len(xs))
+    return Mean(float(xs.mean()), float(half))
+
+
+def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Spearman's ρ; nan where either does not vary."""
+    a, b = rankdata(xs), rankdata(ys)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def span(triple: Sequence[float]) -> str:
+    """(12, 11, 14) as "12 [11, 14]"."""
+    value, low, high = triple
+    return f"{value:g} [{low:g}, {high:g}]"
