@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.gradients import __main__ as command
 from experiments.console.interrupts import interrupts
 from experiments.gradients import STUDIES as QUESTIONS
+from experiments.gradients import __main__ as command
 from experiments.gradients import clipping, load, runs
 from experiments.gradients.display import StudyDisplay, quiet
 from experiments.gradients.study import Job
