@@ -18,11 +18,10 @@ from experiments.gradients import (
     common,
     depth,
     initialisation,
-    runs,
+    rates,
     truncation,
 )
 from experiments.gradients.display import quiet
-from experiments.gradients.rates import tuned
 from experiments.gradients.reach import reach
 from experiments.gradients.study import Job, Table, aligned
 from experiments.results.intervals import Mean, mean, rank_correlation, span
@@ -299,8 +298,8 @@ def pilots(monkeypatch, losses):
             for t, key in zip(tasks, rated, strict=True)
         ]
 
-    monkeypatch.setattr(runs, "train_all", train_all)
-    found = tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Job(Path(), 1, quiet()))
+    monkeypatch.setattr(rates, "train_all", train_all)
+    found = rates.tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Job(Path(), 1, quiet()))
     return {name: config.optim.learning_rate for name, config in found.items()}
 
 
