@@ -299,7 +299,9 @@ def pilots(monkeypatch, losses):
         ]
 
     monkeypatch.setattr(rates, "train_all", train_all)
-    found = rates.tuned({"a": Config(), "b": Config()}, (0.01, 0.1), Job(Path(), 1, quiet()))
+    found = rates.tuned(
+        {"a": Config(), "b": Config()}, (0.01, 0.1), Job(Path(), 1, quiet())
+    )
     return {name: config.optim.learning_rate for name, config in found.items()}
 
 
