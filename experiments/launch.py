@@ -8,42 +8,45 @@ machine a single process is simpler: experiments.train --train.devices 0. A clus
 a launcher of its own: see experiments/slurm/train.sbatch.
 """
 
-import argparse
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
-from experiments.console.command_line import fail
+from experiments.console.command_line import command_line, fail
+from experiments.console.interrupts import SIGNALS
+from lm.config import at_least
 
 GRACE = 20.0  # seconds for the others to end by themselves, once one is gone
 FINAL = (0, 2, 3)  # exit codes after which nothing is to be tried again
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How many processes, and how often."""
+
+    processes: int = 2
+    """How many."""
+    restarts: int = 0
+    """How often to start all again after one was lost."""
+
+    def __post_init__(self):
+        at_least("--processes", self.processes, 1)
+        at_least("--restarts", self.restarts, 0)
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line. The exit code is that of the process that ended first, not
     counting those that ended well."""
     words = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.launch",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--processes", type=int, default=2, help="how many (default 2)")
-    parser.add_argument(
-        "--restarts",
-        type=int,
-        default=0,
-        help="how often to start all again after one was lost (default 0)",
-    )
     own, rest = words, []
     if "--" in words:
         own, rest = words[: words.index("--")], words[words.index("--") + 1 :]
-    given = parser.parse_args(own)
-    if given.processes < 1:
-        fail(f"--processes is {given.processes}: must be at least 1")
+    prog = "python -m experiments.launch"
+    given = command_line(Launch, own, __doc__ or "", prog=prog)
     if given.restarts and not any(w.partition("=")[0] == "--run-dir" for w in rest):
         fail("--restarts needs a --run-dir behind the --, to go on with the same run")
     for left in range(given.restarts, -1, -1):
@@ -62,7 +65,7 @@ def together(processes: int, words: list[str]) -> int:
         for child in children:
             child.send_signal(number)
 
-    before = {s: signal.signal(s, forward) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, forward) for s in passed_on()}
     try:
         return wait(children)
     finally:
@@ -71,6 +74,12 @@ def together(processes: int, words: list[str]) -> int:
             child.wait()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def passed_on() -> list[signal.Signals]:
+    """The signals that the group gets too: SIGHUP only where it is not ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [s for s in SIGNALS if not (ignored and s == signal.SIGHUP)]
 
 
 def start(

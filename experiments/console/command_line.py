@@ -4,7 +4,6 @@ No JAX here, so that `--help` answers at once.
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,9 @@ from tyro import _errors
 
 from data_pipeline.errors import DataError
 from experiments.config import Config, kinds_of, load_named, named
-from experiments.run.files import RunError
+from experiments.console.failures import told
+from experiments.console.streams import Lasting, discard, prepare_streams
+from experiments.run.files import RunError, say
 from lm.config import ConfigError, at_least, unknown, within
 
 T = TypeVar("T")
@@ -94,6 +95,7 @@ def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
     A wrong name or value prints one line to standard error and exits with 2;
     `--help` prints and exits with 0.
     """
+    prepare_streams()
     try:
         base = load_named(_base_name(argv))
     except ConfigError as error:
@@ -134,9 +136,16 @@ def command_line(
 ) -> T:
     """A dataclass from a command line; on refusal one line and exit code 2.
 
+    An unknown option is answered with the nearest; a field of type
+    `tyro.conf.Positional[…]` is given without its name.
+
+    prog: how the command is called, such as `python -m experiments.score`.
     pairs: a boolean field gives both `--field` and `--no-field`; without, only the
-    one that changes its default.
+      one that changes its default.
     """
+    for word in argv:
+        if word != word.encode(errors="replace").decode():
+            fail(f"{word!r} on the command line is not UTF-8: type or rename it anew")
 
     def refuse(event) -> None:
         raise _Refused(_refusal(event, kind))
@@ -144,13 +153,13 @@ def command_line(
     given: dict[str, Any] = {} if default is None else {"default": default}
     if not pairs:
         given["config"] = (tyro.conf.FlagCreatePairsOff,)
-    try:
-        with _errors.on_parse_error(refuse):
-            return tyro.cli(
-                kind, args=argv, prog=prog, description=description, **given
-            )
-    except (_Refused, ValueError) as error:
-        fail(error)
+    given |= {"args": argv, "prog": prog, "description": description}
+    with user_errors():
+        try:
+            with _errors.on_parse_error(refuse):
+                return tyro.cli(kind, **given)
+        except (_Refused, ValueError) as error:
+            fail(error)
 
 
 def _refusal(event: Any, kind: type) -> str:
@@ -194,26 +203,51 @@ def _plain(message: str) -> str:
 
 def fail(error: Exception | str) -> NoReturn:
     """Prints one line to standard error and exits with 2."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"error: {' '.join(str(error).split())}")
     raise SystemExit(2)
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors(lasting: bool = False) -> Iterator[None]:
     """Around the work of a command: one line instead of a traceback.
 
-    Exit codes: 2 for a user's mistake (ConfigError, DataError, RunError), 130 for
-    Ctrl-C, 141 where nobody reads the output any more (as in `| head`).
+    Exit codes: 2 for a user's mistake (ConfigError, DataError, RunError), and for what
+    the operating system or JAX refuses (a full disk, memory, a device); 130 for
+    Ctrl-C; 141 where nobody reads the output any more (as in `| head`).
+
+    lasting: output that cannot be written is left out in silence, so that it never
+      ends the work: for commands whose results are files.
     """
+    prepare_streams()
+    before = sys.stdout, sys.stderr
+    if lasting:
+        sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)
     try:
-        yield
+        try:
+            yield
+        except SystemExit:
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
     except (ConfigError, DataError, RunError) as error:
         fail(error)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         raise SystemExit(130) from None
     except BrokenPipeError:
         # Python would complain once more when it closes the pipe at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         raise SystemExit(141) from None
+    except (
+        OSError,
+        RecursionError,
+        MemoryError,
+        RuntimeError,
+        AssertionError,
+    ) as error:
+        line = told(error)
+        if line is None:
+            raise
+        fail(line)
+    finally:
+        sys.stdout, sys.stderr = before

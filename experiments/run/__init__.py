@@ -1,0 +1,1 @@
+"""A run's directory in plain files: config, metrics, checkpoints, probes."""
