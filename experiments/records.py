@@ -1,26 +1,51 @@
-"""Result rows: what was measured, by which command, on what, in which versions.
+"""A row of experiments/results/ from a finished run, and the READMEs from all rows.
 
-`experiments/results/NAME.json` is one row. Rows are written by the command that
-measured them and committed; the READMEs' tables are generated from them.
-
-    python -m experiments.records RUN NAME     a row from a finished run's summary
-    python -m experiments.records --readme     the READMEs' tables and lists of files
+python -m experiments.records RUN NAME     a row from a finished run's summary
+python -m experiments.records --readme     the READMEs' tables and lists of files
 """
 
-import argparse
+import re
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.console.command_line import fail
-from experiments.results.rows import RESULTS
-from experiments.run.files import (
-    RunError,
-    read_json,
-    write_json_atomic,
-    write_text_atomic,
-)
+from tyro.conf import Positional
+
+from experiments.console.command_line import command_line, user_errors
+from experiments.results import rows
+from experiments.run.files import read_json, write_text_atomic
+from lm.config import ConfigError, at_least
+
+KEPT = ("valid", "test", "scores", "tokens_per_second", "steps", "parameters")
+KEPT += ("baseline", "optimum")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is recorded."""
+
+    run: Positional[str] = ""
+    """A finished run's directory."""
+    name: Positional[str] = ""
+    """The row's name."""
+    baseline: int = 0
+    """Put an n-gram model's perplexity on the same splits beside it, of this order; 0:
+    none."""
+    readme: bool = False
+    """Write the READMEs' tables and lists of files instead."""
+
+    def __post_init__(self):
+        at_least("--baseline", self.baseline, 0)
+        if (self.run != "", self.name != "") != (not self.readme, not self.readme):
+            raise ConfigError("give RUN and NAME, or --readme alone")
+        if self.name and not re.fullmatch(r"[\w-]+", self.name):
+            raise ConfigError(
+                f"the row's name is {self.name!r}: must be of letters, digits, _ and -"
+            )
 
 
 def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
@@ -38,73 +63,35 @@ def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
 
         dataset = prepare(config_of(record, run, Config).data)
         summary["baseline"] = ngram.baseline(dataset, baseline)
-    sessions = [record, *record["resumed"]]
-    metrics = {
-        **{split: summary[split] for split in ("valid", "test")},
-        **{k: summary[k] for k in ("tokens_per_second", "steps", "parameters")},
-        **{k: summary[k] for k in ("baseline", "optimum") if k in summary},
-    }
-    row = {
-        "name": name,
-        "command": portable(record["command"]),
-        "commit": (record["git"] or {}).get("commit", "unknown")[:12],
-        "hardware": record["hardware"],
-        "versions": record["versions"],
-        "seconds": summary["seconds"],
-        "metrics": metrics,
-    }
-    if len(sessions) > 1:
-        row["resumed"] = len(sessions) - 1
-    RESULTS.mkdir(exist_ok=True)
-    write_json_atomic(RESULTS / f"{name}.json", row)
-    return row
+    command = rows.portable(shlex.split(record["command"]), without=("--run-dir",))
+    metrics = {key: summary[key] for key in KEPT if key in summary}
+    return rows.write_row(
+        name, command, summary["seconds"], metrics, record, len(record["resumed"])
+    )
 
 
-def portable(command: str) -> str:
-    """The command without the directory that its run happened to be in."""
-    words = command.split()
-    while "--run-dir" in words:
-        at = words.index("--run-dir")
-        del words[at : at + 2]
-    return " ".join(words)
-
-
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    given = command_line(
+        Record,
+        sys.argv[1:] if argv is None else argv,
+        __doc__ or "",
         prog="python -m experiments.records",
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        pairs=False,
     )
-    parser.add_argument("run", nargs="?", type=Path, help="a finished run's directory")
-    parser.add_argument("name", nargs="?", help="the row's name")
-    parser.add_argument(
-        "--baseline",
-        type=int,
-        default=0,
-        metavar="N",
-        help="put an N-gram model's perplexity on the same splits beside it",
-    )
-    parser.add_argument(
-        "--readme", action="store_true", help="write the tables and lists of files"
-    )
-    given = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    try:
+    with user_errors():
         if given.readme:
             from experiments.readme.pages import generated
 
             for path, text in generated().items():
                 write_text_atomic(path, text)
-        elif given.run and given.name:
-            row = row_of_run(given.run, given.name, given.baseline)
-            print(f"results/{row['name']}.json written")
-            for name, kept in (("tour.txt", f"{given.name}.txt"), ("reach.png",) * 2):
-                if (given.run / name).exists():
-                    shutil.copy(given.run / name, RESULTS / kept)
-        else:
-            parser.error("give RUN and NAME, or --readme")
-    except RunError as error:
-        fail(error)
+            return
+        run = Path(given.run)
+        row = row_of_run(run, given.name, given.baseline)
+        print(f"results/{row['name']}.json written")
+        for file, kind in (("tour.txt", "txt"), ("reach.png", "png")):
+            if (run / file).exists():
+                shutil.copy(run / file, rows.RESULTS / f"{given.name}.{kind}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.results.markdown import markdown, measured
-from experiments.results.rows import Row
+from experiments.results.rows import Row, shown
 
 
 def headline(rows: dict[str, Row]) -> str:
@@ -72,7 +72,7 @@ def sweeps(rows: dict[str, Row]) -> str:
                 linked(name),
                 ", ".join(f"{n} {state}" for state, n in found["trials"].items()),
                 f"{best['valid']:.3f}" + (f" ± {half:.3f}" if half else ""),
-                ", ".join(f"{k} {short(v)}" for k, v in varied(found).items()),
+                ", ".join(f"{k} {shown(v, 3)}" for k, v in varied(found).items()),
                 measured(row),
             )
         )
@@ -90,8 +90,3 @@ def varied(found: dict[str, Any]) -> dict[str, Any]:
 def linked(name: str) -> str:
     """What was studied or swept, linked to its figure."""
     return f"[{name.partition('_')[2]}](experiments/results/{name}.png)"
-
-
-def short(value: object) -> str:
-    """A field's value, floats to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

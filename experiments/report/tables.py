@@ -5,6 +5,7 @@ from typing import Any
 from experiments.config import flatten, to_dict
 from experiments.report.page import Cell, Html, table_block
 from experiments.report.reading import RunFiles
+from experiments.results.rows import shown
 from lm.losses import perplexity
 
 SUMMARY = (
@@ -104,15 +105,6 @@ def origin_table(runs: list[RunFiles]) -> Html:
         )
     head = ["run", "command", "commit", "machine", "versions", "sessions"]
     return table_block(head, rows)
-
-
-def shown(value: Any) -> str:
-    """A config's value as one would type it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "–"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
 
 
 def number(value: Any, form: str) -> str:
