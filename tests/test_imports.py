@@ -67,7 +67,6 @@ KNOWN_ROOMS = {
     ("applications", "train"),
     ("applications", "generate"),
     ("applications", "score"),
-    ("sweep", "report"),
 }
 KNOWN_CIRCLES = [
     {"experiments.applications.language_model.scoring", "experiments.score"},

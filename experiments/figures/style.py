@@ -2,7 +2,7 @@
 
 A figure is drawn in one dark ink on nothing, with curves in colours of middle
 brightness, so that it can be read on white and, with its ink exchanged, on black
-(`experiments.report.page`). It is small, since it is read on a phone too.
+(`experiments.figures.page`). It is small, since it is read on a phone too.
 """
 
 from contextlib import AbstractContextManager
@@ -23,7 +23,6 @@ COLOURS = ("#2f7fc1", "#d9772b", "#2c9c69", "#a864bd", "#cf4a5c", "#2fa0ad", "#8
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*<>hp"
 WIDTH, HEIGHT = 5.4, 3.7
-POINTS = 1_500
 
 STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -141,11 +140,6 @@ def nothing_here(axes: Axes, why: str) -> None:
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def decimated(count: int, points: int = POINTS) -> np.ndarray:
-    """Indices of at most so many of `count` points, evenly spaced, the ends kept."""
-    return np.unique(np.linspace(0, max(0, count - 1), min(count, points)).astype(int))
 
 
 def save(figure: Figure, *paths: str | Path, dpi: int = 130) -> None:

@@ -101,8 +101,8 @@ def _learning_curve(
     """Draws one run; whether there was anything to draw."""
     style, label = line_style(number), written(name)
     marker, drawn = style.pop("marker"), False
-    if train is not None and len(smooth := binned(train)[0]):
-        smooth = binned(train)
+    smooth = None if train is None else binned(train)
+    if smooth is not None and len(smooth.x):
         axes.fill_between(
             smooth.x, smooth.low, smooth.high, color=style["color"], alpha=0.18, lw=0
         )

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experiments import figures
-from experiments.report import sections
-from experiments.report.page import (
+from experiments.figures.page import (
     Html,
     figure_block,
     figure_grid,
@@ -17,6 +16,7 @@ from experiments.report.page import (
     subheading,
     text_block,
 )
+from experiments.report import sections
 from experiments.report.reading import RunFiles, read_runs
 from experiments.report.tables import config_table, origin_table, summary_table
 from experiments.run.files import RunError, write_text_atomic

@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.config import flatten, to_dict
-from experiments.report.page import Cell, Html, table_block
+from experiments.figures.page import Cell, Html, table_block
 from experiments.report.reading import RunFiles
 from experiments.results.rows import shown
 from lm.losses import perplexity

@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.report.page import (
+from experiments.figures.page import (
     Cell,
     Html,
     figure_block,

@@ -7,7 +7,6 @@ Every text that goes in is escaped here; only what these functions gave is put i
 is. Nothing on the page is fetched from anywhere.
 """
 
-import base64
 import html
 import io
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.figure import Figure
 
 from experiments.figures.style import INK, STYLE, reading_of
 
@@ -70,19 +70,12 @@ def figure_grid(*figures: Html) -> Html:
     return Html(f'<div class="grid">\n{inner}\n</div>')
 
 
-def figure_block(figure: Any, caption: str = "") -> Html:
-    """A figure with its caption.
-
-    figure   a matplotlib Figure, put in as SVG with its ink in the page's text colour;
-             or PNG bytes, or the path of a PNG or SVG file, put in as they are.
-    caption  by default the Figure's own sentence on how to read it.
-    """
-    if isinstance(figure, bytes | str | Path):
-        picture, own = _embedded(figure, caption), ""
-    else:
-        picture, own = _inline_svg(figure)
-    told = escape(caption or own)
-    return Html(f"<figure>\n{picture}\n<figcaption>{told}</figcaption>\n</figure>")
+def figure_block(figure: Figure) -> Html:
+    """A figure as SVG, its ink in the page's text colour, with its own sentence on how
+    to read it as the caption."""
+    picture, told = _inline_svg(figure)
+    caption = f"<figcaption>{escape(told)}</figcaption>"
+    return Html(f"<figure>\n{picture}\n{caption}\n</figure>")
 
 
 def table_block(
@@ -150,7 +143,7 @@ def _cell(cell: Any) -> str:
     return f"{text} <small>({escape(cell.note)})</small>" if cell.note else text
 
 
-def _inline_svg(figure: Any) -> tuple[str, str]:
+def _inline_svg(figure: Figure) -> tuple[str, str]:
     """(SVG, sentence) of a Figure. The sentence becomes the caption, and goes from the
     picture; the ink becomes the text colour of the page, whatever that is."""
     sentence, shown = reading_of(figure), figure.get_supxlabel()
@@ -177,14 +170,6 @@ def _inline_svg(figure: Any) -> tuple[str, str]:
     return text.replace(INK, "currentColor"), sentence
 
 
-def _title_of(figure: Any) -> str:
+def _title_of(figure: Figure) -> str:
     titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
     return ", ".join(" ".join(title.split()) for title in titles if title)
-
-
-def _embedded(figure: bytes | str | Path, caption: str) -> str:
-    data = figure if isinstance(figure, bytes) else Path(figure).read_bytes()
-    kind = "png" if data.startswith(b"\x89PNG") else "svg+xml"
-    code = base64.b64encode(data).decode("ascii")
-    alt = html.escape(caption, quote=True)
-    return f'<img alt="{alt}" src="data:image/{kind};base64,{code}">'
