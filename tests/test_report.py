@@ -160,7 +160,7 @@ def test_runs_of_different_depth_are_compared(finished, tmp_path, quick):
     out = report(finished, tmp_path / "both.html", spectra=False)
     text = checked(out)
     assert "layers2: gradient of one loss, layer 1" in text
-    assert '<td class="strong"><strong>2</strong></td>' in text
+    assert '<td class="strong"><strong>1</strong></td>' in text
     assert "2 runs on grammar" in text and "(best)" in text
     assert re.search(r'<th scope="row">model.layers</th>', text)
 
