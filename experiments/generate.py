@@ -7,13 +7,11 @@ compiled scan. The same seed gives the same text.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from experiments.console.command_line import command_line, user_errors
+from experiments.console.printable import json_line, visible
 from lm.config import ConfigError, at_least, within
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,8 @@ class Generate:
     """Whether `<unk>` may be written."""
     seed: int = 0
     """Seed of the draws."""
+    jsonl: bool = False
+    """Print a JSON object a text, with every character as it was written."""
 
     def __post_init__(self):
         at_least("--samples", self.samples, 1)
@@ -51,6 +51,11 @@ class Generate:
         at_least("--beam", self.beam, 0)
         within("--top-p", self.top_p, 0, 1)
         within("--seed", self.seed, 0, 2**32 - 1)
+        if _surrogates(self.prompt):
+            raise ConfigError(
+                f"--prompt is {self.prompt!r}: it is not UTF-8; convert it (iconv -t "
+                "UTF-8)"
+            )
         draws = self.temperature != 1 or self.top_k or self.top_p < 1
         if self.beam and (draws or self.greedy):
             raise ConfigError(
@@ -73,18 +78,66 @@ def main(argv: Sequence[str] | None = None) -> None:
         pairs=False,
     )
     with user_errors():
-        from experiments.applications.language_model.writing import generate
-
-        show(generate(options))
+        show(generate(options), options.jsonl)
 
 
-def show(texts: Sequence[str]) -> None:
+def _surrogates(text: str) -> bool:
+    """Whether halves of surrogate pairs stand for bytes that were not UTF-8."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def generate(options: Generate) -> list[dict[str, Any]]:
+    """The texts that the options ask for: {"text", "log_probability" of a beam's}."""
+    import jax
+
+    from data_pipeline.vocabulary import UNK_ID
+    from experiments.applications.language_model import writing
+    from experiments.train.trained import load_trained
+    from lm.generate import Filters
+
+    trained = load_trained(options.run)
+    config, vocabulary, model, params, _ = trained
+    prompt = writing.prompt_of(config, vocabulary, options.prompt)
+    if unknown := prompt.unknown(vocabulary):
+        told = ", ".join(map(ascii, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        print(f"note: not in the vocabulary, read as <unk>: {told}", file=sys.stderr)
+    banned = () if options.unk else (UNK_ID,)
+    if options.beam:
+        found = writing.likeliest(
+            trained,
+            prompt,
+            width=options.beam,
+            samples=options.samples,
+            max_tokens=options.max_tokens,
+            banned=banned,
+        )
+        return [{"text": text, "log_probability": score} for score, text in found]
+    top_k = min(options.top_k, vocabulary.size)
+    filters = Filters(options.temperature, top_k, options.top_p, options.greedy, banned)
+    write = writing.make_writer(
+        config,
+        vocabulary,
+        model,
+        filters=filters,
+        samples=options.samples,
+        max_tokens=options.max_tokens,
+        prompt=prompt,
+    )
+    return [{"text": text} for text in write(params, jax.random.key(options.seed))]
+
+
+def show(found: Sequence[dict[str, Any]], jsonl: bool) -> None:
     """Prints the texts; those of several lines are set apart."""
-    several_lines = any("\n" in text for text in texts)
-    for number, text in enumerate(texts, 1):
-        if several_lines and len(texts) > 1:
+    several_lines = any("\n" in record["text"] for record in found)
+    for number, record in enumerate(found, 1):
+        if jsonl:
+            print(json_line(record))
+            continue
+        if several_lines and len(found) > 1:
             print(f"--- {number} ---")
-        print(text)
+        score = record.get("log_probability")
+        before = "" if score is None else f"{score:10.4f}  "
+        print(visible(before + record["text"]))
 
 
 if __name__ == "__main__":

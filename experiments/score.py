@@ -1,25 +1,27 @@
 """Score text with a trained model: log-probabilities, perplexity, surprisal.
 
-Text is one sentence a line, cut into tokens as the training text was. It is read as
-training's evaluation reads a split, so the perplexity of a split's file is the one in
-summary.json; for a model of streams the state is carried from line to line then.
-With --independent every line starts afresh. Logarithms are natural.
+Text is one sentence a line, cut into tokens as the training text was; every line, a
+blank one too, has a row. It is read as training's evaluation reads a split, so the
+perplexity of a split's file is the one in summary.json; for a model of streams the
+state is carried from line to line then. With --independent every line starts afresh,
+from the boundary that the model knows: `<eos>`, or a newline where a stream of
+characters has no `<eos>`. Logarithms are natural.
 """
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from experiments.applications.language_model.scoring import Sentence, _perplexity, score
 from experiments.console.command_line import command_line, user_errors
-from experiments.run.files import plain
+from experiments.console.printable import json_line, visible
 from lm.config import ConfigError
 
 if TYPE_CHECKING:
-    pass
+    from experiments.applications.language_model.scoring import Sentence
+
+MANY_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,25 @@ class Score:
     run: str
     """Directory of the run whose best checkpoint scores."""
     text: str = ""
-    """A file, one sentence a line (also .gz); `-` is standard input, the default."""
+    """A file, one sentence a line (also .gz), or rows of CSV, TSV or JSON lines; `-` is
+    standard input, the default."""
     split: Literal["", "train", "valid", "test"] = ""
     """A split of the run's own corpus, in place of --text."""
     independent: bool = False
     """Score every line by itself, from the initial state."""
     nbest: bool = False
     """Lines come in groups, parted by empty lines or as `group ||| text`: print the
-    likeliest of each group. Implies --independent."""
+    likeliest of each group, an empty one only where there is no other. Implies
+    --independent."""
     per_token: bool = False
     """Print the surprisal of each token, in nats, too."""
     jsonl: bool = False
     """Print a JSON object a line; the total goes to standard error."""
+    column: str = ""
+    """The column or field of a table to read; by default the one of training."""
+    errors: Literal["", "strict", "replace"] = ""
+    """Bytes that are not UTF-8, and NUL: `strict` (stop) or `replace` (by U+FFFD); by
+    default as in training."""
 
     def __post_init__(self):
         if self.text and self.split:
@@ -62,62 +71,85 @@ def main(argv: Sequence[str] | None = None) -> None:
         show(options, score(options))
 
 
-def best_of_groups(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """The likeliest sentence of each group, groups in order of appearance."""
-    best: dict[str, Sentence] = {}
-    for sentence in sentences:
-        held = best.get(sentence.group)
-        if held is None or sentence.total < held.total:
-            best[sentence.group] = sentence
-    return list(best.values())
+def score(options: Score) -> list["Sentence"]:
+    """The sentences that the options name, scored."""
+    from experiments.applications.language_model import scoring
+    from experiments.applications.language_model.text import grouped, read_lines
+    from experiments.train.trained import load_trained, split_of_run
+
+    trained = load_trained(options.run)
+    if options.split:
+        split = split_of_run(trained, options.split)
+        return scoring.score_split(trained, split, options.independent)
+    data = trained.config.data
+    lines = read_lines(
+        options.text or "-",
+        options.column or data.column,
+        options.errors or data.errors,
+    )
+    if options.nbest:
+        return scoring.score_lines(trained, grouped(lines))
+    if options.independent:
+        return scoring.score_lines(trained, lines)
+    return scoring.score_text(trained, lines)
 
 
-def total_of(sentences: Sequence[Sentence]) -> dict[str, Any]:
-    """Nats per token, perplexity and counts over all sentences."""
-    count = sum(len(s.nats) for s in sentences)
-    mean = sum(s.total for s in sentences) / count
-    return {
-        "nats_per_token": mean,
-        "perplexity": _perplexity(mean),
-        "bits_per_token": mean / math.log(2),
-        "tokens": count,
-        "sentences": len(sentences),
-        "oov": sum(len(s.oov) for s in sentences),
-    }
-
-
-def show(options: Score, sentences: Sequence[Sentence]) -> None:
+def show(options: Score, sentences: Sequence["Sentence"]) -> None:
     """Prints the sentences and, after them, the total."""
+    from experiments.applications.language_model.scoring import best_of_groups, total_of
+
     total = total_of(sentences)
     shown = best_of_groups(sentences) if options.nbest else sentences
     if options.jsonl:
         for sentence in shown:
-            record = sentence.record(options.per_token)
-            print(json.dumps(record, ensure_ascii=False))
-        print(json.dumps({"total": plain(total)}), file=sys.stderr)
+            print(json_line(sentence.record(options.per_token)))
+        total |= {"warning": said} if (said := warning(total)) else {}
+        print(json_line({"total": total}), file=sys.stderr)
         return
     print(f"{'ln P':>10}  {'ppl':>9}  {'tokens':>6}  sentence")
     for sentence in shown:
-        print(_line(sentence))
+        print(visible(_line(sentence)))
         if options.per_token:
-            for token, nats in zip(sentence.tokens, sentence.nats, strict=True):
-                flag = "  out of vocabulary" if token in sentence.oov else ""
-                print(f"{-nats:10.4f}  {json.dumps(token, ensure_ascii=False)}{flag}")
+            for line in _token_lines(sentence):
+                print(visible(line))
     print(
         f"total: {total['sentences']:,} sentences, {total['tokens']:,} tokens, "
         f"{total['nats_per_token']:.6f} nats per token, perplexity "
-        f"{total['perplexity']:.4f}, {total['oov']:,} out of vocabulary"
+        f"{total['perplexity']:.4f} with {total['unknown_rate']:.1%} unknown, "
+        f"{total['oov']:,} out of vocabulary"
+    )
+    if said := warning(total):
+        print(f"warning: {said}", file=sys.stderr)
+
+
+def warning(total: dict[str, Any]) -> str:
+    """What is to be said of a text of which the model hardly knows a word; or ""."""
+    if total["unknown_rate"] <= MANY_UNKNOWN:
+        return ""
+    return (
+        f"{total['unknown_rate']:.0%} of the tokens are not in the model's vocabulary "
+        "and count as <unk>: the perplexity says little about this text"
     )
 
 
-def _line(sentence: Sentence) -> str:
-    mean = sentence.total / max(1, len(sentence.nats))
+def _line(sentence: "Sentence") -> str:
+    known = sentence.perplexity
+    mean = "-" if known is None else f"{known:.2f}"
     oov = f"  [unknown: {', '.join(sentence.oov)}]" if sentence.oov else ""
-    group = f"{sentence.group}: " if sentence.group else ""
+    group = "" if sentence.line.group is None else f"{sentence.line.group}: "
     return (
-        f"{-sentence.total:10.4f}  {_perplexity(mean):9.2f}  {len(sentence.nats):6}  "
+        f"{0 - sentence.total:10.4f}  {mean:>9}  {len(sentence.nats):6}  "
         f"{group}{sentence.text}{oov}"
     )
+
+
+def _token_lines(sentence: "Sentence") -> list[str]:
+    rows = zip(sentence.tokens, sentence.nats, sentence.unknown, strict=True)
+    return [
+        f"{-nats:10.4f}  {json.dumps(token, ensure_ascii=False)}"
+        f"{'  out of vocabulary' if unknown else ''}"
+        for token, nats, unknown in rows
+    ]
 
 
 if __name__ == "__main__":

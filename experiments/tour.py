@@ -5,15 +5,18 @@ n-gram model's on the same split, five sentences that it wrote and three that it
 scored, and draws how far back its gradient reaches. No network is needed.
 """
 
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import load_named
-from experiments.console.command_line import Options, user_errors
-from experiments.train.session import train
+from experiments.console.command_line import Options, command_line, user_errors
+from experiments.console.printable import visible
+
+if TYPE_CHECKING:
+    from experiments.applications.language_model.trained import Trained
 
 SENTENCES = (
     "Return the number of items in the list.",
@@ -22,18 +25,29 @@ SENTENCES = (
 )
 
 
-def main(argv: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
+@dataclass(frozen=True)
+class Tour:
+    """Which run the tour is of."""
+
+    run_dir: str = ""
+    """Directory of the run; by default a dated one under runs/."""
+    config: str = "default"
+    """A file in experiments/configs/."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line; a user's mistake prints one line and exits with 2."""
+    given = command_line(
+        Tour,
+        sys.argv[1:] if argv is None else argv,
+        __doc__ or "",
         prog="python -m experiments.tour",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run-dir", type=Path, help="default: a dated one under runs/")
-    parser.add_argument("--config", default="default", help="default: %(default)s")
-    given = parser.parse_args(sys.argv[1:] if argv is None else argv)
     with user_errors():
-        run_dir = train(load_named(given.config), Options(given.run_dir))
+        from experiments.train.session import train
+
+        folder = Path(given.run_dir) if given.run_dir else None
+        run_dir = train(load_named(given.config), Options(folder))
         if run_dir is None:
             raise SystemExit(3)
         tour(run_dir)
@@ -60,7 +74,7 @@ def chapters(run_dir: Path) -> Iterator[str]:
     )
     yield from beside_ngram(run_dir, trained.config.model.cell, dataset)
     yield from heading("Five sentences that it wrote")
-    yield from (f"  {text}" for text in written(trained))
+    yield from (f"  {visible(text)}" for text in written(trained))
     yield from heading("Three sentences that it scored: one set of words, three orders")
     yield from scored(trained)
     yield from heading("How far back its gradient reaches")
@@ -89,13 +103,14 @@ def beside_ngram(run_dir: Path, cell: str, dataset: Any) -> Iterator[str]:
     baseline = ngram.baseline(dataset, 4)
     for split in ("valid", "test"):
         ours, theirs = summary[split]["perplexity"], baseline[split]["perplexity"]
+        unknown = dataset.corpus.facts["unknown_rate"][split]
         yield (
             f"  {split:5}   {cell} {ours:.2f}   4-gram {theirs:.2f}   "
-            f"({ours / theirs - 1:+.1%})"
+            f"({ours / theirs - 1:+.1%})   with {unknown:.1%} unknown"
         )
 
 
-def written(trained: Any, samples: int = 5) -> list[str]:
+def written(trained: "Trained", samples: int = 5) -> list[str]:
     """Sentences from the model, at a temperature a little below 1."""
     import jax
 
@@ -115,43 +130,44 @@ def written(trained: Any, samples: int = 5) -> list[str]:
     return write(trained.params, jax.random.key(0))
 
 
-def scored(trained: Any) -> Iterator[str]:
+def scored(trained: "Trained") -> Iterator[str]:
     """Log-probability and perplexity of three sentences."""
     from experiments.applications.language_model.scoring import score_lines
 
     for sentence in score_lines(trained, SENTENCES):
-        row = sentence.record(per_token=False)
         yield (
-            f"  ln P = {row['log_probability']:7.2f}   perplexity "
-            f"{row['perplexity']:7,.1f}   {sentence.text}"
+            f"  ln P = {-sentence.total:7.2f}   perplexity "
+            f"{sentence.perplexity:7,.1f}   {sentence.text}{_unknown(sentence)}"
         )
 
 
-def reach(run_dir: Path, trained: Any, dataset: Any, lags: int = 40) -> str:
+def _unknown(sentence: Any) -> str:
+    return f"   [unknown: {', '.join(sentence.oov)}]" if sentence.oov else ""
+
+
+def reach(run_dir: Path, trained: "Trained", dataset: Any, lags: int = 40) -> str:
     """Draws the lag profile before and after training; the headline, in a sentence.
 
     Windows of the validation text, `lags` + 1 tokens long, each with one loss at its
     end; the figure is RUN/reach.png.
     """
     import jax
-    import numpy as np
 
+    from data_pipeline.windows import windows
     from experiments.figures import lag_profiles, save
+    from experiments.train.keys import init_key
     from lm.gradflow.through_time import lag_profile
 
-    ids = dataset.splits["valid"].ids.astype(np.int32)
-    lanes = min(64, (len(ids) - 1) // (lags + 1))
-    windows = ids[1 : lanes * (lags + 1) + 1].reshape(lanes, lags + 1).T
-    before = ids[: lanes * (lags + 1)].reshape(lanes, lags + 1).T
-    model = trained.model
-    measure = jax.jit(
-        lambda params: lag_profile(
-            model, params, before, windows, model.initial_state(params, lanes)
-        )
-    )
-    seed = jax.random.fold_in(jax.random.key(trained.config.seed), 2**32 - 1)
+    text = windows(dataset.splits["valid"].ids, lags + 1, 64)
+    model, lanes = trained.model, text.inputs_TB.shape[1]
+
+    @jax.jit
+    def measure(params):
+        return lag_profile(model, params, *text, model.initial_state(params, lanes))
+
+    untrained = model.init(init_key(jax.random.key(trained.config.seed)))
     profiles = {
-        "untrained": jax.device_get(measure(model.init(seed))),
+        "untrained": jax.device_get(measure(untrained)),
         "trained": jax.device_get(measure(trained.params)),
     }
     path = run_dir / "reach.png"

@@ -1,8 +1,10 @@
 """Text from a model: sampling and beam search, one step per token.
 
-A prompt is read once; after that each token costs one `model.step`, never the whole
-prefix again. Everything here is pure: the same key gives the same tokens, and a
-longer text begins with the shorter one.
+`make_sampler` and `make_beam` take any `step(params, state, token_B) -> (state,
+logits_BV)` and go on from a state: a language model's, a decoder's. A prompt is read
+once; after that each token costs one step, never the whole prefix again. Everything
+here is pure: the same key gives the same tokens, and a longer text begins with the
+shorter one.
 """
 
 from collections.abc import Callable
@@ -12,8 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lm.config import at_least, within
 from lm.model import LanguageModel
 from lm.types import Array, Params, State
+
+Step = Callable[[Params, State, Array], tuple[State, Array]]
 
 NOISE = 1 << 17  # random numbers that a lane draws at once
 FOLDED = 2048  # largest vocabulary whose embedding is folded into the first layer
@@ -62,11 +67,22 @@ def keep_top_p(logits: Array, p: float) -> Array:
     return jnp.where(logits < inside.min(-1, keepdims=True), -jnp.inf, logits)
 
 
+def tempered(logits: Array, temperature: float) -> Array:
+    """logits (…, V) over the temperature; 0 and 1 leave them as they are.
+
+    The largest is subtracted first, so that nothing overflows but downwards: a
+    temperature near 0 leaves the likeliest tokens alone.
+    """
+    if temperature in (0, 1):
+        return logits
+    numbers = jnp.finfo(logits.dtype)
+    divisor = min(max(temperature, float(numbers.tiny)), float(numbers.max))
+    return (logits - logits.max(-1, keepdims=True)) / divisor
+
+
 def filtered(logits: Array, filters: Filters) -> Array:
     """logits (…, V) after every filter: bans, temperature, then top-k, then top-p."""
-    logits = ban(logits, filters.banned)
-    if filters.temperature not in (0, 1):
-        logits = logits / filters.temperature
+    logits = tempered(ban(logits, filters.banned), filters.temperature)
     return keep_top_p(keep_top_k(logits, filters.top_k), filters.top_p)
 
 
@@ -81,36 +97,48 @@ def argmax(logits: Array) -> Array:
     return jnp.where(logits == largest, at, last).min(-1)
 
 
+def drawn_at_once(vocabulary: int, tokens: int) -> int:
+    """For how many tokens a lane draws its noise at once."""
+    return max(1, min(tokens, 128, NOISE // vocabulary))
+
+
 def make_sampler(
-    model: LanguageModel, filters: Filters, tokens: int, stop: int | None = None
-) -> Callable[[Params, Array, Array], Array]:
-    """sample(params, key, prompt_SB) -> ids_TB (tokens, B) int32.
+    step: Step, vocabulary: int, filters: Filters, tokens: int, stop: int | None = None
+) -> Callable[..., Array]:
+    """sample(params, key, state, token_B, first=0) -> ids_TB (tokens, B) int32.
 
     A token is the argmax of its filtered logits plus Gumbel noise, which draws from
-    their softmax. The noise of lane b depends on the key and b alone, not on how many
-    lanes or tokens there are. After `stop` a lane only repeats it.
+    their softmax. The noise of lane b depends on the key and `first` + b alone, not on
+    how many lanes or tokens there are: many lanes can be drawn a few at a time. After
+    `stop` a lane only repeats it.
 
-    prompt_SB  ids, S ≥ 1: the context, beginning with the start mark.
+    state    before token_B, the first token that is read.
+
+    Raises:
+      ConfigError: for a temperature below 0 or a top_p outside [0, 1].
     """
+    at_least("temperature", filters.temperature, 0)
+    within("top_p", filters.top_p, 0, 1)
     greedy = filters.greedy or filters.temperature == 0
-    chunk = max(1, min(tokens, 128, NOISE // model.vocabulary))
+    chunk = drawn_at_once(vocabulary, tokens)
     chunks = -(-tokens // chunk)
 
-    def noise(key: Array, number: Array, lanes: int) -> Array | None:
+    def noise(key: Array, number: Array, lanes_B: Array) -> Array | None:
         if greedy:
             return None
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, lanes_B)
         keys = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
-        shape = (chunk, model.vocabulary)
+        shape = (chunk, vocabulary)
         return jax.vmap(lambda k: jax.random.gumbel(k, shape), out_axes=1)(keys)
 
-    def sample(params: Params, key: Array, prompt_SB: Array) -> Array:
-        params = folded(model, params)
-        lanes = prompt_SB.shape[1]
+    def sample(
+        params: Params, key: Array, state: State, token_B: Array, first: Any = 0
+    ) -> Array:
+        lanes_B = jnp.arange(len(token_B)) + first
 
         def one(carry, noise_BV):
             state, token_B, done_B = carry
-            state, logits_BV = model.step(params, state, token_B)
+            state, logits_BV = step(params, state, token_B)
             logits_BV = filtered(logits_BV, filters)
             token_B = argmax(logits_BV if noise_BV is None else logits_BV + noise_BV)
             if stop is not None:
@@ -119,25 +147,57 @@ def make_sampler(
             return (state, token_B, done_B), token_B
 
         def several(carry, number):
-            return lax.scan(one, carry, noise(key, number, lanes), length=chunk)
+            return lax.scan(one, carry, noise(key, number, lanes_B), length=chunk)
 
-        done_B = None if stop is None else jnp.zeros(lanes, bool)
-        start = (*read_prompt(model, params, prompt_SB), done_B)
-        _, ids = lax.scan(several, start, jnp.arange(chunks))
-        return ids.reshape(chunks * chunk, lanes)[:tokens]
+        done_B = None if stop is None else jnp.zeros(len(token_B), bool)
+        _, ids = lax.scan(several, (state, token_B, done_B), jnp.arange(chunks))
+        return ids.reshape(chunks * chunk, len(token_B))[:tokens]
 
     return sample
 
 
 def read_prompt(
-    model: LanguageModel, params: Params, prompt_SB: Array
+    step: Step, params: Params, state: State, prompt_SB: Array
 ) -> tuple[State, Array]:
-    """The state before the last token of the prompt, and that token."""
+    """The state before the last token of the prompt, and that token.
+
+    Token by token: however long the prompt, it takes the memory of one.
+    """
+
+    def one(state, token_B):
+        return step(params, state, token_B)[0], None
+
     prompt_SB = prompt_SB.astype(jnp.int32)
-    state = model.initial_state(params, prompt_SB.shape[1])
-    if len(prompt_SB) > 1:
-        state, _ = model.apply(params, prompt_SB[:-1], state)
+    state, _ = lax.scan(one, state, prompt_SB[:-1])
     return state, prompt_SB[-1]
+
+
+def make_text_sampler(
+    model: LanguageModel, filters: Filters, tokens: int, stop: int | None = None
+) -> Callable[..., Array]:
+    """write(params, key, prompt_SB, lanes=0, first=0) -> ids_TB: a language model's
+    `make_sampler`, which goes on from a prompt.
+
+    prompt_SB  ids, S ≥ 1: the context, beginning with the start mark.
+    lanes      so many texts from a prompt of one lane, which is read once.
+    """
+    sample = make_sampler(model.step, model.vocabulary, filters, tokens, stop)
+
+    def write(
+        params: Params, key: Array, prompt_SB: Array, lanes: int = 0, first: Any = 0
+    ) -> Array:
+        params = folded(model, params)
+        begin = model.initial_state(params, prompt_SB.shape[1])
+        begin = read_prompt(model.step, params, begin, prompt_SB)
+        state, token_B = repeated(begin, lanes) if lanes else begin
+        return sample(params, key, state, token_B, first)
+
+    return write
+
+
+def repeated(tree: Any, lanes: int) -> Any:
+    """Leaves (1, …) as (lanes, …)."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf, lanes, 0), tree)
 
 
 def folded(model: LanguageModel, params: Params) -> Params:
@@ -167,44 +227,66 @@ class Beams(NamedTuple):
 
 
 def make_beam(
+    step: Step,
+    vocabulary: int,
+    width: int,
+    tokens: int,
+    stop: int | None = None,
+    banned: tuple[int, ...] = (),
+) -> Callable[[Params, State, Array], Beams]:
+    """search(params, state, token_1) -> Beams: beam search for the likeliest text.
+
+    Log-probabilities are the model's own, not normalised by length. A text that
+    ended stays in the beam with the score it has. Width 1 is greedy choice; a width
+    of V^tokens is exhaustive.
+
+    state    before token_1, the first token that is read; leaves (1, …).
+    """
+
+    def one(params, carry):
+        state, token_K, done_K, score_K = carry
+        state, logits_KV = step(params, state, token_K)
+        gains_KV = ban(jax.nn.log_softmax(logits_KV), banned)
+        if stop is not None:
+            ended_V = jnp.full(vocabulary, -jnp.inf).at[stop].set(0.0)
+            gains_KV = jnp.where(done_K[:, None], ended_V[None], gains_KV)
+        total_KV = score_K[:, None] + gains_KV
+        score_K, best_K = lax.top_k(total_KV.reshape(-1), width)
+        parent_K, token_K = jnp.divmod(best_K, vocabulary)
+        state = jax.tree.map(lambda s: s[parent_K], state)
+        done_K = done_K[parent_K] | (False if stop is None else token_K == stop)
+        return (state, token_K, done_K, score_K), (parent_K, token_K, done_K)
+
+    def search(params: Params, state: State, token_1: Array) -> Beams:
+        state, token_K = repeated((state, token_1), width)
+        score_K = jnp.full(width, -jnp.inf).at[0].set(0.0)
+        begin = (state, token_K, jnp.zeros(width, bool), score_K)
+        (*_, score_K), steps = lax.scan(
+            lambda carry, _: one(params, carry), begin, length=tokens
+        )
+        return traced_back(steps, score_K)
+
+    return search
+
+
+def make_text_beam(
     model: LanguageModel,
     width: int,
     tokens: int,
     stop: int | None = None,
     banned: tuple[int, ...] = (),
 ) -> Callable[[Params, Array], Beams]:
-    """search(params, prompt_S) -> Beams: beam search for the likeliest text.
+    """search(params, prompt_S) -> Beams: a language model's `make_beam`, which goes on
+    from a prompt."""
+    search = make_beam(model.step, model.vocabulary, width, tokens, stop, banned)
 
-    Log-probabilities are the model's own, not normalised by length. A text that
-    ended stays in the beam with the score it has. Width 1 is greedy choice; a width
-    of V^tokens is exhaustive.
-    """
-
-    def search(params: Params, prompt_S: Array) -> Beams:
+    def search_on(params: Params, prompt_S: Array) -> Beams:
         params = folded(model, params)
+        begin = model.initial_state(params, 1)
+        begin = read_prompt(model.step, params, begin, prompt_S[:, None])
+        return search(params, *begin)
 
-        def one(carry, _):
-            state, token_K, done_K, score_K = carry
-            state, logits_KV = model.step(params, state, token_K)
-            gains_KV = ban(jax.nn.log_softmax(logits_KV), banned)
-            if stop is not None:
-                ended_V = jnp.full(model.vocabulary, -jnp.inf).at[stop].set(0.0)
-                gains_KV = jnp.where(done_K[:, None], ended_V[None], gains_KV)
-            total_KV = score_K[:, None] + gains_KV
-            score_K, best_K = lax.top_k(total_KV.reshape(-1), width)
-            parent_K, token_K = jnp.divmod(best_K, model.vocabulary)
-            state = jax.tree.map(lambda s: s[parent_K], state)
-            done_K = done_K[parent_K] | (False if stop is None else token_K == stop)
-            return (state, token_K, done_K, score_K), (parent_K, token_K, done_K)
-
-        state, token = read_prompt(model, params, prompt_S[:, None])
-        state = jax.tree.map(lambda s: jnp.repeat(s, width, 0), state)
-        score_K = jnp.full(width, -jnp.inf).at[0].set(0.0)
-        begin = (state, jnp.repeat(token, width), jnp.zeros(width, bool), score_K)
-        (*_, score_K), steps = lax.scan(one, begin, length=tokens)
-        return traced_back(steps, score_K)
-
-    return search
+    return search_on
 
 
 def traced_back(steps: tuple[Array, Array, Array], score_K: Array) -> Beams:

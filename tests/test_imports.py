@@ -69,8 +69,6 @@ KNOWN_ROOMS = {
     ("applications", "score"),
 }
 KNOWN_CIRCLES = [
-    {"experiments.applications.language_model.scoring", "experiments.score"},
-    {"experiments.applications.language_model.writing", "experiments.generate"},
     {
         "experiments.sweep.drawing",
         "experiments.sweep.page",

@@ -9,6 +9,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from data_pipeline.windows import Windows
 from experiments.config import Config, GradflowConfig, TrainConfig, differences
 from experiments.console.command_line import Options
 from experiments.console.interrupts import Interrupt
@@ -23,10 +24,9 @@ from experiments.train.probe import (
     COST,
     SELDOM,
     SHARE,
-    Windows,
     interval,
     make_measure,
-    windows,
+    probed,
 )
 from experiments.train.session import train
 from lm.config import ModelConfig
@@ -49,7 +49,7 @@ def tiny(every: int = 3, steps: int = STEPS, **train) -> Config:
 
 
 def cut(ids, config) -> Windows:
-    text = windows(ids, config)
+    text = probed(ids, config)
     assert text is not None
     return text
 
@@ -83,7 +83,7 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
     columns = read_probe(unbroken)
     mask = np.ones((9, 3), np.float32)
     for probe, params in ((0, fresh.params), (3, state.params)):
-        given = model, params, text.inputs, text.targets
+        given = model, params, text.inputs_TB, text.targets_TB
         start = model.initial_state(params, 3)
         profile = lag_profile(*given, start)
         norms_LT = norms_through_time(*given, mask, start)
@@ -95,11 +95,11 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
         share_LK = got["lag_LK"] / got["lag_LK"][:, :1]
         assert (got["lag_low_LK"] <= share_LK * (1 + 1e-5)).all()
         assert (share_LK <= got["lag_high_LK"] * (1 + 1e-5)).all()
-        states = state_statistics(model, params, text.inputs, start)
+        states = state_statistics(model, params, text.inputs_TB, start)
         np.testing.assert_allclose(
             got["state_norm_L"], [np.mean(s.norm_T) for s in states], rtol=1e-4
         )
-        gates = gate_statistics(model, params, text.inputs, start)
+        gates = gate_statistics(model, params, text.inputs_TB, start)
         for number, layer in enumerate(gates):
             for name, gate in layer.items():
                 np.testing.assert_allclose(
@@ -187,25 +187,25 @@ def test_a_config_from_before_there_were_probes_still_loads(unbroken):
 def test_windows_are_spread_and_shrink_with_the_text():
     config = GradflowConfig(lanes=3, lags=4)
     text = cut(np.arange(100, dtype=np.uint8), config)
-    assert text.inputs[:, 0].tolist() == [0, 1, 2, 3, 4]
-    assert text.inputs[0].tolist() == [0, 47, 94]
-    assert (text.targets == text.inputs + 1).all() and text.targets.max() == 99
-    assert text.inputs.dtype == np.int32
-    assert cut(np.arange(12), config).inputs.shape == (5, 2)
-    assert cut(np.arange(4), config).inputs.shape == (3, 1)
-    assert windows(np.arange(2), config) is None
+    assert text.inputs_TB[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert text.inputs_TB[0].tolist() == [0, 47, 94]
+    assert (text.targets_TB == text.inputs_TB + 1).all() and text.targets_TB.max() == 99
+    assert text.inputs_TB.dtype == np.int32
+    assert cut(np.arange(12), config).inputs_TB.shape == (5, 2)
+    assert cut(np.arange(4), config).inputs_TB.shape == (3, 1)
+    assert probed(np.arange(2), config) is None
     for length in range(3, 30):
-        at_TB = cut(np.arange(length), config).inputs
+        at_TB = cut(np.arange(length), config).inputs_TB
         assert len(np.unique(at_TB)) == at_TB.size, "windows overlap"
 
 
 def test_the_automatic_interval_keeps_its_share():
     assert interval(GradflowConfig(every=7), 10**6, 1.0) == 7
-    for probed in (100, 816, 10**5):
+    for size in (100, 816, 10**5):
         for trained in (11, 400, 2_500):
-            steps = interval(GradflowConfig(), probed, trained)
+            steps = interval(GradflowConfig(), size, trained)
             assert steps >= SELDOM
-            assert COST * probed / trained <= SHARE * steps
+            assert COST * size / trained <= SHARE * steps
     assert interval(GradflowConfig(), 10, 0.0) > 0
 
 

@@ -17,7 +17,7 @@ from data_pipeline.dataset import prepare
 from data_pipeline.new_text import encode_text
 from experiments import generate, score
 from experiments.applications.language_model.scoring import score_lines, score_tokens
-from experiments.applications.language_model.text import grouped
+from experiments.applications.language_model.text import grouped, lines_from
 from experiments.config import Config, TrainConfig
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import open_run
@@ -159,7 +159,9 @@ def test_per_token_surprisals_and_oov_flags(words, tmp_path, capsys):
     file = tmp_path / "new.txt"
     file.write_text("the zebra sat .\n\n   \na cat\n")
     argv = ["--run", words, "--text", file, "--independent", "--per-token"]
-    (first, second), _ = records(argv, capsys)
+    (first, *blank, second), _ = records(argv, capsys)
+    assert [r["line"] for r in (first, *blank, second)] == [1, 2, 3, 4]
+    assert [r["tokens"] for r in blank] == [0, 0]
     assert [t for t, _ in first["surprisals"]] == "the zebra sat . <eos>".split()
     total = sum(nats for _, nats in first["surprisals"])
     assert first["log_probability"] == pytest.approx(-total, rel=1e-6)
@@ -195,8 +197,9 @@ def test_nbest_prints_the_likeliest_of_each_group(words, tmp_path, capsys):
 
 
 def test_groups():
-    lines = ["\n", "a\n", "b\n", "\n", " \n", "c"]
-    assert list(grouped(lines)) == [("1", "a"), ("1", "b"), ("2", "c")]
+    lines = list(lines_from(["\n", "a\n", "b\n", "\n", " \n", "c"]))
+    found = [(line.number, line.group, line.text) for line in grouped(lines)]
+    assert found == [(2, 1, "a"), (3, 1, "b"), (6, 2, "c")]
 
 
 def test_averaged_parameters_are_used_where_training_did(words, tmp_path):
@@ -295,4 +298,4 @@ def test_unknown_words_in_a_prompt_are_told(words, capsys):
     generate.main(argv)
     out, err = capsys.readouterr()
     assert "'zebra'" in err and err.count("\n") == 1
-    assert out.startswith("the <unk>")
+    assert out.startswith("the zebra")

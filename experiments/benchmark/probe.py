@@ -19,7 +19,7 @@ from experiments.benchmark.timing import (
 from experiments.config import load_named
 from experiments.results.rows import Row
 from experiments.train.loop import fresh_state
-from experiments.train.probe import interval, make_measure, windows
+from experiments.train.probe import interval, make_measure, probed
 from lm.model import build
 from lm.train import make_train_step, numbers_of
 
@@ -57,13 +57,13 @@ def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
     step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
     given = batch, jax.random.key(0), numbers_of(config)
     rng = np.random.default_rng(0)
-    text = windows(rng.integers(0, vocabulary, 20_000), config.gradflow)
+    text = probed(rng.integers(0, vocabulary, 20_000), config.gradflow)
     assert text is not None
     params = model.init(jax.random.key(0))
     began = time.perf_counter()
     measure = jax.jit(make_measure(model, text)).lower(params).compile()
     compiling = time.perf_counter() - began
-    every = interval(config.gradflow, text.targets.size, steps * lanes)
+    every = interval(config.gradflow, text.targets_TB.size, steps * lanes)
     sides = {
         "step": Stepper(fresh_state(model, config, lanes), step, *given),
         "probe": lambda: jax.block_until_ready(measure(params)),

@@ -11,7 +11,7 @@ from experiments.benchmark.timing import interleaved
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 from lm.config import ModelConfig
-from lm.generate import Filters, make_sampler
+from lm.generate import Filters, make_text_sampler
 from lm.model import build
 
 
@@ -20,7 +20,7 @@ def measure() -> dict[str, Any]:
     tokens = 20_000
     model = build(ModelConfig(cell="lstm", hidden=128, embedding=0), 65)
     params = model.init(jax.random.key(0))
-    sample = jax.jit(make_sampler(model, Filters(), tokens))
+    sample = jax.jit(make_text_sampler(model, Filters(), tokens))
     prompt = jnp.zeros((1, 1), jnp.int32)
 
     def call():

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_pipeline.windows import windows
 from experiments.config import Config
 from experiments.figures.style import (
     limit_line,
@@ -17,7 +18,7 @@ from experiments.figures.style import (
     new_figure,
     styled,
 )
-from experiments.gradients.common import adam, characters, lag_measure, paced, windows
+from experiments.gradients.common import adam, characters, lag_measure, paced
 from experiments.gradients.panels import SMALLEST, Rows
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.reach import reach, reaches

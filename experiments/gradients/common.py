@@ -1,24 +1,18 @@
-"""What the studies of language read, and the windows that they measure on."""
+"""What the studies of language read, and what they measure on its windows."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.config import DataConfig
+from data_pipeline.windows import Windows
 from experiments.config import TrainConfig
 from lm.config import OptimConfig
 from lm.gradflow.through_time import hidden_gradients, state_gradients
 
 CORPUS = "stdlib_docs"
-
-
-class Windows(NamedTuple):
-    """Windows of validation text, all of one length, one a lane: (T, B) ids."""
-
-    inputs_TB: Any
-    targets_TB: Any
 
 
 def characters(batch: int, window: int) -> DataConfig:
@@ -54,15 +48,6 @@ def paced(steps: int, evaluations: int) -> TrainConfig:
         keep=1,
         samples=0,
     )
-
-
-def windows(ids: Any, length: int, lanes: int) -> Windows:
-    """`lanes` windows spread evenly over a text; fewer where it is too short."""
-    ids = np.asarray(ids).astype(np.int32)
-    lanes = max(1, min(lanes, (len(ids) - 1) // length))
-    begin_B = np.linspace(0, max(0, len(ids) - 1 - length), lanes).astype(int)
-    at_TB = np.arange(length)[:, None] + begin_B[None, :]
-    return Windows(ids[at_TB], ids[at_TB + 1])
 
 
 def lag_measure(model: Any, text: Windows, lags: int):

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_pipeline.windows import windows
 from experiments.config import Config
 from experiments.figures.style import legend, line_style, new_figure, styled
-from experiments.gradients.common import adam, characters, lag_measure, paced, windows
+from experiments.gradients.common import adam, characters, lag_measure, paced
 from experiments.gradients.panels import Rows, bars
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.runs import common_row, told, trained

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from data_pipeline.windows import windows
 from experiments.config import Config
 from experiments.figures.style import (
     legend,
@@ -16,7 +17,7 @@ from experiments.figures.style import (
     new_figure,
     styled,
 )
-from experiments.gradients.common import adam, characters, paced, windows
+from experiments.gradients.common import adam, characters, paced
 from experiments.gradients.panels import Rows, bars
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.runs import common_row, told, trained

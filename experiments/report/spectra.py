@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.applications.language_model.reading import setting_of
 from experiments.run.files import RunError
-from experiments.train.trained import load_trained, start_context
-from lm.generate import Filters, make_sampler
+from experiments.train.keys import init_key
+from experiments.train.trained import load_trained
+from lm.generate import Filters, make_text_sampler
 from lm.gradflow.jacobians import recurrent_blocks, singular_values, step_jacobians
 from lm.gradflow.record import record
 
@@ -42,10 +44,10 @@ def spectra(run_dir: Path) -> Spectra:
             f"its layers are {config.model.hidden} wide; spectra are drawn up to "
             f"{WIDEST}"
         )
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**32 - 1)
+    key = init_key(jax.random.key(config.seed))
     sides = {"untrained": model.init(key), f"step {trained.step:,}": trained.params}
-    prompt = jnp.asarray([start_context(config, trained.vocabulary)])
-    write = jax.jit(make_sampler(model, Filters(), TOKENS))
+    prompt = jnp.asarray([[setting_of(config, trained.vocabulary).start]])
+    write = jax.jit(make_text_sampler(model, Filters(), TOKENS))
     ids_TB = write(trained.params, jax.random.key(0), prompt)
     jacobians, matrices = {}, {}
     for side, params in sides.items():

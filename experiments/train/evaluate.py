@@ -1,31 +1,18 @@
 """A whole split through the model, with carried state: used by training and scoring."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from data_pipeline.batches import batches_for, one_hot
+from data_pipeline.batches import one_hot
 from data_pipeline.types import TokenArray
+from experiments.applications.language_model.reading import evaluation_batches
 from experiments.config import Config
 from experiments.train.engine import Engine
 from lm.losses import Sum, perplexity
 from lm.model import LanguageModel
-
-
-def evaluation_batches(config: Config, tokens: TokenArray):
-    """The batches that cover a split once, `train.eval_batch` lanes wide.
-
-    A lane starts in mid-sentence from the initial state, so a short text is read in
-    fewer: a lane has at least 50 windows.
-    """
-    lanes = config.train.eval_batch
-    if config.data.reading == "streams":
-        lanes = min(lanes, max(1, len(tokens.ids) // (50 * config.data.window)))
-    data = dataclasses.replace(config.data, batch=lanes)
-    return batches_for(data, tokens, evaluation=True)
 
 
 def make_evaluator(

@@ -21,6 +21,7 @@ from experiments.run.directory import Run
 from experiments.train.engine import Engine
 from experiments.train.evaluate import make_evaluator
 from experiments.train.feed import make_feed
+from experiments.train.keys import init_key, sample_key
 from experiments.train.logbook import Logbook
 from experiments.train.probe import Probe
 from lm.model import LanguageModel, build
@@ -190,8 +191,8 @@ class Trainer(Logbook):
         return self.judge(self.evaluate(self._params(), self.tokens["valid"]))
 
     def _sample(self, write) -> None:
-        """Writes texts to samples.txt; the same key every time, to compare them."""
-        key = jax.random.fold_in(jax.random.key(self.config.seed), 2**32 - 2)
+        """Writes texts to samples.txt."""
+        key = sample_key(jax.random.key(self.config.seed))
         params = self.engine.here(self._params())
         self.run.sample(self.at.step, write(params, key))
 
@@ -219,7 +220,7 @@ def plan(config: Config, dataset: Dataset) -> Plan:
 
 def fresh_state(model: LanguageModel, config: Config, lanes: int) -> TrainState:
     """The state before the first step: a function of config and seed."""
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**32 - 1)
+    key = init_key(jax.random.key(config.seed))
     numbers = numbers_of(config)
     make = jax.jit(lambda key: init_state(model, config.optim, numbers, key, lanes))
     return make(key)

@@ -25,6 +25,7 @@ from experiments.run.directory import Run, open_run
 from experiments.run.files import say
 from experiments.run.record import text_of
 from experiments.train.display import Silent
+from experiments.train.keys import sample_key
 from experiments.train.logbook import Diverged, Logbook, conclude
 from experiments.train.loop import SAMPLE_TOKENS, plan
 from experiments.train.probe import Probe
@@ -258,7 +259,7 @@ class Population:
     def _sample(self, member: Member) -> None:
         """Writes texts to samples.txt, as `Trainer` does."""
         params = evaluation_params(self.slots.take(member.slot))
-        key = jax.random.fold_in(jax.random.key(member.config.seed), 2**32 - 2)
+        key = sample_key(jax.random.key(member.config.seed))
         write = self.writer(member.config.train.samples)
         member.run.sample(member.at.step, write(params, key))
 

@@ -25,12 +25,13 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data_pipeline.windows import Windows, windows
 from experiments.config import GradflowConfig
 from experiments.run.probes import FILE, _load, _save, _shapes
 from lm.gradflow import through_time as flow
@@ -48,23 +49,9 @@ RESAMPLES, SQUARINGS = 400, 10
 SELDOM = 50  # more columns than these nobody can look at
 
 
-class Windows(NamedTuple):
-    """What is probed: `inputs` and `targets`, (T, B) ids, targets one token later."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-
-
-def windows(ids: np.ndarray, config: GradflowConfig) -> Windows | None:
-    """Windows of `lags` + 1 tokens, spread evenly over a text without overlapping:
-    fewer and then shorter ones where it is short; None where it is hardly a text."""
-    steps = min(config.lags + 1, len(ids) - 1)
-    if steps < 2:
-        return None
-    lanes = min(config.lanes, (len(ids) - 1) // steps)
-    starts_B = np.linspace(0, len(ids) - 1 - steps, lanes).astype(np.int64)
-    at_TB = starts_B + np.arange(steps)[:, None]
-    return Windows(ids[at_TB].astype(np.int32), ids[at_TB + 1].astype(np.int32))
+def probed(ids: np.ndarray, config: GradflowConfig) -> Windows | None:
+    """What is probed, windows of `lags` + 1 tokens; None where it is hardly a text."""
+    return windows(ids, config.lags + 1, config.lanes) if len(ids) > 2 else None
 
 
 def interval(config: GradflowConfig, probed: int, trained: float) -> int:
@@ -151,13 +138,13 @@ class Probe:
           measure: in place of `make_measure`'s, compiled: for runs that share one.
         """
         config = run.config.gradflow
-        text = windows(ids, config)
+        text = probed(ids, config)
         self.every, self.horizon = 0, None
         self._path, self._rows, self._pending = run.directory / FILE, [], None
         self._written, self._unwritten = time.monotonic(), False
         if text is None or config.every == 0:
             return
-        self.every = interval(config, text.targets.size, tokens)
+        self.every = interval(config, text.targets_TB.size, tokens)
         self._measure = measure or jax.jit(make_measure(model, text))
         # The end of a run that now goes on is no place for a probe.
         self._rows = [row for row in _load(self._path) if not row["last"]]

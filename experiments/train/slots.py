@@ -16,9 +16,10 @@ from jax.sharding import PartitionSpec as P
 from data_pipeline.batches import Sentences, Streams, one_hot
 from data_pipeline.types import Dataset, TokenArray
 from data_pipeline.vocabulary import EOS_ID
+from experiments.applications.language_model.reading import evaluation_batches
 from experiments.config import Config
-from experiments.train.evaluate import evaluation_batches
-from experiments.train.probe import make_measure, windows
+from experiments.train.keys import init_key
+from experiments.train.probe import make_measure, probed
 from lm import population
 from lm.losses import Sum
 from lm.model import build
@@ -72,7 +73,7 @@ class Slots:
         self._initial = jax.jit(split(initial, mesh, shared=1))
         self._member = jax.jit(population.member)
         self._with_member = jax.jit(population.with_member, donate_argnums=0)
-        text = windows(dataset.splits["valid"].ids, config.gradflow)
+        text = probed(dataset.splits["valid"].ids, config.gradflow)
         if text is not None:
             measure = make_measure(model, text)
 
@@ -262,8 +263,3 @@ def free_bytes(device: Any) -> int:
         rows = dict(line.split(":") for line in file)
     available = 1024 * int(rows["MemAvailable"].split()[0])
     return available // len(jax.local_devices())
-
-
-def init_key(key: jax.Array) -> jax.Array:
-    """What the weights are drawn with, in a run of this key."""
-    return jax.random.fold_in(key, 2**32 - 1)

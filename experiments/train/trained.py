@@ -1,26 +1,19 @@
 """A trained model out of its run directory, for those who use it."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import numpy as np
+from jax.tree_util import keystr
 
-from data_pipeline.tokenizers import TOKENIZERS
-from data_pipeline.vocabulary import EOS_ID, Vocabulary
+from data_pipeline.dataset import prepare
+from data_pipeline.types import TokenArray
+from experiments.applications.language_model.trained import Trained
 from experiments.config import Config
 from experiments.run.directory import read_checkpoints, read_run
 from experiments.run.files import RunError
-from lm.model import LanguageModel, build
-
-
-class Trained(NamedTuple):
-    """A model with its best parameters and its vocabulary; `step`: which they are."""
-
-    config: Config
-    vocabulary: Vocabulary
-    model: LanguageModel
-    params: Any
-    step: int
+from lm.model import build
 
 
 def load_trained(run_dir: str | Path) -> Trained:
@@ -40,18 +33,32 @@ def load_trained(run_dir: str | Path) -> Trained:
             f"experiments.train --run-dir {run_dir} with its config"
         )
     tree, meta = found
-    return Trained(config, vocabulary, model, tree[part], meta.get("step", 0))
+    step = meta.get("step", 0)
+    _refuse_no_numbers(run_dir, step, tree[part])
+    return Trained(config, vocabulary, model, tree[part], step)
 
 
-def has_marks(config: Config, vocabulary: Vocabulary) -> bool:
-    """Whether the model's sentences end with `<eos>`: not so for characters or bytes
-    that are read as one stream, where the text stays as it is."""
-    return config.data.reading == "sentences" or TOKENIZERS[vocabulary.tokenizer].marks
+def _refuse_no_numbers(run_dir: str | Path, step: int, params: Any) -> None:
+    leaves = jax.tree.leaves_with_path(params)
+    wrong = [path for path, leaf in leaves if not np.isfinite(leaf).all()]
+    if wrong:
+        raise RunError(
+            f"{run_dir}: the weights of its best checkpoint (step {step}) hold nan or "
+            f"inf in {', '.join(map(keystr, wrong))}: it can neither score nor write; "
+            "train it again, at a smaller optim.learning_rate"
+        )
 
 
-def start_context(config: Config, vocabulary: Vocabulary) -> list[int]:
-    """Ids of the context in which a text begins: `<eos>`, or a newline where a stream
-    has no `<eos>` in it."""
-    if has_marks(config, vocabulary):
-        return [EOS_ID]
-    return [vocabulary.index.get("\n", EOS_ID)]
+def split_of_run(trained: Trained, name: str) -> TokenArray:
+    """A split of the corpus that the run was trained on, as it is read today.
+
+    Raises:
+      RunError: where that is another text by now.
+    """
+    dataset = prepare(trained.config.data)
+    if dataset.vocabulary != trained.vocabulary:
+        raise RunError(
+            f"the corpus {trained.config.data.corpus!r} is not what this run was "
+            "trained on: it gives another vocabulary"
+        )
+    return dataset.splits[name]

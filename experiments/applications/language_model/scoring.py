@@ -1,183 +1,202 @@
 """Log-probabilities that a trained language model gives to text."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from data_pipeline.batches import Sentences, one_hot
-from data_pipeline.dataset import prepare
+from data_pipeline.batches import one_hot
 from data_pipeline.errors import DataError
-from data_pipeline.new_text import encode_text
-from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.tokens import EOS
 from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import UNK_ID
-from experiments.applications.language_model.text import (
-    Written,
-    as_written,
-    grouped,
-    read_lines,
+from experiments.applications.language_model.pieces import (
+    Piece,
+    lone_line_batches,
+    pieces_of_lines,
+    pieces_of_split,
+    token_array,
+    whole_text_batches,
 )
-from experiments.run.files import RunError, plain
-from experiments.score import Score
-from experiments.train.evaluate import evaluation_batches
-from experiments.train.trained import Trained, has_marks, load_trained
+from experiments.applications.language_model.reading import (
+    evaluation_batches,
+    setting_of,
+)
+from experiments.applications.language_model.text import Line, lines_from
+from experiments.applications.language_model.trained import Trained
 from lm.losses import perplexity
 from lm.score import make_score_step
+from lm.types import Batch
 
-LOGITS = 1 << 26  # numbers in the logits of a batch of sentences, at most
+LOGITS = 1 << 26  # numbers in the logits of a batch of lines, at most
 
 
 class Sentence(NamedTuple):
-    """A scored sentence: its text, tokens as written, and nats of each."""
+    """A scored line: its tokens as written, and ids and nats of each, (N,)."""
 
-    text: str
+    line: Line
     tokens: list[str]
+    ids: np.ndarray
     nats: np.ndarray
-    oov: list[str]
-    group: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line as it stands."""
+        return self.line.text
 
     @property
     def total(self) -> float:
         """−ln P(sentence)."""
         return float(np.sum(self.nats, dtype=np.float64))
 
+    @property
+    def perplexity(self) -> float | None:
+        """exp(nats per token); None where there is no token."""
+        return perplexity(self.total / len(self.nats)) if len(self.nats) else None
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Which tokens the model reads as `<unk>`: (N,) bool."""
+        return self.ids == UNK_ID
+
+    @property
+    def oov(self) -> list[str]:
+        """These tokens, as written."""
+        return [self.tokens[at] for at in np.flatnonzero(self.unknown)]
+
     def record(self, per_token: bool) -> dict[str, Any]:
         """As a JSON object."""
-        mean = self.total / max(1, len(self.nats))
         found: dict[str, Any] = {
+            "line": self.line.number,
             "text": self.text,
-            "log_probability": -self.total,
+            "log_probability": 0.0 - self.total,
             "tokens": len(self.nats),
-            "perplexity": _perplexity(mean),
+            "perplexity": self.perplexity,
             "oov": self.oov,
+            "group": None if self.line.group is None else str(self.line.group),
         }
-        if self.group:
-            found["group"] = self.group
+        for name in ("line", "group"):
+            if found[name] is None:
+                del found[name]
         if per_token:
-            found["surprisals"] = [
-                [t, float(n)] for t, n in zip(self.tokens, self.nats, strict=True)
-            ]
-        return plain(found)
+            pairs = zip(self.tokens, self.nats.tolist(), strict=True)
+            found["surprisals"] = [[token, nats] for token, nats in pairs]
+        return found
 
 
-def score(options: Score) -> list[Sentence]:
-    """The sentences that the options name, scored."""
-    trained = load_trained(options.run)
-    marks = has_marks(trained.config, trained.vocabulary)
-    if options.split:
-        tokens = _split_of_run(trained, options.split)
-        return sentences_of(trained, tokens, score_tokens(trained, tokens))
-    lines = list(read_lines(options.text or "-"))
-    if options.nbest:
-        groups = list(grouped(lines))
-        return score_lines(trained, [t for _, t in groups], [g for g, _ in groups])
-    if options.independent:
-        return score_lines(trained, [line for line in lines if line.strip()])
-    tokens = encode_text(trained.vocabulary, None, lines, marks=marks)
-    _refuse_empty(len(tokens.ids))
-    written = as_written(trained.vocabulary, lines, marks)
-    return sentences_of(trained, tokens, score_tokens(trained, tokens), written)
+def score_text(trained: Trained, lines: Sequence[Line]) -> list[Sentence]:
+    """A text as training's evaluation reads one; a sentence for every line.
+
+    Raises:
+      DataError: where there is not a token in it.
+    """
+    setting = setting_of(trained.config, trained.vocabulary)
+    pieces = pieces_of_lines(trained.vocabulary, setting, lines, alone=False)
+    return _scored(trained, pieces, alone=False)
 
 
-def score_lines(
-    trained: "Trained", lines: Sequence[str], groups: Sequence[str] = ()
-) -> list[Sentence]:
-    """Each line by itself, from the initial state, its end mark included."""
-    lines = [line.rstrip("\n") for line in lines]
-    _refuse_empty(len(lines))
-    tokens = encode_text(trained.vocabulary, None, lines, marks=True)
-    _refuse_empty(len(tokens.ids))
-    nats = score_tokens(trained, tokens, independent=True)
-    written = as_written(trained.vocabulary, lines, True)
-    found = sentences_of(trained, tokens, nats, written)
-    if groups and len(found) == len(groups):
-        found = [s._replace(group=g) for s, g in zip(found, groups, strict=True)]
-    return found
+def score_lines(trained: Trained, lines: Iterable[str | Line]) -> list[Sentence]:
+    """Each line by itself, from the initial state, its end included; see
+    `score_text`. A model of sentences cuts those over data.max_length as ever."""
+    known = [x if isinstance(x, Line) else next(lines_from([x])) for x in lines]
+    setting = setting_of(trained.config, trained.vocabulary)
+    pieces = pieces_of_lines(trained.vocabulary, setting, known, alone=True)
+    return _scored(trained, pieces, alone=True)
+
+
+def score_split(trained: Trained, split: TokenArray, alone: bool) -> list[Sentence]:
+    """The sentences of a split; alone: each by itself."""
+    setting = setting_of(trained.config, trained.vocabulary)
+    pieces = pieces_of_split(trained.vocabulary, setting, split, alone)
+    return _scored(trained, pieces, alone)
+
+
+def _scored(trained: Trained, pieces: list[Piece], alone: bool) -> list[Sentence]:
+    tokens = token_array(pieces)
+    if not len(tokens.ids):
+        raise DataError("there is no text to score: give lines with words in them")
+    nats = score_tokens(trained, tokens, alone)
+    ends = np.cumsum([len(piece.ids) for piece in pieces])
+    shares = np.split(nats, ends[:-1])
+    return [Sentence(*p, share) for p, share in zip(pieces, shares, strict=True)]
 
 
 def score_tokens(
-    trained: "Trained", tokens: TokenArray, independent: bool = False
+    trained: Trained, tokens: TokenArray, independent: bool = False
 ) -> np.ndarray:
     """nats (N,) float32 of each token, in the order of the text.
 
-    The batches are those of training's evaluation, or whole sentences. Where each
-    number belongs is found by reading the positions 0 … N−1 through the same batches.
+    independent: each of the token array's pieces from the initial state.
     """
-    model, params = trained.model, trained.params
-    places = TokenArray(np.arange(len(tokens.ids)), tokens.starts)
-    batches = _batches(trained, tokens, independent)
-    positions = _batches(trained, places, independent)
-    step = jax.jit(make_score_step(model), donate_argnums=1)
-    carry = model.initial_state(params, batches.batch)
+    config = trained.config
+    if independent and config.data.reading == "streams":
+        lanes = LOGITS // (config.data.window * trained.vocabulary.size)
+        lanes = max(1, min(config.train.eval_batch, lanes, len(tokens.starts) - 1))
+        start = setting_of(config, trained.vocabulary).start
+        batches = lone_line_batches(tokens, lanes, config.data.window, start)
+    else:
+        places = TokenArray(np.arange(len(tokens.ids)), tokens.starts)
+        reading = evaluation_batches(config, tokens)
+        batches = whole_text_batches(reading, evaluation_batches(config, places))
+        lanes = reading.batch
     found = np.zeros(len(tokens.ids), np.float32)
-    for number in range(batches.steps):
-        batch, place = batches.batch_at(0, 0, number), positions.batch_at(0, 0, number)
+    for real_TB, at_TB, nats_TB in _one_behind(_surprisals(trained, batches, lanes)):
+        found[at_TB[real_TB]] = np.asarray(nats_TB)[real_TB]
+    return found
+
+
+def _surprisals(
+    trained: Trained, batches: Iterable[tuple[Batch, np.ndarray]], lanes: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, Any]]:
+    """(real_TB, at_TB, nats_TB) of each batch, the last still on the device."""
+    model, params = trained.model, trained.params
+    step = jax.jit(make_score_step(model), donate_argnums=1)
+    carry = model.initial_state(params, lanes)
+    for batch, at_TB in batches:
+        real_TB = batch.mask > 0
         if trained.config.data.one_hot:
             batch = one_hot(batch, model.vocabulary)
         carry, nats_TB = step(params, carry, batch)
-        real_TB = place.mask > 0
-        found[place.targets[real_TB]] = np.asarray(nats_TB)[real_TB]
-    return found
+        yield real_TB, at_TB, nats_TB
 
 
-def _batches(trained: "Trained", tokens: TokenArray, independent: bool):
-    config = trained.config
-    if not independent:
-        return evaluation_batches(config, tokens)
-    longest = int(np.diff(tokens.starts).max())
-    lanes = LOGITS // (longest * trained.vocabulary.size)
-    lanes = max(1, min(config.train.eval_batch, lanes, len(tokens.starts) - 1))
-    return Sentences(tokens, lanes, longest, shuffle=False)
+def _one_behind(items: Iterator[Any]) -> Iterator[Any]:
+    """The same items, each when the next one is under way."""
+    held = next(items, None)
+    for item in items:
+        yield held
+        held = item
+    if held is not None:
+        yield held
 
 
-def sentences_of(
-    trained: "Trained",
-    tokens: TokenArray,
-    nats: np.ndarray,
-    written: Written | None = None,
-) -> list[Sentence]:
-    """Sentences cut at their marks, or at newlines where there are none."""
-    vocabulary = trained.vocabulary
-    words, lines = written or ([], [])
-    known = len(words) == len(tokens.ids)
-    words = words if known else vocabulary.decode(tokens.ids)
-    starts = tokens.starts
-    newline = vocabulary.index.get("\n")
-    if len(starts) == 2 and newline is not None:
-        ends = np.flatnonzero(tokens.ids == newline) + 1
-        starts = np.unique(np.concatenate([[0], ends, [len(tokens.ids)]]))
-    join = tokenizer_named(vocabulary.tokenizer, vocabulary.model).join
-    found = []
-    for number, (a, b) in enumerate(pairwise(starts.tolist())):
-        here = words[a:b]
-        text = join([w for w in here if w != EOS]).rstrip("\n")
-        if len(lines) == len(starts) - 1:
-            text = lines[number]
-        unknown = [w for w, i in zip(here, tokens.ids[a:b], strict=True) if i == UNK_ID]
-        oov = [w for w in unknown if not known or w not in vocabulary.index]
-        found.append(Sentence(text, here, nats[a:b], oov))
-    return found
+def best_of_groups(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """The likeliest sentence of each group, groups in order of appearance. An empty
+    hypothesis is taken only where its group has no other."""
+    best: dict[Any, Sentence] = {}
+    for sentence in sentences:
+        held = best.setdefault(sentence.line.group, sentence)
+        if _rank(sentence) < _rank(held):
+            best[sentence.line.group] = sentence
+    return list(best.values())
 
 
-def _perplexity(nats_per_token: float) -> float:
-    return perplexity(nats_per_token)
+def _rank(sentence: Sentence) -> tuple[bool, float]:
+    return not sentence.text.strip(), sentence.total
 
 
-def _split_of_run(trained: "Trained", name: str) -> TokenArray:
-    """A split of the corpus that the run was trained on, as it is read today."""
-    dataset = prepare(trained.config.data)
-    if dataset.vocabulary != trained.vocabulary:
-        raise RunError(
-            f"the corpus {trained.config.data.corpus!r} is not what this run was "
-            "trained on: it gives another vocabulary"
-        )
-    return dataset.splits[name]
-
-
-def _refuse_empty(size: int) -> None:
-    if size == 0:
-        raise DataError("there is no text to score: give lines with words in them")
+def total_of(sentences: Sequence[Sentence]) -> dict[str, Any]:
+    """Nats per token, perplexity and counts over all sentences."""
+    count = sum(len(s.nats) for s in sentences)
+    unknown = sum(int(s.unknown.sum()) for s in sentences)
+    mean = sum(s.total for s in sentences) / count
+    return {
+        "nats_per_token": mean,
+        "perplexity": perplexity(mean),
+        "bits_per_token": mean / math.log(2),
+        "tokens": count,
+        "sentences": sum(len(s.nats) > 0 for s in sentences),
+        "oov": unknown,
+        "unknown_rate": unknown / count,
+    }

@@ -1,56 +1,78 @@
-"""Text as it stands in a file or on standard input, for scoring."""
+"""Text as it stands in a file or on standard input: lines that keep their numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipeline.corpora.reading import lines_of, text_blocks
+from data_pipeline.corpora.reading import bare_suffix, lines_of, text_blocks
+from data_pipeline.corpora.rows import is_rows, read_rows, row_text
 from data_pipeline.errors import DataError
-from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.tokens import EOS
-from data_pipeline.vocabulary import Vocabulary
 
 
-class Written(NamedTuple):
-    """Text as it stands in a file: its tokens, and its lines where they are known."""
+class Line(NamedTuple):
+    """A line without its newline.
 
-    tokens: list[str]
-    lines: list[str]
+    number  of the line in its file, or of the row in its table, from 1.
+    ended   whether a newline stood after it.
+    group   of an n-best list: a name, or a number where groups have none.
+    """
 
-
-def as_written(vocabulary: Vocabulary, lines: Sequence[str], marks: bool) -> Written:
-    """The lines' tokens, `<eos>` after each line's; lines without any are left out."""
-    split = tokenizer_named(vocabulary.tokenizer, vocabulary.model).split
-    cased = [line.lower() for line in lines] if vocabulary.lower else lines
-    if not marks:
-        return Written(split("".join(cased)), [])
-    tokens: list[str] = []
-    kept: list[str] = []
-    for line, text in zip(lines, cased, strict=True):
-        if found := split(text.removesuffix("\n")):
-            tokens += [*found, EOS]
-            kept.append(line.removesuffix("\n"))
-    return Written(tokens, kept)
+    text: str
+    number: int | None = None
+    ended: bool = True
+    group: str | int | None = None
 
 
-def read_lines(path: str) -> Iterator[str]:
-    """Lines of a file, or of standard input for `-`; DataError where it cannot be."""
-    if path != "-" and not Path(path).is_file():
+def lines_from(texts: Iterable[str]) -> Iterator[Line]:
+    """Lines out of strings, each with or without its newline."""
+    for number, text in enumerate(texts, 1):
+        yield Line(text.removesuffix("\n"), number, text.endswith("\n"))
+
+
+def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line]:
+    """Lines of a file, `-` being standard input, or the rows of CSV, TSV and JSON
+    lines as training reads them. What is no regular file is read once.
+
+    Raises:
+      DataError: where it cannot be read as this.
+    """
+    given = Path(path)
+    if path != "-" and not given.exists():
         raise DataError(f"--text: there is no file {path!r}")
-    return lines_of(text_blocks(Path(path)))
+    if given.is_dir():
+        raise DataError(f"--text: {path!r} is a folder: give one file of it")
+    try:
+        if is_rows(given):
+            rows = read_rows(given, column, errors)
+            return [
+                Line(row_text(row, split_sentences=False).removesuffix("\n"), number)
+                for number, row in enumerate(rows, 1)
+            ]
+        if bare_suffix(given) == ".json":
+            raise DataError(
+                f"--text: {path} is JSON in one piece; give it as JSON lines, an "
+                "object a line, in a file that ends in .jsonl: jq -c '.[]'"
+            )
+        return list(lines_from(lines_of(text_blocks(given, errors))))
+    except DataError as error:  # training's options have other names here
+        said = str(error).replace("--data.", "--").replace("data.column", "--column")
+        raise DataError(said) from None
 
 
-def grouped(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(group, text) of each hypothesis: groups are parted by empty lines, or named as
-    in `group ||| text` (what follows a second `|||` is left out)."""
+def grouped(lines: Sequence[Line]) -> Iterator[Line]:
+    """The hypotheses of an n-best list, empty ones too, each with its group.
+
+    Groups are named, `group ||| text` (what follows a second `|||` is left out), or
+    parted by empty lines and numbered.
+    """
     number, empty = 1, True
     for line in lines:
-        line = line.rstrip("\n")
-        name, bar, text = line.partition("|||")
-        if not line.strip():
-            number, empty = number + (not empty), True
-        elif bar and text.strip():
-            yield name.strip(), text.partition("|||")[0].strip()
-        else:
+        name, bar, rest = line.text.partition("|||")
+        if bar:
+            text = rest.partition("|||")[0].strip()
+            yield line._replace(text=text, group=name.strip())
+        elif line.text.strip():
             empty = False
-            yield str(number), line
+            yield line._replace(group=number)
+        else:
+            number, empty = number + (not empty), True

@@ -1,115 +1,126 @@
 """Text that a trained language model writes."""
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.vocabulary import EOS_ID, UNK_ID, Vocabulary
+from data_pipeline.vocabulary import EOS, EOS_ID, Vocabulary
+from experiments.applications.language_model.reading import setting_of
+from experiments.applications.language_model.trained import Trained
 from experiments.config import Config
-from experiments.generate import Generate
-from experiments.train.trained import Trained, has_marks, load_trained, start_context
-from lm.generate import Filters, make_beam, make_sampler
+from lm.generate import Filters, drawn_at_once, make_text_beam, make_text_sampler
 from lm.model import LanguageModel
 
+AT_ONCE = 1 << 24  # random numbers that all lanes draw at once, at most
 
-def generate(options: Generate) -> list[str]:
-    """The texts that the options ask for."""
-    trained = load_trained(options.run)
-    prompt = prompt_ids(trained.config, trained.vocabulary, options.prompt)
-    if options.beam:
-        return _beam(trained, prompt, options)
-    write = make_writer(
-        trained.config,
-        trained.vocabulary,
-        trained.model,
-        filters=filters_of(trained, options),
-        samples=options.samples,
-        max_tokens=options.max_tokens,
-        prompt=prompt,
-    )
-    return write(trained.params, jax.random.key(options.seed))
+
+class Prompt(NamedTuple):
+    """What a text goes on from.
+
+    text    as it was given, and as it is printed.
+    tokens  as the model reads it, but for the start mark; lines end as in training.
+    """
+
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+
+    def unknown(self, vocabulary: Vocabulary) -> list[str]:
+        """The tokens that are read as `<unk>`."""
+        return sorted({t for t in self.tokens if t not in vocabulary.index})
+
+
+def prompt_of(config: Config, vocabulary: Vocabulary, text: str) -> Prompt:
+    """A prompt, cut and cased as training's text was."""
+    split = tokenizer_named(vocabulary.tokenizer, vocabulary.model).split
+    cased = text.lower() if vocabulary.lower else text
+    if not setting_of(config, vocabulary).marks:
+        return Prompt(text, tuple(split(cased)))
+    *whole, last = cased.split("\n")
+    lines = [found for line in whole if (found := split(line))]
+    ended = [token for line in lines for token in (*line, EOS)]
+    return Prompt(text, (*ended, *split(last)))
 
 
 def make_writer(
     config: Config,
     vocabulary: Vocabulary,
-    model: "LanguageModel",
+    model: LanguageModel,
     *,
-    filters: "Filters | None" = None,
+    filters: Filters | None = None,
     samples: int = 5,
     max_tokens: int = 100,
-    prompt: Sequence[int] = (),
+    prompt: Prompt | None = None,
 ) -> Callable[[Any, Any], list[str]]:
     """write(params, key) -> texts, compiled at its first call.
 
-    Args:
-      prompt: ids to go on from, without the start mark (see `prompt_ids`).
+    Texts are drawn in batches of lanes, so that memory does not grow with their
+    number; which batch a text falls into changes nothing in it.
     """
-    marks = has_marks(config, vocabulary)
+    setting, prompt = setting_of(config, vocabulary), prompt or Prompt()
     chosen = filters or Filters()
-    if not marks:
-        chosen = chosen._replace(banned=(*chosen.banned, EOS_ID))
-    stop = EOS_ID if marks else None
-    sample = jax.jit(make_sampler(model, chosen, max_tokens, stop))
-    context = np.array([*start_context(config, vocabulary), *prompt], np.int32)
-    prompt_SB = np.tile(context[:, None], (1, samples))
+    chosen = chosen._replace(banned=(*chosen.banned, *setting.banned))
+    lane = drawn_at_once(vocabulary.size, max_tokens) * vocabulary.size
+    lanes = max(1, min(samples, AT_ONCE // lane))
+    sample = jax.jit(
+        make_text_sampler(model, chosen, max_tokens, setting.stop), static_argnums=3
+    )
+    context_S1 = _context(setting.start, vocabulary, prompt)[:, None]
 
     def write(params: Any, key: Any) -> list[str]:
-        ids_TB = np.asarray(sample(params, key, prompt_SB))
-        return [to_text(vocabulary, prompt, lane, marks) for lane in ids_TB.T]
+        texts: list[str] = []
+        for first in range(0, samples, lanes):
+            ids_TB = np.asarray(sample(params, key, context_S1, lanes, first))
+            wanted = ids_TB.T[: samples - first]
+            texts += [to_text(vocabulary, prompt, ids, setting.marks) for ids in wanted]
+        return texts
 
     return write
 
 
-def filters_of(trained: "Trained", options: Generate) -> "Filters":
-    """The options as filters."""
-    return Filters(
-        temperature=options.temperature,
-        top_k=min(options.top_k, trained.vocabulary.size),
-        top_p=options.top_p,
-        greedy=options.greedy,
-        banned=() if options.unk else (UNK_ID,),
-    )
-
-
-def prompt_ids(config: Config, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Ids of a prompt; tokens that the vocabulary lacks are told to standard error."""
-    split = tokenizer_named(vocabulary.tokenizer, vocabulary.model).split
-    tokens = split(text.lower() if vocabulary.lower else text) if text else []
-    unknown = sorted({t for t in tokens if t not in vocabulary.index})
-    if unknown:
-        told = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        print(f"note: not in the vocabulary, read as <unk>: {told}", file=sys.stderr)
-    return vocabulary.encode(tokens).tolist()
+def _context(start: int, vocabulary: Vocabulary, prompt: Prompt) -> np.ndarray:
+    return np.append(start, vocabulary.encode(prompt.tokens)).astype(np.int32)
 
 
 def to_text(
-    vocabulary: Vocabulary, prompt: Sequence[int], ids: Any, marks: bool
+    vocabulary: Vocabulary, prompt: Prompt, ids: Sequence[int] | np.ndarray, marks: bool
 ) -> str:
-    """Prompt and what was written, up to the end of the sentence, as text."""
+    """The prompt as it was given, and what was written, up to the sentence's end."""
     wrote = [int(i) for i in ids]
     if marks and EOS_ID in wrote:
         wrote = wrote[: wrote.index(EOS_ID)]
     join = tokenizer_named(vocabulary.tokenizer, vocabulary.model).join
-    return join(vocabulary.decode([*prompt, *wrote]))
+    line = list(prompt.tokens)
+    if EOS in line:
+        line = line[len(line) - line[::-1].index(EOS) :]
+    before, whole = join(line), join([*line, *vocabulary.decode(wrote)])
+    rest = whole[len(before) :] if whole.startswith(before) else f" {whole}"
+    if prompt.text[-1:].isspace():
+        rest = rest.removeprefix(" ")
+    return prompt.text + rest
 
 
-def _beam(trained: "Trained", prompt: list[int], options: Generate) -> list[str]:
-    """The best texts of a beam search, each after its log-probability in nats."""
-    config, vocabulary = trained.config, trained.vocabulary
-    marks = has_marks(config, vocabulary)
-    banned = (() if options.unk else (UNK_ID,)) + (() if marks else (EOS_ID,))
-    stop = EOS_ID if marks else None
-    search = make_beam(trained.model, options.beam, options.max_tokens, stop, banned)
-    context = np.array([*start_context(config, vocabulary), *prompt], np.int32)
-    found = jax.device_get(jax.jit(search)(trained.params, context))
-    best = list(zip(found.log_probability, found.ids, strict=True))[: options.samples]
+def likeliest(
+    trained: Trained,
+    prompt: Prompt,
+    *,
+    width: int,
+    samples: int,
+    max_tokens: int,
+    banned: tuple[int, ...] = (),
+) -> list[tuple[float, str]]:
+    """The best texts of a beam search, each with its log-probability in nats."""
+    vocabulary = trained.vocabulary
+    setting = setting_of(trained.config, vocabulary)
+    banned = (*banned, *setting.banned)
+    search = make_text_beam(trained.model, width, max_tokens, setting.stop, banned)
+    context_S = _context(setting.start, vocabulary, prompt)
+    found = jax.device_get(jax.jit(search)(trained.params, context_S))
+    best = list(zip(found.log_probability.tolist(), found.ids, strict=True))[:samples]
     return [
-        f"{score:10.4f}  {to_text(vocabulary, prompt, ids, marks)}"
+        (score, to_text(vocabulary, prompt, ids, setting.marks))
         for score, ids in best
         if np.isfinite(score)
     ]
