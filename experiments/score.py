@@ -79,7 +79,7 @@ def score(options: Score) -> list["Sentence"]:
 
     trained = load_trained(options.run)
     if options.split:
-        split = split_of_run(trained, options.split)
+        split = split_of_run(options.run, trained, options.split)
         return scoring.score_split(trained, split, options.independent)
     data = trained.config.data
     lines = read_lines(

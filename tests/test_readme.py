@@ -129,10 +129,9 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     """The README's cell, registered by one line, in a run from end to end."""
     import dataclasses
 
-    from experiments.applications.language_model.writing import generate
     from experiments.config import Config, TrainConfig
     from experiments.console.command_line import Options
-    from experiments.generate import Generate
+    from experiments.generate import Generate, generate
     from experiments.train.display import Silent
     from experiments.train.session import train
     from lm.cells import CELLS

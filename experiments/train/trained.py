@@ -11,8 +11,9 @@ from data_pipeline.dataset import prepare
 from data_pipeline.types import TokenArray
 from experiments.applications.language_model.trained import Trained
 from experiments.config import Config
-from experiments.run.directory import read_checkpoints, read_run
+from experiments.run.directory import read_checkpoints, read_record, read_run
 from experiments.run.files import RunError
+from experiments.run.record import SHOWN, recorded_text, text_of
 from lm.model import build
 
 
@@ -49,16 +50,25 @@ def _refuse_no_numbers(run_dir: str | Path, step: int, params: Any) -> None:
         )
 
 
-def split_of_run(trained: Trained, name: str) -> TokenArray:
+def split_of_run(run_dir: str | Path, trained: Trained, name: str) -> TokenArray:
     """A split of the corpus that the run was trained on, as it is read today.
 
     Raises:
       RunError: where that is another text by now.
     """
     dataset = prepare(trained.config.data)
+    directory, record = read_record(run_dir)
+    then, now = recorded_text(record, directory), text_of(dataset)
+    what = ""
     if dataset.vocabulary != trained.vocabulary:
+        what = "another vocabulary"
+    elif then is not None and then.fingerprint != now.fingerprint:
+        was, is_now = then.fingerprint[:SHOWN], now.fingerprint[:SHOWN]
+        what = f"the text with fingerprint {is_now}, no longer {was}"
+    if what:
         raise RunError(
             f"the corpus {trained.config.data.corpus!r} is not what this run was "
-            "trained on: it gives another vocabulary"
+            f"trained on: it gives {what}; put back the text of then, or score a file "
+            "with --text"
         )
     return dataset.splits[name]
