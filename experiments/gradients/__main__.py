@@ -15,8 +15,9 @@ from typing import Any
 from experiments.console.command_line import fail, user_errors
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.gradients import STUDIES, load
+from experiments.gradients.directory import claim, compact, spent
 from experiments.gradients.study import Job, Result, Study, aligned
-from experiments.run.files import plain, read_json, write_json_atomic
+from experiments.run.files import write_json_atomic
 from lm.config import unknown
 
 
@@ -105,7 +106,7 @@ def run_study(name: str, study: Study, given: Any, stop: Interrupt) -> None:
 
     settings = study.sizes[given.size]
     directory = given.dir or Path("runs") / "studies" / f"{name}-{given.size}"
-    directory.mkdir(parents=True, exist_ok=True)
+    claim(directory, name)
     share_compiled(directory)
     display = StudyDisplay(name)
     began = time.perf_counter()
@@ -141,14 +142,6 @@ def share_compiled(directory: Path) -> None:
         jax.config.update(name, value)
 
 
-def spent(directory: Path, seconds: float) -> float:
-    """Seconds that the study has taken, over all sessions."""
-    path = directory / "seconds.json"
-    total = seconds + (read_json(path)["seconds"] if path.exists() else 0.0)
-    write_json_atomic(path, {"seconds": total})
-    return total
-
-
 def keep(result: Result, directory: Path) -> None:
     """figure.png, figure.svg and rows.json."""
     from experiments.figures import save
@@ -179,19 +172,6 @@ def record(name: str, given: Any, seconds: float, result: Result) -> None:
     metrics = {"headline": result.headline, "rows": [compact(r) for r in result.rows]}
     write_row(f"study_{name}", command, seconds, metrics)
     save(result.figure, RESULTS / f"study_{name}.png", dpi=75)
-
-
-def compact(row: dict[str, Any], longest: int = 16) -> dict[str, Any]:
-    """The row without its curves, which stay in the study's directory."""
-    values = plain(row)
-    return {k: v for k, v in values.items() if count(v) <= longest}
-
-
-def count(value: Any) -> int:
-    """How many numbers a JSON value holds."""
-    if isinstance(value, dict):
-        return sum(map(count, value.values()))
-    return sum(map(count, value)) if isinstance(value, list) else 1
 
 
 if __name__ == "__main__":

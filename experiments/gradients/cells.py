@@ -1,5 +1,6 @@
 """Study 1: which cells' gradients reach back, and is that what predicts?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from data_pipeline.windows import windows
 from experiments.config import Config
 from experiments.figures.style import (
     limit_line,
@@ -18,13 +18,13 @@ from experiments.figures.style import (
     new_figure,
     styled,
 )
-from experiments.gradients.common import adam, characters, lag_measure, paced
+from experiments.gradients.common import adam, characters, lag_profile, paced
 from experiments.gradients.panels import SMALLEST, Rows
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.reach import reach, reaches
 from experiments.gradients.runs import common_row, prepared, told, trained
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.results.intervals import Mean, rank_correlation, span
+from experiments.results.intervals import Mean, rank_correlation, rounded, span
 from lm.config import InitConfig, ModelConfig
 from lm.layers import count_parameters
 from lm.model import build
@@ -120,16 +120,11 @@ def configs(size: Cells) -> dict[str, Config]:
     return found
 
 
-def make_measure(size: Cells, config: Config, model: Any, dataset: Any):
-    """Norms for the lag profile, on windows of the validation text."""
-    text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
-    return lag_measure(model, text, size.lags)
-
-
 def run(size: Cells, job: Job) -> Result:
     """Trains every variant, then reads the rows off the runs."""
     variants = tuned(configs(size), size.rates, job)
-    groups = trained(variants, partial(make_measure, size), job)
+    measure = partial(lag_profile, lags=size.lags, lanes=size.lanes)
+    groups = trained(variants, measure, job)
     job.display.note("measured; drawing")
     rows = [row_of(name, group) for name, group in groups.items()]
     return Result(headline(rows), rows, table(rows), figure_of(rows))
@@ -162,43 +157,31 @@ def reach_at(runs: list, step: int, norms: str = "lag_norms_LKB"):
     return reach(np.stack([run.measures[step][norms][-1] for run in runs]))
 
 
-def headline(rows: list[dict[str, Any]]) -> str:
+def headline(rows: Sequence[dict[str, Any]]) -> str:
     """The sentence, from the rows alone."""
-
-    def said(row):
-        perplexity = Mean(row["perplexity"], row["perplexity_half"])
-        return f"perplexity {perplexity}, horizon {reaches(row)} characters"
-
-    def spread(stage):
-        ends = min, max
-        at = [end(rows, key=lambda row: row["horizon"][stage][0]) for end in ends]
-        return " to ".join(reaches(row, stage).split(" [")[0] for row in at)
-
     steady = [row for row in rows if not row["diverged"]] or rows
     best = min(steady, key=lambda row: row["perplexity"])
     among = "" if len(steady) == len(rows) else " of those that never diverged"
-    tanh = next(row for row in rows if row["variant"] == "tanh")
     gated = [final_horizon(row) for row in rows if row["cell"] in GATED]
     plain = [final_horizon(row) for row in rows if row["cell"] not in GATED]
     horizons = [final_horizon(row) for row in rows]
     ρ = rank_correlation(horizons, [row["perplexity"] for row in rows])
+    beyond = "over " if final_horizon(best) >= best["lags"] else ""
     further, together = min(gated) > max(plain), ρ < -0.5
     verdict = {
-        (True, True): "every gated cell reaches further than any other, and far sight "
-        "goes with good prediction, both as expected",
-        (True, False): "every gated cell reaches further than any other, as expected, "
-        "but far sight does not go with good prediction, which was expected too",
-        (False, True): "far sight goes with good prediction, as expected, but not "
-        "every gated cell reaches further than the others, which was expected too",
-        (False, False): "neither does every gated cell reach further than the others, "
-        "nor does far sight go with good prediction: not what was expected",
+        (True, True): "gated cells reach further and far sight predicts better (rank "
+        f"correlation {ρ:.2f}), as expected",
+        (True, False): "gated cells reach further, as expected, but far sight does not "
+        f"predict better (rank correlation {ρ:.2f})",
+        (False, True): f"far sight predicts better (rank correlation {ρ:.2f}), as "
+        "expected, but not all gated cells reach further",
+        (False, False): f"far sight does not predict better (rank correlation {ρ:.2f}),"
+        " nor do all gated cells reach further: unexpected",
     }[further, together]
     return (
-        f"Of {len(rows)} cells with as many parameters each, each at its best "
-        f"learning rate, {best['variant']} predicts best{among} ({said(best)}; "
-        f"plain tanh: {said(tanh)}); "
-        f"training draws the horizons from {spread(0)} characters to {spread(-1)}, "
-        f"and with perplexity they have rank correlation {ρ:+.2f}: {verdict}."
+        f"{best['variant']} predicts best{among} (perplexity "
+        f"{rounded(best['perplexity'], 3)}, horizon {beyond}{final_horizon(best):g}); "
+        f"{verdict}."
     )
 
 
@@ -315,4 +298,5 @@ STUDY = Study(
     expects=EXPECTS,
     sizes=SIZES,
     run=run,
+    headline=headline,
 )

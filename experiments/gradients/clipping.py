@@ -19,10 +19,11 @@ from experiments.figures.style import (
     styled,
 )
 from experiments.gradients.common import characters, paced
+from experiments.gradients.measures import nothing
 from experiments.gradients.panels import Rows
-from experiments.gradients.runs import nothing, trained
+from experiments.gradients.runs import trained
 from experiments.gradients.study import Job, Result, Study, Table
-from experiments.results.intervals import Mean, mean
+from experiments.results.intervals import Mean, mean, rounded
 from experiments.run.metrics import read_metrics
 from lm.config import InitConfig, ModelConfig, OptimConfig
 
@@ -144,50 +145,32 @@ def curves_of(run: Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) for row in rows] for name in names}
 
 
-def headline(rows: list[dict[str, Any]]) -> str:
+def headline(rows: Sequence[dict[str, Any]]) -> str:
     """The sentence, from the rows alone."""
     none = next(row for row in rows if row["clip"] == "none")
-    clipped = [row for row in rows if row["clip"] != "none"]
-    best = {
-        kind: min(
-            (row for row in clipped if row["clip"] == kind),
+    norm, value = (
+        min(
+            (row for row in rows if row["clip"] == kind),
             key=lambda row: (row["diverged"], row["nats"]),
         )
         for kind in ("norm", "value")
-    }
-    by_norm = best["norm"]
-    calmer = (
-        by_norm["spikes"] < none["spikes"] or by_norm["diverged"] < none["diverged"]
     )
-    better = by_norm["nats"] < none["nats"] or none["diverged"]
+    calmer = norm["spikes"] < none["spikes"] or norm["diverged"] < none["diverged"]
+    better = norm["nats"] < none["nats"] or none["diverged"]
     harmed = none["spikes"] > 0 or none["diverged"] > 0
-    shown = harmed and calmer and better and not by_norm["diverged"]
+    shown = harmed and calmer and better and not norm["diverged"]
     return (
-        f"Without clipping {outcome(none)}; clipped by norm at "
-        f"{by_norm['clip_at']:g}, {outcome(by_norm)}; by value at "
-        f"{best['value']['clip_at']:g}, {outcome(best['value'])}: "
-        + (
-            f"clipping by norm {saved(none, by_norm)}, as expected."
-            if shown
-            else "not what was expected of clipping."
-        )
+        f"Without clipping {outcome(none)}; by norm at {norm['clip_at']:g}, "
+        f"{outcome(norm)}; by value at {value['clip_at']:g}, {outcome(value)}: "
+        f"{'as expected' if shown else 'not what was expected'}."
     )
-
-
-def saved(none: dict[str, Any], clipped: dict[str, Any]) -> str:
-    """What clipping spared: divergence, or so many of the spikes."""
-    if none["diverged"]:
-        return "keeps training from diverging"
-    return f"takes {1 - clipped['spikes'] / none['spikes']:.0%} of the spikes away"
 
 
 def outcome(row: dict[str, Any]) -> str:
     """What became of the seeds of one kind, in a few words."""
-    if row["diverged"] == row["seeds"]:
-        return f"all {row['seeds']} seeds diverged"
-    nats = Mean(row["nats"], row["nats_half"])
-    some = f", {row['diverged']} of {row['seeds']} diverged" if row["diverged"] else ""
-    return f"{row['spikes']:.3g} spikes a run, {nats} nats a character{some}"
+    if row["diverged"]:
+        return f"{row['diverged']} of {row['seeds']} seeds diverged"
+    return f"{row['spikes']:.3g} spikes a run, {rounded(row['nats'], 3)} nats"
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
@@ -267,4 +250,5 @@ STUDY = Study(
     expects=EXPECTS,
     sizes=SIZES,
     run=run,
+    headline=headline,
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.config import DataConfig
-from data_pipeline.windows import Windows
+from data_pipeline.windows import Windows, windows
 from experiments.config import TrainConfig
 from lm.config import OptimConfig
 from lm.gradflow.through_time import hidden_gradients, state_gradients
@@ -48,6 +48,12 @@ def paced(steps: int, evaluations: int) -> TrainConfig:
         keep=1,
         samples=0,
     )
+
+
+def lag_profile(config: Any, model: Any, dataset: Any, *, lags: int, lanes: int):
+    """`make_measure` of studies that measure a lag profile on validation text alone."""
+    text = windows(dataset.splits["valid"].ids, lags * 4 // 3, lanes)
+    return lag_measure(model, text, lags)
 
 
 def lag_measure(model: Any, text: Windows, lags: int):

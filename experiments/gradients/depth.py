@@ -1,5 +1,6 @@
 """Study 6: gradients down the layers and back in time, with and without residuals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,10 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from data_pipeline.windows import windows
 from experiments.config import Config
 from experiments.figures.style import legend, line_style, new_figure, styled
-from experiments.gradients.common import adam, characters, lag_measure, paced
+from experiments.gradients.common import adam, characters, lag_profile, paced
 from experiments.gradients.panels import Rows, bars
 from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.runs import common_row, told, trained
@@ -75,16 +75,11 @@ def configs(size: Depth) -> dict[str, Config]:
     return found
 
 
-def make_measure(size: Depth, config: Config, model: Any, dataset: Any):
-    """Norms for the lag profile of every layer."""
-    text = windows(dataset.splits["valid"].ids, size.lags * 4 // 3, size.lanes)
-    return lag_measure(model, text, size.lags)
-
-
 def run(size: Depth, job: Job) -> Result:
     """Trains every stack, then reads the rows off the runs."""
     variants = tuned(configs(size), size.rates, job)
-    groups = trained(variants, partial(make_measure, size), job)
+    measure = partial(lag_profile, lags=size.lags, lanes=size.lanes)
+    groups = trained(variants, measure, job)
     rows = [row_of(name, group) for name, group in groups.items()]
     return Result(headline(rows), rows, table(rows), figure_of(rows))
 
@@ -120,34 +115,24 @@ def share_down(logs_SLK: Any):
     return totals_SL[:, 0] - totals_SL[:, -1]
 
 
-def headline(rows: list[dict[str, Any]]) -> str:
+def headline(rows: Sequence[dict[str, Any]]) -> str:
     """The sentence, from the rows alone."""
-
-    def perplexity(row):
-        return Mean(row["perplexity"], row["perplexity_half"])
-
     deepest = max(row["layers"] for row in rows)
     plain, residual = (
         next(r for r in rows if r["layers"] == deepest and r["residual"] is kind)
         for kind in (False, True)
     )
-    best = min(rows, key=lambda row: row["perplexity"])
     vanishes = plain["down_before"] < 0.1 and 0.3 < residual["down_before"]
     helps = plain["perplexity"] > residual["perplexity"]
     shallow = min(r["perplexity"] for r in rows if not r["residual"])
-    degrades = plain["perplexity"] > shallow
-    verdict = (
-        "as expected"
-        if vanishes and helps and degrades
-        else "not in every way what was expected"
-    )
+    shown = vanishes and helps and plain["perplexity"] > shallow
     return (
-        f"Down {deepest} layers {share(plain['down_before'])} of the gradient reaches "
-        f"the first before training, {share(residual['down_before'])} with residual "
-        f"connections; after training ({share(plain['down_after'])} and "
-        f"{share(residual['down_after'])}) perplexity is {perplexity(plain)} without "
-        f"and {perplexity(residual)} with them, and {perplexity(best)} at best "
-        f"({best['variant']}): {verdict}."
+        f"Untrained, {share(plain['down_before'])} of the gradient comes down "
+        f"{deepest} plain layers, "
+        f"{share(residual['down_before'])} down residual ones; trained, "
+        f"perplexity is {rounded(plain['perplexity'], 3)} against "
+        f"{rounded(residual['perplexity'], 3)}: "
+        f"{'as expected' if shown else 'not in every way what was expected'}."
     )
 
 
@@ -241,4 +226,5 @@ STUDY = Study(
     expects=EXPECTS,
     sizes=SIZES,
     run=run,
+    headline=headline,
 )

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.config import Config
-from experiments.gradients.runs import nothing, tasks_of, train_all
+from experiments.gradients.measures import nothing
+from experiments.gradients.runs import tasks_of, train_all
 from experiments.gradients.study import Job
 from experiments.run.files import RunError
 

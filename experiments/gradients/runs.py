@@ -11,17 +11,24 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from data_pipeline.dataset import prepare
-from experiments.config import Config, GradflowConfig, differences
+from experiments.config import Config, GradflowConfig
 from experiments.console.interrupts import Interrupt
+from experiments.gradients.measures import (
+    FOLDER,
+    Arrays,
+    MakeMeasure,
+    check_made,
+    keep_measures,
+    made_by,
+    read_measures,
+)
 from experiments.gradients.study import Job
 from experiments.results.intervals import mean
 from experiments.run.directory import open_run
-from experiments.run.files import RunError, read_json, write_npz_atomic
+from experiments.run.files import RunError, read_json
 from experiments.run.provenance import versions
-from experiments.run.record import config_of, text_of
+from experiments.run.record import check_same, text_of
 from experiments.train.allocator import keep_memory
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged
@@ -30,9 +37,6 @@ from experiments.train.processes import Heard, Interrupted, run_all
 from lm.layers import count_parameters
 from lm.losses import perplexity
 
-Arrays = dict[str, Any]
-Measure = Callable[[Any], Arrays]
-MakeMeasure = Callable[[Config, Any, Any], Measure]
 UNPROBED = GradflowConfig(every=0)
 
 
@@ -99,7 +103,8 @@ def train_all(
       Interrupted: after a signal, with everything saved.
       RunError: a directory that holds a run of another config.
     """
-    left = [task for task in tasks if not finished(task)]
+    made = made_by(make_measure)
+    left = [task for task in tasks if not finished(task, made)]
     job.display.begin(sum(task.config.train.steps for task in left))
     do = partial(train_task, make_measure)
     run_all(left, do, job.processes, job.stop, job.display.advance)
@@ -117,19 +122,19 @@ def trained(
     return groups
 
 
-def finished(task: Task) -> bool:
-    """Whether the run is there, done, and of this very config."""
+def finished(task: Task, made: dict[str, Any]) -> bool:
+    """Whether the run is there, done, of this very config and text, and measured so.
+
+    Raises:
+      RunError: where another run is in its place.
+    """
     if not (task.directory / "summary.json").exists():
         return False
     record = read_json(task.directory / "config.json")
-    differ = differences(config_of(record, task.directory, Config), task.config)
-    if differ:
-        raise RunError(
-            f"{task.directory} holds a run of another config ({', '.join(differ)} "
-            "differ): give another --dir, or remove it"
-        )
-    steps = record["config"]["train"]["steps"]
-    return steps == task.config.train.steps
+    text = text_of(prepared(task.config.data))
+    check_same(task.directory, record, task.config, text)
+    check_made(task.directory, made)
+    return record["config"]["train"]["steps"] == task.config.train.steps
 
 
 def train_task(
@@ -146,15 +151,23 @@ def train_task(
     keep_memory()
     dataset = prepared(task.config.data)
     planned = plan(task.config, dataset)
-    measure = make_measure(task.config, planned.model, dataset)
+    measure, made = (
+        make_measure(task.config, planned.model, dataset),
+        made_by(make_measure),
+    )
+    check_made(task.directory, made)
     text = text_of(dataset)
     with open_run(task.directory, task.config, text) as run:
         run.keep_vocabulary(dataset.vocabulary)
-        hook = Measuring(task, measure, advance)
+
+        def keep(step: int, params: Any) -> None:
+            keep_measures(task.directory, made, step, measure(params))
+
+        hook = Measuring(task, keep, advance)
         trainer = Trainer(run, dataset, planned, hook)
         advance(label(task), trainer.at.step)
         if trainer.at.step == 0:
-            hook.keep(0, trainer.state.params)
+            keep(0, trainer.state.params)
         try:
             if not trainer.train(stop):
                 raise Interrupted
@@ -178,20 +191,14 @@ def summary(trainer: Any) -> dict[str, Any]:
 class Measuring(Silent):
     """Keeps the measures of each evaluation, and tells how far the run is."""
 
-    def __init__(self, task: Task, measure: Measure, advance: Heard):
-        self.task, self.measure, self.advance = task, measure, advance
+    def __init__(self, task: Task, keep: Callable[[int, Any], None], advance: Heard):
+        self.task, self.keep, self.advance = task, keep, advance
 
     def step(self, trainer, step: int, row: dict) -> None:
         self.advance(label(self.task), 1)
 
     def evaluation(self, trainer, row: dict) -> None:
         self.keep(trainer.at.step, trainer.state.params)
-
-    def keep(self, step: int, params: Any) -> None:
-        """measures/STEP.npz, whole or not at all."""
-        folder = self.task.directory / "measures"
-        folder.mkdir(exist_ok=True)
-        write_npz_atomic(folder / f"{step}.npz", self.measure(params))
 
 
 def label(task: Task) -> str:
@@ -200,18 +207,19 @@ def label(task: Task) -> str:
 
 
 def read_task(task: Task) -> Trained:
-    """A finished run with its measures."""
-    measures = {}
-    for path in (task.directory / "measures").glob("[0-9]*.npz"):
-        with np.load(path, allow_pickle=False) as arrays:
-            measures[int(path.stem)] = dict(arrays)
+    """A finished run with its measures; of one that diverged, those that it came to."""
+    summary = read_json(task.directory / "summary.json")
+    train, last = task.config.train, summary["steps"]
+    steps = sorted({*range(0, last + 1, train.eval_every or last), last})
+    if "diverged" in summary:
+        steps = [n for n in steps if (task.directory / FOLDER / f"{n}.npz").exists()]
     return Trained(
         task.variant,
         task.seed,
         task.directory,
         config=read_json(task.directory / "config.json")["config"],
-        summary=read_json(task.directory / "summary.json"),
-        measures=dict(sorted(measures.items())),
+        summary=summary,
+        measures=read_measures(task.directory, steps),
     )
 
 
@@ -252,8 +260,3 @@ def told(row: dict[str, Any]) -> str:
 def prepared(data: Any) -> Any:
     """The dataset of a data config, read once a process."""
     return prepare(data)
-
-
-def nothing(config: Config, model: Any, dataset: Any) -> Measure:
-    """`make_measure` of a study that measures nothing besides the loss."""
-    return lambda params: {}

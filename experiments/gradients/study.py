@@ -17,8 +17,7 @@ class Table(NamedTuple):
 class Result(NamedTuple):
     """What a study found.
 
-    headline  one sentence with the numbers found; it says so where the answer is not
-              the expected one.
+    headline  what the rows say, in a sentence.
     rows      a dict of JSON values for each variant.
     table     what is printed of the rows.
     figure    a matplotlib Figure.
@@ -50,11 +49,15 @@ class Study(NamedTuple):
     run      (settings, job) -> Result. Every run is a run directory below the job's: a
              finished one is read, a begun one goes on. Raises `Interrupted` where a
              signal stopped it.
+    headline (rows) -> one sentence of at most 30 words with the numbers found, which
+             says whether they were expected: of rows as `run` makes them, and as they
+             are recorded, without their curves.
     """
 
     expects: str
     sizes: Mapping[str, Any]
     run: Callable[[Any, Job], Result]
+    headline: Callable[[Sequence[dict[str, Any]]], str]
 
 
 def aligned(table: Table) -> str:
