@@ -13,6 +13,7 @@ from experiments.gradients import (
     depth,
     initialisation,
     load,
+    rates,
     runs,
     truncation,
 )
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.usefixtures("compile_cache")
 SHORT = {"steps": 4, "seeds": 1, "batch": 2, "window": 8}
 TUNED = {**SHORT, "rates": (0.02,)}
 TINY = {
-    "cells": cells.Cells(**TUNED, parameters=700, embedding=2, lags=6, lanes=4),
+    "cells": cells.Cells(
+        **SHORT, rates=(0.02, 0.04), parameters=700, embedding=2, lags=6, lanes=4
+    ),
     "initialisation": initialisation.Initialisation(
         **TUNED,
         gains=(0.5, 2.5),
@@ -48,7 +51,7 @@ STUDIES = {name: load(name) for name in TINY}
 
 @pytest.fixture(scope="module", autouse=True)
 def corpus(tmp_path_factory):
-    """A small text in place of the embedded corpus, and fewer cells."""
+    """A small text in place of the embedded corpus, fewer cells and pilots."""
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcde"), 4)) for _ in range(30)]
     lines = [" ".join(rng.choice(words, 6)) for _ in range(150)]
@@ -58,6 +61,7 @@ def corpus(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "CORPUS", str(path))
         patch.setattr(cells, "VARIANTS", few)
+        patch.setattr(rates, "PILOT_SEEDS", (1000,))
         yield path
 
 

@@ -1,6 +1,7 @@
 """The runs of a study: interrupted, killed, diverged; and the command line."""
 
 import dataclasses
+import functools
 import math
 import os
 import signal
@@ -9,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.console.interrupts import interrupts
 from experiments.gradients import STUDIES as QUESTIONS
 from experiments.gradients import __main__ as command
-from experiments.gradients import clipping, load, runs
+from experiments.gradients import clipping, load, measures, runs
+from experiments.gradients.directory import claim, spent
 from experiments.gradients.display import StudyDisplay, quiet
 from experiments.gradients.study import Job
 from experiments.run.files import RunError, read_json
@@ -43,7 +46,9 @@ def tiny_tasks(directory, steps=8):
 class StopAfter(StudyDisplay):
     """Sends this process SIGINT after so many steps."""
 
-    left = 5
+    def __init__(self):
+        super().__init__("", quiet().line)
+        self.left = 5
 
     def advance(self, what, pieces):
         self.left -= pieces
@@ -52,13 +57,13 @@ class StopAfter(StudyDisplay):
 
 
 def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path):
-    whole = runs.train_all(tiny_tasks(tmp_path / "a"), runs.nothing, job())
+    whole = runs.train_all(tiny_tasks(tmp_path / "a"), measures.nothing, job())
     tasks = tiny_tasks(tmp_path / "b")
     with pytest.raises(Interrupted), interrupts() as stop:
-        runs.train_all(tasks, runs.nothing, job(StopAfter("", live=False), stop=stop))
+        runs.train_all(tasks, measures.nothing, job(StopAfter(), stop=stop))
     assert not (tasks[0].directory / "summary.json").exists()
     assert not tasks[1].directory.exists()
-    again = runs.train_all(tasks, runs.nothing, job())
+    again = runs.train_all(tasks, measures.nothing, job())
     assert [r.nats for r in again] == [r.nats for r in whole]
     curves = [clipping.curves_of(r.directory)["loss"] for r in (whole[0], again[0])]
     assert curves[0] == curves[1] and len(curves[0]) == 8
@@ -67,23 +72,124 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path):
 def test_a_run_that_diverges_is_a_result(tmp_path):
     size = dataclasses.replace(TINY["clipping"], learning_rate=1e30, steps=8)
     tasks = runs.tasks_of({"none": clipping.configs(size)["none"]}, [0], tmp_path)
-    (run,) = runs.train_all(tasks, runs.nothing, job())
+    (run,) = runs.train_all(tasks, measures.nothing, job())
     assert run.diverged and run.nats == math.inf
     row = clipping.row_of(size, "none", [run])
     assert row["diverged"] == 1 and row["nats"] == math.inf
-    assert "all 1 seeds diverged" in clipping.outcome(row)
+    assert clipping.outcome(row) == "1 of 1 seeds diverged"
+
+
+def three(config, model, dataset, *, factor=3):
+    """`make_measure` of a constant."""
+    return lambda params: {"number": np.asarray(factor)}
+
+
+def test_measures_belong_to_what_made_them(tmp_path, monkeypatch):
+    """Another setting, other code or a hole in them, and they are not taken."""
+    (task,) = tiny_tasks(tmp_path)[:1]
+
+    def numbers(make):
+        (run,) = runs.train_all([task], make, job())
+        return {step: int(found["number"]) for step, found in run.measures.items()}
+
+    assert numbers(three) == dict.fromkeys((0, 2, 4, 6, 8), 3)
+    assert numbers(three) == dict.fromkeys((0, 2, 4, 6, 8), 3)
+    with pytest.raises(RunError, match="measured otherwise: settings was {}, is {'fac"):
+        numbers(functools.partial(three, factor=4))
+    with pytest.raises(RunError, match="measured otherwise: measure was .*three"):
+        numbers(measures.nothing)
+    with monkeypatch.context() as patch:
+        patch.setattr(measures, "code_of", lambda files: "0" * 64)
+        with pytest.raises(RunError, match="measured otherwise: code was"):
+            numbers(three)
+    assert numbers(three)[8] == 3, "nothing was changed by these"
+    last = task.directory / "measures" / "8.npz"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
+    with pytest.raises(RunError, match="8.npz"):
+        numbers(three)
+    last.unlink()
+    with pytest.raises(RunError, match="8.npz is not there"):
+        numbers(three)
+
+
+def test_code_is_known_by_what_it_does(tmp_path):
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text(
+        '"""One."""\n\ndef f(x):\n    """Two."""\n    return x + 1  # three\n'
+    )
+    second.write_text("def f(x):\n    return x + 1\n")
+    assert measures.code_of((first,)) == measures.code_of((second,))
+    second.write_text("def f(x):\n    return x + 2\n")
+    third = tmp_path / "c.py"
+    third.write_text(second.read_text())
+    assert measures.code_of((first,)) != measures.code_of((third,))
+
+
+def test_a_finished_run_is_one_of_its_text(corpus, tmp_path):
+    """As many words, other words: the same vocabulary size, and not the same run."""
+    (task,) = tiny_tasks(tmp_path)[:1]
+    runs.train_all([task], measures.nothing, job())
+    before = corpus.read_bytes()
+    try:
+        corpus.write_bytes(before.translate(bytes.maketrans(b"abcde", b"bcdea")))
+        runs.prepared.cache_clear()
+        with pytest.raises(RunError, match="another text"):
+            runs.train_all([task], measures.nothing, job())
+    finally:
+        corpus.write_bytes(before)
+        runs.prepared.cache_clear()
+    (run,) = runs.train_all([task], measures.nothing, job())
+    assert run.summary["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"figure.png": "mine"}, "holds what no study made (figure.png)"),
+        ({"rows.json": "[1]"}, "holds what no study made (rows.json)"),
+        ({"seconds.json": '{"mine": 1}'}, "holds what no study made (seconds.json)"),
+        ({"thesis.tex": ""}, "holds what no study made (thesis.tex)"),
+        ({"study.json": "{}"}, "is not a study's mark"),
+        (
+            {"study.json": '{"format": "study-1", "study": "depth"}'},
+            "the study 'depth'",
+        ),
+    ],
+)
+def test_a_study_writes_into_a_directory_of_its_own(files, told, tmp_path, capsys):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["clipping", "--dir", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and told in error and error.count("\n") == 1
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == files
+
+
+def test_a_directory_of_before_there_were_marks_goes_on(tmp_path):
+    (tmp_path / "none-seed0").mkdir()
+    (tmp_path / "none-seed0" / "config.json").write_text("{}")
+    (tmp_path / "compiled").mkdir()
+    (tmp_path / "rows.json").write_text('{"headline": "", "rows": []}')
+    (tmp_path / "seconds.json").write_text('{"seconds": 1.5}')
+    (tmp_path / "figure.png").write_text("")
+    claim(tmp_path, "clipping")
+    assert read_json(tmp_path / "study.json")["study"] == "clipping"
+    claim(tmp_path, "clipping")
+    assert spent(tmp_path, 1) == 2.5
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from experiments.gradients import common, runs
+from experiments.gradients import common, measures, runs
 from tests.test_study_runs import job, tiny_tasks
 
 if __name__ == "__main__":
     common.CORPUS = sys.argv[1]
     tasks = tiny_tasks(Path(sys.argv[2]), steps=1200)
-    runs.train_all(tasks, runs.nothing, job(processes=2))
+    runs.train_all(tasks, measures.nothing, job(processes=2))
 """
 
 
@@ -102,10 +208,11 @@ def test_after_a_kill_of_a_study_in_processes_the_same_command_goes_on(
     child.kill()
     child.wait()
     tasks = tiny_tasks(place, steps=1200)
-    assert not all(runs.finished(task) for task in tasks)
+    made = measures.made_by(measures.nothing)
+    assert not all(runs.finished(task, made) for task in tasks)
     for _ in range(100):
         try:
-            found = runs.train_all(tasks, runs.nothing, job())
+            found = runs.train_all(tasks, measures.nothing, job())
             break
         except RunError as error:
             assert "in use" in str(error)

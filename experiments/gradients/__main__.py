@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.paths import user_path
 from experiments.console.command_line import fail, user_errors
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.gradients import STUDIES, load
@@ -68,7 +69,7 @@ def make_parser(name: str, study: Study) -> argparse.ArgumentParser:
     for size in ("small", "full"):
         if size in study.sizes:
             add(f"--{size}", dest="size", action="store_const", const=size)
-    add("--dir", type=Path, help="default: runs/studies/NAME-SIZE")
+    add("--dir", help="default: runs/studies/NAME-SIZE")
     add("--seeds", type=positive, help="seeds of each variant (default: by size)")
     add("--processes", type=positive, default=1, help="runs at once (default: 1)")
     add("--record", action="store_true", help="write experiments/results/study_NAME")
@@ -105,7 +106,9 @@ def run_study(name: str, study: Study, given: Any, stop: Interrupt) -> None:
     from experiments.train.processes import Interrupted
 
     settings = study.sizes[given.size]
-    directory = given.dir or Path("runs") / "studies" / f"{name}-{given.size}"
+    directory = Path("runs") / "studies" / f"{name}-{given.size}"
+    if given.dir is not None:
+        directory = user_path(given.dir, "--dir")
     claim(directory, name)
     share_compiled(directory)
     display = StudyDisplay(name)

@@ -130,7 +130,8 @@ def make_measure(
 def input_variance(params: Any, ids_TB: Any) -> Any:
     """The mean square of x·W_x + b of the bottom layer, over units and time."""
     layer = params["layers"][0]
-    return jnp.mean((params["embedding"][ids_TB] @ layer["w_x"] + layer["b"]) ** 2)
+    zs_TBH = params["embedding"][ids_TB] @ layer["w_x"] + layer["b"][None, None]
+    return jnp.mean(zs_TBH**2)
 
 
 def run(size: Initialisation, job: Job) -> Result:

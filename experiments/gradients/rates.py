@@ -23,13 +23,16 @@ PILOT_SEEDS = (1000, 1001)
 def tuned(
     variants: dict[str, Config], rates: Sequence[float], job: Job
 ) -> dict[str, Config]:
-    """Every variant at the rate of the least mean validation loss after all its steps.
+    """Every variant at the rate of the least mean validation loss after all its steps;
+    where there is one rate, at that.
 
     The pilots are runs in `pilots`, resumed and kept like all others.
 
     Raises:
       RunError: where a variant diverged at every rate.
     """
+    if len(rates) == 1:
+        return {name: at_rate(config, rates[0]) for name, config in variants.items()}
     pilots = {
         pilot_of(name, rate): at_rate(config, rate)
         for name, config in variants.items()
