@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
-from data_pipeline.errors import DataError, unknown_name
+from data_pipeline.errors import DataError
 from data_pipeline.tokenizers import TOKENIZERS
+from lm.checks import ConfigError, at_least, choice, unknown, within
 
-READINGS = ("streams", "sentences")
-ERRORS = ("strict", "replace")
+READINGS = Literal["streams", "sentences"]
+ERRORS = Literal["strict", "replace"]
+MOST_SENTENCES = 10_000_000  # of `grammar`, all held in memory
 
 # What a field is, in its metadata. TEXT: where the text lies, in which its fingerprint
 # can stand for it. PLACE: how and where it is prepared, which changes no number.
@@ -77,15 +80,26 @@ class DataConfig:
     """`tfds:`: folder of prepared datasets; by default tensorflow-datasets' own."""
 
     def __post_init__(self) -> None:
-        for name, valid in (("reading", READINGS), ("errors", ERRORS)):
-            if getattr(self, name) not in valid:
-                raise unknown_name(f"data.{name}", getattr(self, name), valid)
+        try:
+            self._check()
+        except ConfigError as error:
+            raise DataError(str(error)) from None
+
+    def _check(self) -> None:
+        if not self.corpus.strip():
+            raise DataError(
+                "data.corpus is empty: give a name such as grammar, or the path of a "
+                "file or a folder (. for this one)"
+            )
+        choice("data.reading", self.reading, READINGS)
+        choice("data.errors", self.errors, ERRORS)
         if self.tokenizer not in TOKENIZERS:
-            raise unknown_name("tokenizer", self.tokenizer, TOKENIZERS)
-        for name in ("batch", "window", "max_length", "min_count", "grammar_sentences"):
-            _at_least(f"data.{name}", getattr(self, name), 1)
+            raise DataError(unknown("tokenizer", self.tokenizer, TOKENIZERS))
+        for name in ("batch", "window", "max_length", "min_count"):
+            at_least(f"data.{name}", getattr(self, name), 1)
         for name in ("window_spread", "min_length", "in_memory", "workers"):
-            _at_least(f"data.{name}", getattr(self, name), 0)
+            at_least(f"data.{name}", getattr(self, name), 0)
+        within("data.grammar_sentences", self.grammar_sentences, 1, MOST_SENTENCES)
         if self.max_vocabulary != 0 and self.max_vocabulary < 3:
             raise DataError(
                 f"data.max_vocabulary is {self.max_vocabulary}; give 3 or more "
@@ -94,11 +108,6 @@ class DataConfig:
         if "" in self.drop_containing:
             raise DataError("data.drop_containing has an empty text: in every line")
         _check_fractions(self.fractions)
-
-
-def _at_least(name: str, value: float, least: int) -> None:
-    if not (math.isfinite(value) and value >= least):
-        raise DataError(f"{name} is {value}; it must be {least} or more")
 
 
 def _check_fractions(fractions: tuple[float, float, float]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import Fingerprint
+from data_pipeline.corpora.text import Fingerprint, Source
 from data_pipeline.encode import encode_block
 from data_pipeline.merge import Merger, assemble, cut_of, describe
 from data_pipeline.store import prepare_on_disk
@@ -23,7 +23,11 @@ def prepare(config: DataConfig) -> Dataset:
     The vocabulary comes from the training split alone. Raises DataError, in one
     line, when the text cannot be read or a split is empty.
     """
-    source = corpora.load(config)
+    return prepare_source(corpora.load(config), config)
+
+
+def prepare_source(source: Source, config: DataConfig) -> Dataset:
+    """As `prepare`, of a source that `corpora.load` gave."""
     if source.key and source.size > config.in_memory << 20:
         return prepare_on_disk(source, config)
     cut = cut_of(config, source)
@@ -34,7 +38,7 @@ def prepare(config: DataConfig) -> Dataset:
     ]
     vocabulary = merger.vocabulary(config, cut)
     splits = assemble(blocks, merger, vocabulary, cut, source.name, _in_memory)
-    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits)
+    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits, merger)
     return Dataset(vocabulary, splits, corpus)
 
 

@@ -10,7 +10,7 @@ holds them equal) at several times the speed.
 
 import functools
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,16 +42,19 @@ class Cut:
 
 
 class Encoded(NamedTuple):
-    """A block as numbers: words[n] is the token of number n, words[0] a line's end."""
+    """A block as numbers: words[n] is the token of number n, words[0] a line's end;
+    `dropped` counts the lines that settings left out, by the setting."""
 
     words: list[str]
     numbers: np.ndarray
+    dropped: tuple[tuple[str, int], ...] = ()
 
 
 def encode_block(text: str, cut: Cut) -> Encoded:
     """Numbers of a block's tokens; lines without tokens leave no trace."""
+    dropped: Counter[str] = Counter()
     if cut.split_sentences or cut.drop_containing:
-        text = "".join(f"{line}\n" for line in cut_lines(text, cut))
+        text = "".join(f"{line}\n" for line in cut_lines(text, cut, dropped))
     elif cut.lower:
         text = text.lower()
     tokenizer = tokenizer_named(cut.tokenizer, cut.model)
@@ -62,12 +65,17 @@ def encode_block(text: str, cut: Cut) -> Encoded:
     encoded = _whole(text, tokenizer) if tokenizer.local else _by_line(text, cut)
     numbers = _without_empty(encoded.numbers)
     if cut.min_length > 1:
+        lines = np.count_nonzero(numbers == 0)
         numbers = _without_short(numbers, cut.min_length)
-    return Encoded(encoded.words, numbers)
+        dropped["min_length"] = int(lines - np.count_nonzero(numbers == 0))
+    return Encoded(encoded.words, numbers, tuple((+dropped).items()))
 
 
-def cut_lines(text: str, cut: Cut) -> Iterator[str]:
-    """Lines, or the sentences of its paragraphs, less those to be dropped.
+def cut_lines(
+    text: str, cut: Cut, dropped: Counter[str] | None = None
+) -> Iterator[str]:
+    """Lines, or the sentences of its paragraphs, less those to be dropped, which are
+    counted.
 
     Sentences end before capitals, so letters are lowered after they are found.
     """
@@ -75,6 +83,8 @@ def cut_lines(text: str, cut: Cut) -> Iterator[str]:
         line = line.lower() if cut.lower else line
         if not any(part in line for part in cut.drop_containing):
             yield line
+        elif dropped is not None:
+            dropped["drop_containing"] += 1
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -136,7 +146,7 @@ def _memo(split: Callable[[str], list[str]]) -> _Memo:
 
 def _expand(which: np.ndarray, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Pieces of `flat` one after the other, in the order of `which`."""
-    if len(flat) == len(lengths):
+    if (lengths == 1).all():
         return flat[which]
     begins = np.cumsum(lengths) - lengths
     counts = lengths[which]

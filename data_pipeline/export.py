@@ -19,9 +19,10 @@ from data_pipeline import corpora
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.reading import lines_of
 from data_pipeline.corpora.text import Source
-from data_pipeline.corpora.tfds import NAMES, _library
-from data_pipeline.dataset import prepare
+from data_pipeline.corpora.tfds import NAMES, tfds_library
+from data_pipeline.dataset import prepare_source
 from data_pipeline.errors import DataError
+from data_pipeline.paths import user_path
 from data_pipeline.tokenizers import TOKENIZERS
 
 VERSION = "1.0.0"
@@ -32,10 +33,10 @@ def export(config: DataConfig, out: Path, name: str = "") -> Path:
 
     Raises DataError where it is there already or cannot be written.
     """
-    dataset = prepare(config)
     source = corpora.load(config)
+    dataset = prepare_source(source, config)
     name = _snake_case(name or source.name)
-    target = out.expanduser() / name / VERSION
+    target = user_path(out, "--out") / name / VERSION
     if target.exists():
         raise DataError(f"{target} is there already; remove it or give another name")
     making = target.parents[1] / f".making-{name}-{os.getpid()}"
@@ -59,7 +60,7 @@ def _snake_case(name: str) -> str:
 
 
 def _write(source: Source, config: DataConfig, folder: Path, name: str) -> Path:
-    library = _library()
+    library = tfds_library()
     builder = _builder(library, source, config, name)(
         data_dir=str(folder), file_format="array_record"
     )

@@ -1,6 +1,7 @@
 """Numbered blocks into ids: one numbering, one vocabulary, arrays of each split."""
 
-from collections import defaultdict
+import copy
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ class Merger:
         self.number.default_factory = self.number.__len__
         self.counts = np.zeros(1 << 16, np.int64)
         self.sizes = dict.fromkeys(SPLITS, 0)
+        self.dropped = {name: Counter[str]() for name in SPLITS}
 
     def add(self, split: str, block: Encoded) -> Numbered:
         """Merge a block; words that are new get the next numbers."""
@@ -60,6 +62,7 @@ class Merger:
         merged = map(self.number.__getitem__, words)
         merged = np.fromiter(merged, np.int32, len(words))
         self.sizes[split] += len(block.numbers)
+        self.dropped[split].update(dict(block.dropped))
         if split == "train":
             grown = len(self.number) - len(self.counts)
             if grown > 0:
@@ -135,9 +138,13 @@ def describe(
     fingerprint: str,
     vocabulary: Vocabulary,
     splits: dict[str, TokenArray],
+    merger: Merger,
 ) -> Corpus:
-    """Fingerprint and facts: sizes, unknown rates, the rarest kept word."""
-    facts = dict(source.facts)
+    """Fingerprint and facts: sizes, unknown rates, the rarest kept word, lines that
+    settings left out."""
+    facts = copy.deepcopy(source.facts)
+    if dropped := {s: dict(lines) for s, lines in merger.dropped.items() if lines}:
+        facts["lines_left_out"] = dropped
     facts["vocabulary"] = vocabulary.size
     facts["tokens"] = {name: int(s.ids.size) for name, s in splits.items()}
     facts["sentences"] = {name: len(s.starts) - 1 for name, s in splits.items()}

@@ -31,6 +31,17 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def sentence_end(text: str, at: int) -> int:
+    """Where the first sentence that ends at or after `at` is over, white space after
+    it included; the text's end where none does."""
+    for match in _END.finditer(text, at):
+        if match[1] != "." or not _abbreviated(
+            text[max(0, match.start() - 20) : match.start()]
+        ):
+            return match.end()
+    return len(text)
+
+
 def _abbreviated(before: str) -> bool:
     word = _LAST_WORD.search(before[-20:])
     if word is None:

@@ -15,6 +15,9 @@ import json
 import multiprocessing
 import os
 import shutil
+import threading
+import time
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -26,7 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import SPLITS, Fingerprint, Source
+from data_pipeline.corpora.text import BLOCK, SPLITS, Fingerprint, Source
 from data_pipeline.encode import Cut, Encoded, encode_block
 from data_pipeline.errors import DataError
 from data_pipeline.merge import (
@@ -37,10 +40,11 @@ from data_pipeline.merge import (
     describe,
     id_type,
 )
+from data_pipeline.paths import user_path
 from data_pipeline.types import Corpus, Dataset, TokenArray
 from data_pipeline.vocabulary import Vocabulary
 
-FORMAT = "prepared-1"
+FORMAT = "prepared-2"
 SHAPING = """tokenizer lower max_vocabulary min_count split_sentences drop_containing
 min_length""".split()
 
@@ -56,7 +60,7 @@ class Prepared(NamedTuple):
 def cache_folder(config: DataConfig) -> Path:
     """Where prepared data are kept."""
     if config.cache_dir:
-        return Path(config.cache_dir).expanduser()
+        return user_path(config.cache_dir, "data.cache_dir")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "recurrent-language-models" / "data"
 
@@ -70,7 +74,11 @@ def prepare_on_disk(source: Source, config: DataConfig) -> Dataset:
         with _locked(cache / f"{target.name}.lock"):
             if not target.exists():
                 _prepare(source, config, target)
-        return load(target)
+        stored = load(target)
+        now = {name: fact for name, fact in source.facts.items() if fact}
+        facts = {**stored.corpus.facts, **now}  # as it was read this time
+        corpus = stored.corpus._replace(name=source.name, facts=facts)
+        return stored._replace(corpus=corpus)
     except OSError as error:
         raise DataError(
             f"cannot prepare {source.name} in {cache}: {error.strerror or error}; "
@@ -87,9 +95,12 @@ def cache_key(source: Source, config: DataConfig) -> str:
 
 
 def load(folder: Path) -> Dataset:
-    """A prepared dataset, its arrays mapped read-only."""
+    """A prepared dataset, its arrays mapped read-only; every file is checked against
+    the sums that were kept of it. Raises DataError where one is damaged."""
     try:
         record = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        if record["crc32"] != _sums(folder):
+            raise ValueError("its files are not as they were written")
         splits = {
             name: TokenArray(
                 np.load(folder / f"{name}.ids.npy", mmap_mode="r", allow_pickle=False),
@@ -100,11 +111,32 @@ def load(folder: Path) -> Dataset:
         sizes = {name: len(split.ids) for name, split in splits.items()}
         if sizes != record["facts"]["tokens"]:
             raise ValueError(f"sizes {sizes} are not as recorded")
-    except (ValueError, KeyError, EOFError, FileNotFoundError) as error:
-        raise DataError(f"{folder} is damaged ({error}); remove it") from None
+    except (ValueError, TypeError, LookupError, EOFError, RecursionError) as error:
+        raise _damaged(folder, error) from None
+    except FileNotFoundError as error:
+        raise _damaged(folder, error) from None
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     corpus = Corpus(record["name"], record["fingerprint"], record["facts"])
     return Dataset(vocabulary, splits, corpus)
+
+
+def _damaged(folder: Path, error: Exception) -> DataError:
+    what = " ".join(str(error).split())
+    return DataError(f"{folder} is damaged ({what}); remove it: rm -r '{folder}'")
+
+
+def _sums(folder: Path) -> dict[str, int]:
+    """CRC-32 of each file beside the record."""
+    names = [f"{split}.{part}.npy" for split in SPLITS for part in ("ids", "starts")]
+    return {name: _crc(folder / name) for name in (*names, "vocabulary.json")}
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            crc = zlib.crc32(block, crc)
+    return crc
 
 
 def prepared(cache: Path) -> list[Prepared]:
@@ -169,13 +201,14 @@ def _fill(source: Source, config: DataConfig, folder: Path) -> None:
     _reserve(folder, sum(merger.sizes.values()) * id_type(vocabulary.size).itemsize)
     splits = assemble(spool.read(), merger, vocabulary, cut, source.name, allocate)
     spool.path.unlink()
-    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits)
+    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits, merger)
     vocabulary.save(folder / "vocabulary.json")
-    record = {**corpus._asdict(), "settings": dataclasses.asdict(config)}
-    (folder / "corpus.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for split in splits.values():
         for array in split:
             array.flush()  # pyright: ignore[reportAttributeAccessIssue]
+    record = {**corpus._asdict(), "settings": dataclasses.asdict(config)}
+    record["crc32"] = _sums(folder)
+    (folder / "corpus.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _reserve(folder: Path, size: int) -> None:
@@ -213,7 +246,10 @@ def encode_blocks(
             yield split, encode_block(text, cut)
         return
     context = multiprocessing.get_context("spawn")  # JAX's threads forbid a fork
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    parent = (os.getpid(),)
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_end_with, initargs=parent
+    ) as pool:
         try:
             yield from _in_order(pool, blocks, cut, 2 * workers)
         except BrokenProcessPool:
@@ -223,6 +259,17 @@ def encode_blocks(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: ends it soon after its parent has died, by whatever signal."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_order(
@@ -240,8 +287,9 @@ def _in_order(
 
 def _encode(text: str, cut: Cut) -> Encoded:
     """A block's numbers, in the smallest type: that is what travels and is kept."""
-    words, numbers = encode_block(text, cut)
-    return Encoded(words, numbers.astype(np.min_scalar_type(max(1, len(words)))))
+    block = encode_block(text, cut)
+    smallest = np.min_scalar_type(max(1, len(block.words)))
+    return block._replace(numbers=block.numbers.astype(smallest))
 
 
 class _Spool:

@@ -6,8 +6,11 @@ record checks itself when it is built and says what it would have accepted.
 
 import math
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Literal, get_args
+from typing import Literal
+
+from lm.checks import ConfigError, at_least, choice, unknown, within
+
+__all__ = ["ConfigError", "at_least", "unknown", "within"]
 
 Weights = Literal["fan_in", "uniform", "glorot", "normal"]
 Recurrent = Literal["same", "orthogonal", "identity"]
@@ -23,37 +26,6 @@ Average = Literal["none", "ema", "tail"]
 # number that the step takes as an argument. SWITCHED: such a number, but 0 leaves
 # something out of the step. HOST: only who calls the step reads it.
 TRACED, SWITCHED, HOST = ({"kind": kind} for kind in ("traced", "switched", "host"))
-
-
-class ConfigError(ValueError):
-    """A value that a config does not accept; the message says what it would."""
-
-
-def unknown(what: str, name: str, valid) -> str:
-    """One line for an unknown `name`: the nearest valid name, then all of them."""
-    near = get_close_matches(name, valid, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{what} {name!r} is unknown{hint} (valid: {', '.join(sorted(valid))})"
-
-
-def choice(what: str, value: str, literal) -> None:
-    """Raises ConfigError unless `value` is one of the literal's names."""
-    if value not in get_args(literal):
-        raise ConfigError(unknown(what, value, get_args(literal)))
-
-
-def within(what: str, value: float, low: float, high: float, open_high=False) -> None:
-    """Raises ConfigError unless low <= value <= high (< high where open)."""
-    inside = low <= value < high if open_high else low <= value <= high
-    if not (math.isfinite(value) and inside):
-        bracket = ")" if open_high else "]"
-        raise ConfigError(f"{what} is {value}: must lie in [{low}, {high}{bracket}")
-
-
-def at_least(what: str, value: float, low: float) -> None:
-    """Raises ConfigError unless value is finite and >= low."""
-    if not math.isfinite(value) or value < low:
-        raise ConfigError(f"{what} is {value}: must be a number of at least {low}")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import stdlib_docs
-from data_pipeline.corpora.files import cut_blocks, cut_positions
-from data_pipeline.corpora.text import SPLITS, joined, split_documents
+from data_pipeline.corpora.dealing import (
+    cut_blocks,
+    cut_positions,
+    split_documents,
+)
+from data_pipeline.corpora.text import SPLITS, joined
 from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
 from data_pipeline.new_text import encode_text

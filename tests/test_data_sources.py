@@ -16,7 +16,8 @@ import pytest
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import reading
-from data_pipeline.corpora.text import SPLITS, split_of_row
+from data_pipeline.corpora.dealing import split_of_row
+from data_pipeline.corpora.text import SPLITS
 from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
 

@@ -112,7 +112,7 @@ def test_literal_unk_is_unk_and_foreign_json_is_refused(tmp_path):
     [
         ("tokenizer", "wrods", "did you mean 'words'"),
         ("reading", "stream", "did you mean 'streams'"),
-        ("batch", 0, "1 or more"),
+        ("batch", 0, "at least 1"),
         ("max_vocabulary", 2, "0 for no limit"),
         ("fractions", (0.9, 0.2, 0.2), "sum to 1"),
         ("fractions", (float("nan"), 0.2, 0.2), "sum to 1"),

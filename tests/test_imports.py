@@ -29,7 +29,8 @@ EXPERIMENTS = files("experiments")
 
 # A module of lm imports from lower floors, and from its own package (lm.cells, …).
 FLOORS = [
-    {"types", "config"},
+    {"types", "checks"},
+    {"config"},
     {"products"},
     {"cells", "unroll", "losses", "adapters"},
     {"dropout", "layers"},

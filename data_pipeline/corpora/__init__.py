@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import files, grammar, stdlib_docs, tfds
 from data_pipeline.corpora.reading import lines_of
 from data_pipeline.corpora.text import SPLITS, Source, Text, from_text, joined
 from data_pipeline.errors import DataError, unknown_name
+from data_pipeline.paths import user_path
 
 CORPORA: dict[str, Callable[[DataConfig], Text]] = {
     "stdlib_docs": stdlib_docs.load,
@@ -33,12 +33,14 @@ def _load(config: DataConfig) -> Source:
         return files.load_standard_input(config)
     if config.corpus.startswith("tfds:"):
         return tfds.load(config)
-    path = Path(config.corpus).expanduser()
+    path = user_path(config.corpus, "data.corpus")
     try:
         if path.exists():
             return files.load(path, config)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    if files.SAID.match(config.corpus):
+        return files.load_said(config.corpus, config)
     if len(path.parts) == 1 and not path.suffix:
         error = unknown_name("corpus", config.corpus, CORPORA)
         raise DataError(f"{error}; nor is there a file or folder of this name")
@@ -57,14 +59,22 @@ def _deduplicated(source: Source) -> Source:
         later = {"train": lines["valid"] | lines["test"], "valid": lines["test"]}
         return {split: lines - {""} for split, lines in later.items()}
 
+    left_out: dict[str, int] = {}
+
+    def kept(split: str, block: str) -> Iterator[str]:
+        banned = held_out().get(split, set())
+        for line in lines_of(iter([block])):
+            if line.rstrip("\n") not in banned:
+                yield line
+            else:
+                left_out[split] = left_out.get(split, 0) + 1
+
     def blocks() -> Iterator[tuple[str, str]]:
+        left_out.clear()
         for split, block in source.blocks():
-            banned = held_out().get(split, set())
-            kept = (
-                li for li in lines_of(iter([block])) if li.rstrip("\n") not in banned
-            )
-            for part in joined(kept):
+            for part in joined(kept(split, block)):
                 yield split, part
 
+    facts = {**source.facts, "duplicates_left_out": left_out}  # known after a pass
     key = f"deduplicated {source.key}" if source.key else ""
-    return source._replace(blocks=blocks, key=key)
+    return source._replace(blocks=blocks, key=key, facts=facts)

@@ -20,12 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import (
-    SPLITS,
-    Text,
-    split_documents,
-    unique_lines,
-)
+from data_pipeline.corpora.dealing import split_documents
+from data_pipeline.corpora.text import SPLITS, Text, unique_lines
 from data_pipeline.errors import DataError
 from data_pipeline.sentences import split_sentences
 

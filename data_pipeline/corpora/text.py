@@ -1,7 +1,7 @@
 """What every corpus gives: text in three splits, block by block."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 SPLITS: tuple[str, str, str] = ("train", "valid", "test")
@@ -84,41 +84,6 @@ class Fingerprint:
         """One hash, as hex, for the three."""
         parts = [f"{name} {d.hexdigest()}" for name, d in self._digests.items()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def split_documents(
-    names: Sequence[str],
-    sizes: Sequence[int],
-    fractions: Sequence[float],
-    seed: int,
-) -> dict[str, list[int]]:
-    """Indices of whole documents for train, valid and test.
-
-    The documents are ordered by SHA-256 of seed and name, and dealt out in this order
-    until each split has its share of the total size; each split gets one at least
-    where there are three or more. The same on every machine.
-    """
-    keys = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
-    order = sorted(range(len(names)), key=lambda i: (keys[i], i))
-    total, running = max(1, sum(sizes)), 0
-    bounds = (fractions[0], fractions[0] + fractions[1])
-    splits: dict[str, list[int]] = {name: [] for name in SPLITS}
-    for rank, i in enumerate(order):
-        middle = (running + sizes[i] / 2) / total
-        which = sum(middle >= bound for bound in bounds)
-        left = len(order) - rank
-        if left <= 2 and len(order) >= 3:  # nobody goes without
-            which = max(which, 3 - left)
-        splits[SPLITS[which]].append(i)
-        running += sizes[i]
-    return {name: sorted(chosen) for name, chosen in splits.items()}
-
-
-def split_of_row(text: str, fractions: Sequence[float], seed: int) -> str:
-    """The split of one row by a hash of seed and text: equal rows stay together."""
-    digest = hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
-    return SPLITS[(share >= fractions[0]) + (share >= fractions[0] + fractions[1])]
 
 
 def unique_lines(splits: dict[str, Iterable[str]]) -> dict[str, list[str]]:

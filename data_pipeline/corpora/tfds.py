@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.files import gathered
-from data_pipeline.corpora.text import SPLITS, Source, split_of_row
+from data_pipeline.corpora.dealing import gathered, split_of_row
+from data_pipeline.corpora.notes import counted
+from data_pipeline.corpora.text import SPLITS, Source
 from data_pipeline.errors import DataError
 
 NAMES = {"train": "train", "valid": "validation", "test": "test"}
@@ -63,14 +64,18 @@ def load(config: DataConfig) -> Source:
                 yield _label(row, split, splits, config), between + row
                 last = row or "\n"
 
-    digest = hashlib.sha256()
-    size = 0
+    digest, size, counts = hashlib.sha256(), 0, dict.fromkeys(SPLITS, 0)
     for split, row in rows():
-        digest.update(f"\0{split}\0{row}".encode())
+        digest.update(f"\0{split}\0{row}".encode("utf-8", "surrogatepass"))
         size += len(row)
+        counts[split] += 1
+    own = len(splits) == len(SPLITS)
+    dealt = [split for split in SPLITS if split not in splits]
+    how = f"{' and '.join(dealt)} dealt out of train, by a hash of each row"
     facts = {
         "dataset": builder.info.full_name,
-        "splits": "the dataset's own" if len(splits) == 3 else "train, by row",
+        "splits": "the dataset's own" if own else "train, by row",
+        "notes": [f"{'its own splits' if own else how}: {counted(counts)} examples"],
     }
     return Source(spec.name, lambda: gathered(rows()), facts, digest.hexdigest(), size)
 
@@ -83,7 +88,7 @@ def _label(row: str, split: str, own: dict[str, str], config: DataConfig) -> str
     return "train" if chosen in own else chosen
 
 
-def _library() -> Any:
+def tfds_library() -> Any:
     try:
         import tensorflow_datasets
     except ImportError as error:
@@ -105,7 +110,7 @@ def _prepared(spec: Spec, config: DataConfig) -> Any | None:
         found = sorted(folder.glob("**/features.json"), key=_version) or []
         if found:
             try:
-                return _library().builder_from_directory(str(found[-1].parent))
+                return tfds_library().builder_from_directory(str(found[-1].parent))
             except Exception as error:
                 what = " ".join(str(error).split())
                 raise DataError(f"cannot read {found[-1].parent}: {what}") from None
@@ -118,7 +123,7 @@ def _version(path: Path) -> tuple[list[int], str]:
 
 
 def _prepare_here(spec: Spec, config: DataConfig) -> Any:
-    library, folder = _library(), data_dir(config)
+    library, folder = tfds_library(), data_dir(config)
     try:
         builder = library.builder(
             spec.name, data_dir=str(folder), file_format="array_record", try_gcs=False
@@ -242,7 +247,7 @@ def _read(spec: Spec, builder: Any, split: str) -> Any:
     except NotImplementedError:  # tfrecord
         if not importlib.util.find_spec("tensorflow"):
             raise _needs_tensorflow(spec, "it is stored as tfrecord") from None
-        return _library().as_numpy(builder.as_dataset(split))
+        return tfds_library().as_numpy(builder.as_dataset(split))
     except ImportError as error:
         raise _needs_package(spec, error) from None
     expected = builder.info.splits[split].num_examples

@@ -1,0 +1,28 @@
+"""Words for what was found and what was lost in reading, for facts and messages."""
+
+from collections.abc import Iterable, Mapping
+
+MOST = 5  # names that a list tells before it counts
+
+
+def printable(text: str) -> str:
+    """The text with characters that steer a terminal, or are none, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def listed(names: Iterable[object], most: int = MOST) -> str:
+    """`a, b, c and 4 more`."""
+    shown = [printable(str(name)) for name in names]
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """`train 90, valid 5, test 5`."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,0 +1,39 @@
+"""What a run says first of its text: how it was read, and what was lost on the way."""
+
+from data_pipeline.corpora.notes import printable
+from data_pipeline.types import Corpus
+
+MANY_UNKNOWN = 0.2  # a share of unknown words above which perplexities say little
+SETTINGS = {
+    "drop_containing": "contain what data.drop_containing lists",
+    "min_length": "are shorter than data.min_length",
+}
+
+
+def told(corpus: Corpus) -> list[str]:
+    """Lines about how the text was understood and what was left out, with counts: the
+    `notes` of its facts, lines that settings left out, and the unknown rates."""
+    facts = corpus.facts
+    lines = [printable(note) for note in facts.get("notes", ())]
+    for split, dropped in facts.get("lines_left_out", {}).items():
+        lines += [
+            f"{_left_out(count, split)} {SETTINGS[setting]}"
+            for setting, count in dropped.items()
+        ]
+    for split, count in facts.get("duplicates_left_out", {}).items():
+        lines.append(f"{_left_out(count, split)} stand in a later split as well")
+    rates = facts.get("unknown_rate", {})
+    if any(rates.values()):
+        shares = ", ".join(f"{split} {rate:.2%}" for split, rate in rates.items())
+        line = f"unknown words: {shares}"
+        if max(rates.values()) > MANY_UNKNOWN:
+            line += (
+                "; so many that perplexity says little: raise data.max_vocabulary or "
+                "lower data.min_count"
+            )
+        lines.append(line)
+    return lines
+
+
+def _left_out(count: int, split: str) -> str:
+    return f"{count:,} lines of {split} left out: they"
