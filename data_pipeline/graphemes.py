@@ -17,6 +17,7 @@ _PICTURES = (
     "\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
 )
+TAGS_AND_SKINS = "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"  # a regular range
 _LEAD, _VOWEL = "\u1100-\u115f\ua960-\ua97c", "\u1160-\u11a7\ud7b0-\ud7c6"
 _TAIL, _SYLLABLE = "\u11a8-\u11ff\ud7cb-\ud7fb", "\uac00-\ud7a3"
 
@@ -46,12 +47,18 @@ def _special() -> frozenset[str]:
 @functools.lru_cache(maxsize=64)
 def _clusters(joining: str) -> re.Pattern[str]:
     """The pattern for a text that holds only these of the joining characters."""
+    return re.compile(rf"\r\n|[\0-\x1f]|{cluster_pattern(joining, '.')}", re.DOTALL)
+
+
+def cluster_pattern(joining: str, single: str) -> str:
+    """The pattern of one cluster, where `joining` characters hang on what is before
+    them and `single` is any other character."""
     after = f"[{joining}]*" if joining else ""
     flag = "[\U0001f1e6-\U0001f1ff]"
     picture = rf"[{_PICTURES}](?:{after}{JOINER}[{_PICTURES}])*"
     hangul = rf"[{_LEAD}]*(?:[{_SYLLABLE}]|[{_VOWEL}])[{_VOWEL}]*[{_TAIL}]*"
-    base = rf"{flag}{flag}|{picture}|{hangul}|[{_LEAD}]+|[{_TAIL}]+|."
-    return re.compile(rf"\r\n|[\0-\x1f]|(?:{base}){after}", re.DOTALL)
+    base = rf"{flag}{flag}|{picture}|{hangul}|[{_LEAD}]+|[{_TAIL}]+|{single}"
+    return rf"(?:{base}){after}"
 
 
 def is_plain(text: str) -> bool:

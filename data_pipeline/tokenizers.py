@@ -3,7 +3,10 @@
 `words`: a word is a run of letters, digits, underscores and combining marks, which
 may hold single apostrophes and hyphens inside (`don't`, `built-in`); each Chinese
 character and each kana is a word of its own; `<unk>` is one token; any other visible
-character is a token of its own. White space only separates.
+character, with the marks and joiners that make one sign of it (an accent, a family of
+emoji), is a token of its own. White space, U+200B and control characters only separate;
+other characters that cannot be seen (soft hyphens, byte-order and direction marks)
+vanish.
 
 `whitespace`: runs of visible characters, for text that is tokenised already (Penn
 Treebank).
@@ -21,31 +24,52 @@ import functools
 import re
 
 from data_pipeline.bpe import load_bpe
-from data_pipeline.graphemes import combining_marks, split_graphemes
+from data_pipeline.graphemes import (
+    TAGS_AND_SKINS,
+    cluster_pattern,
+    combining_marks,
+    split_graphemes,
+)
 from data_pipeline.tokens import Tokenizer
 
 # Han ideographs and kana: scripts written without spaces between words.
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK += "\U00020000-\U0003ffff"
-_ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[^\w\s\x1c-\x1f]", re.ASCII)
+_ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[!-~]", re.ASCII)
+
+# What cannot be seen: of Unicode's formatting characters (category Cf) those that are
+# neither signs of Arabic, Syriac and Kaithi nor joiners inside words and emoji, and two
+# Hangul fillers.
+_VANISH = re.compile(
+    "[\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001]"
+)
+_SEPARATE = re.compile("[\u200b\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_JOINERS = "\u200c\u200d"
 
 
 @functools.lru_cache(maxsize=64)
 def _unicode_words(marks: str) -> re.Pattern[str]:
     """The pattern for a text that holds only these of the combining marks."""
-    word = rf"(?:(?![{_CJK}])[\w{marks}\u200c\u200d])+"
-    return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]|\S")
+    letter = rf"(?![{_CJK}])[\w{marks}]"
+    word = rf"(?:{letter}(?:{letter}|[{_JOINERS}])*)"
+    after = f"[{marks}{_JOINERS}]*" if marks else f"[{_JOINERS}]*"
+    sign = cluster_pattern(f"{marks}{_JOINERS}{TAGS_AND_SKINS}", r"[^\s\u200c\u200d]")
+    return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]{after}|{sign}")
 
 
 def split_words(text: str) -> list[str]:
     """Tokens of `text` by the `words` rule above."""
     if text.isascii():
         return _ASCII_WORDS.findall(text)
+    text = _SEPARATE.sub(" ", _VANISH.sub("", text))
     marks = combining_marks().intersection(text)
     return _unicode_words("".join(sorted(marks))).findall(text)
 
 
-_CLOSE_UP = re.compile(r" (?=[,.;:!?)\]}](?:\s|$|[,.;:!?)\]}]))|(?<=[(\[{]) ")
+_CLOSE_UP = re.compile(
+    r" (?=[,.;:!?)\]}](?:\s|$|[,.;:!?)\]}]))|(?<=[(\[{]) (?=[!-~\w])"
+)
 
 
 def join_words(tokens: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Tokenizers and the vocabulary: round trips for any text."""
 
 import json
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -36,8 +37,40 @@ def test_characters_lose_nothing(text):
 
 
 @given(TEXTS)
-def test_words_lose_nothing_but_white_space(text):
-    assert "".join(TOKENIZERS["words"].split(text)) == "".join(text.split())
+def test_words_lose_nothing_but_what_cannot_be_seen(text):
+    tokens = TOKENIZERS["words"].split(text)
+    assert visible("".join(tokens)) == visible(text)
+    assert all(map(visible, tokens))
+
+
+def visible(text):
+    """The characters that are neither white space nor control nor format ones."""
+    hidden = ("Cc", "Cf")
+    return "".join(
+        c
+        for c in text
+        if c in "\u06dd\u070f\u08e2\u0890\u0891\U000110bd\U000110cd"
+        or not (c.isspace() or unicodedata.category(c) in hidden or c in "\u3164\uffa0")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("a\u200bb", ["a", "b"]),
+        ("co\u00adop", ["coop"]),
+        ("\ufeffone x\ufeffy \u200e", ["one", "xy"]),
+        ("❤️ 👨‍👩‍👧 👍🏽 🇫🇷🇩🇪 1️⃣", ["❤️", "👨‍👩‍👧", "👍🏽", "🇫🇷", "🇩🇪", "1️⃣"]),
+        (".\u0301 か\u3099", [".\u0301", "か\u3099"]),
+        ("می\u200cخواهم \u200d", ["می\u200cخواهم"]),
+        ("\x1b[31mred\x07", ["[", "31mred"]),
+    ],
+)
+def test_what_cannot_be_seen_is_no_token(text, tokens):
+    """And a sign that is made of several characters is one token."""
+    words = TOKENIZERS["words"]
+    assert words.split(text) == tokens
+    assert words.split(words.join(tokens)) == tokens
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ out of train.
 """
 
 import glob
+import os
 import re
 import shutil
 import weakref
@@ -138,7 +139,7 @@ def _folder(folder: Path, reader: Reader) -> Source:
     name = folder.resolve().name
     if layout.splits:
         parts = parts_of(folder, layout, reader)
-        return _own_splits(name, parts, reader, _not_read(layout))
+        return _own_splits(name, parts, reader, _not_read(layout), folder)
     paths = [folder / path for path in layout.others]
     if not paths:
         raise DataError(f"the folder {folder} holds no files of text")
@@ -163,7 +164,11 @@ def _not_read(layout: Layout) -> list[str]:
 
 
 def _own_splits(
-    name: str, parts: dict[str, list[Path]], reader: Reader, notes: list[str]
+    name: str,
+    parts: dict[str, list[Path]],
+    reader: Reader,
+    notes: list[str],
+    folder: Path = Path(),
 ) -> Source:
     """A source with splits of its own; what is missing is dealt out of train."""
     given = [(s, path) for s in SPLITS if s in parts for path in parts[s]]
@@ -182,7 +187,10 @@ def _own_splits(
     counts = {split: len(paths) for split, paths in parts.items()}
     told = [f"splits of its own: {counted(counts)} files", *_alike(parts, reader)]
     text = text._replace(notes=[*told, *own], facts={"splits": splits})
-    files = {split: [str(path) for path in paths] for split, paths in parts.items()}
+    files = {
+        split: [os.path.relpath(path, folder) for path in paths]
+        for split, paths in parts.items()
+    }
     return _source(name, text, files, notes)
 
 

@@ -167,7 +167,7 @@ def _agreed(named: list[Named], files: int) -> list[Named]:
 
     A firm word that stands alone can be; and one of a family that stands in several
     splits; and, where there are such, every other that begins or ends its name. Else
-    names that begin or end with words for two splits, if they are half of all names.
+    names that begin or end with words for train and another, if they are half of all.
     `eval` and `heldout` are test where there is another valid and no other test.
     """
     splits_of: dict[str, set[str]] = defaultdict(set)
@@ -178,7 +178,7 @@ def _agreed(named: list[Named], files: int) -> list[Named]:
     edged = [f for f in named if f.sure]
     if _speak_of_splits(trusted):
         trusted += [f for f in edged if f not in trusted]
-    elif len({f.split for f in edged}) > 1 and 2 * len(edged) >= files:
+    elif {f.split for f in edged} > {"train"} and 2 * len(edged) >= files:
         trusted = edged
     else:
         return []

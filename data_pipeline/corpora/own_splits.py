@@ -94,10 +94,7 @@ def _without_twins(
 
 
 def _missing(folder: Path, layout: Layout, missing: Sequence[str]) -> str:
-    has = "; ".join(
-        f"{split}: {listed(named.path for named in found)}"
-        for split, found in layout.splits.items()
-    )
+    has = "; ".join(f"{s}: {_files(found)}" for s, found in layout.splits.items())
     told = f"{folder} has files for {has}; but no file named {' or '.join(missing)}"
     if layout.others:
         told += f" (others: {listed(layout.others)})"
@@ -107,6 +104,18 @@ def _missing(folder: Path, layout: Layout, missing: Sequence[str]) -> str:
         f"{told}; add what is missing, or have it dealt out of train: "
         f"{_say(folder, layout)}"
     )
+
+
+def _files(found: Sequence[Named]) -> str:
+    """Names of files; of a split's folder its own name and how many it holds."""
+    names = [named.path for named in found if not named.folder]
+    folders: dict[PurePath, int] = defaultdict(int)
+    for named in found:
+        if named.folder:
+            depth = named.family.count("/") + 1
+            folders[PurePath(*named.path.parts[:depth])] += 1
+    whole = [f"{folder}/ ({count:,} files)" for folder, count in folders.items()]
+    return listed([*names, *whole])
 
 
 def _several(folder: Path, split: str, layout: Layout) -> str:
