@@ -42,7 +42,7 @@ _ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[!-~]", re.ASCII)
 # Hangul fillers.
 _VANISH = re.compile(
     "[\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001]"
+    "\ufff9-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001]"
 )
 _SEPARATE = re.compile("[\u200b\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _JOINERS = "\u200c\u200d"
@@ -54,7 +54,9 @@ def _unicode_words(marks: str) -> re.Pattern[str]:
     letter = rf"(?![{_CJK}])[\w{marks}]"
     word = rf"(?:{letter}(?:{letter}|[{_JOINERS}])*)"
     after = f"[{marks}{_JOINERS}]*" if marks else f"[{_JOINERS}]*"
-    sign = cluster_pattern(f"{marks}{_JOINERS}{TAGS_AND_SKINS}", r"[^\s\u200c\u200d]")
+    sign = cluster_pattern(
+        f"{marks}{_JOINERS}{TAGS_AND_SKINS}", r"[^\s\u200c\u200d\U000e0020-\U000e007f]"
+    )
     return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]{after}|{sign}")
 
 

@@ -49,7 +49,8 @@ def visible(text):
     return "".join(
         c
         for c in text
-        if c in "\u06dd\u070f\u08e2\u0890\u0891\U000110bd\U000110cd"
+        if c
+        in "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\u0890\u0891\U000110bd\U000110cd"
         or not (c.isspace() or unicodedata.category(c) in hidden or c in "\u3164\uffa0")
     )
 
