@@ -17,7 +17,8 @@ _PICTURES = (
     "\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
     "\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
 )
-TAGS_AND_SKINS = "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"  # a regular range
+TAGS = "\U000e0020-\U000e007f"  # a range in a pattern, as the next one
+TAGS_AND_SKINS = f"\U0001f3fb-\U0001f3ff{TAGS}"
 _LEAD, _VOWEL = "\u1100-\u115f\ua960-\ua97c", "\u1160-\u11a7\ud7b0-\ud7c6"
 _TAIL, _SYLLABLE = "\u11a8-\u11ff\ud7cb-\ud7fb", "\uac00-\ud7a3"
 

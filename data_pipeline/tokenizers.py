@@ -25,6 +25,7 @@ import re
 
 from data_pipeline.bpe import load_bpe
 from data_pipeline.graphemes import (
+    TAGS,
     TAGS_AND_SKINS,
     cluster_pattern,
     combining_marks,
@@ -54,9 +55,8 @@ def _unicode_words(marks: str) -> re.Pattern[str]:
     letter = rf"(?![{_CJK}])[\w{marks}]"
     word = rf"(?:{letter}(?:{letter}|[{_JOINERS}])*)"
     after = f"[{marks}{_JOINERS}]*" if marks else f"[{_JOINERS}]*"
-    sign = cluster_pattern(
-        f"{marks}{_JOINERS}{TAGS_AND_SKINS}", r"[^\s\u200c\u200d\U000e0020-\U000e007f]"
-    )
+    joining = f"{marks}{_JOINERS}{TAGS_AND_SKINS}"
+    sign = cluster_pattern(joining, rf"[^\s{_JOINERS}{TAGS}]")
     return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]{after}|{sign}")
 
 

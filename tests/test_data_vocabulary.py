@@ -43,14 +43,18 @@ def test_words_lose_nothing_but_what_cannot_be_seen(text):
     assert all(map(visible, tokens))
 
 
+# Of Unicode's format characters those that can be seen.
+SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
+SIGNS += "\U000110bd\U000110cd"
+
+
 def visible(text):
     """The characters that are neither white space nor control nor format ones."""
     hidden = ("Cc", "Cf")
     return "".join(
         c
         for c in text
-        if c
-        in "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\u0890\u0891\U000110bd\U000110cd"
+        if c in SIGNS
         or not (c.isspace() or unicodedata.category(c) in hidden or c in "\u3164\uffa0")
     )
 

@@ -68,21 +68,24 @@ class Rows:
     def _lines(self, tally: Tally | None = None) -> Iterator[str]:
         return lines_of(text_blocks(self.path, self.errors, tally=tally, advice=ADVICE))
 
-    def texts(self, tally: Tally | None = None) -> Iterator[str]:
-        """The text of each row that has one; `tally` counts the others."""
+    def each(self, tally: Tally | None = None) -> Iterator[str | None]:
+        """The text of each row, None where it has none; `tally` counts those."""
         tally = Counter() if tally is None else tally
         lines = self._lines(tally)
         if self.dialect is not None:
-            texts = cells(lines, self.dialect, tally)
-        else:
-            texts = self._fields(lines, tally)
-        for text in texts:
-            if text.strip():
+            return cells(lines, self.dialect, tally)
+        return self._fields(lines, tally)
+
+    def texts(self, tally: Tally | None = None) -> Iterator[str]:
+        """The text of each row that has one; `tally` counts the others."""
+        tally = Counter() if tally is None else tally
+        for text in self.each(tally):
+            if text is not None and text.strip():
                 yield text
-            else:
+            elif text is not None:
                 tally[EMPTY] += 1
 
-    def _fields(self, lines: Iterator[str], tally: Tally) -> Iterator[str]:
+    def _fields(self, lines: Iterator[str], tally: Tally) -> Iterator[str | None]:
         names: list[str] = []
         read = False
         for where, row in self._objects(lines):
@@ -93,8 +96,10 @@ class Rows:
             value = row.get(self.column, tally)
             if value is tally:
                 tally[NO_FIELD] += 1
+                yield None
             elif value is None:
                 tally[NULL] += 1
+                yield None
             elif isinstance(value, str):
                 read = True
                 yield self._sound(where, value, tally)

@@ -196,8 +196,9 @@ def _unquoted(lines: Iterator[str], dialect: Dialect) -> Iterator[list[str]]:
         yield [line] if whole or not line else line.split(dialect.delimiter)
 
 
-def cells(lines: Iterator[str], dialect: Dialect, tally: Tally) -> Iterator[str]:
-    """The cell of each row in the dialect's column; rows without one are counted."""
+def cells(lines: Iterator[str], dialect: Dialect, tally: Tally) -> Iterator[str | None]:
+    """The cell of each row in the dialect's column; None for a row without one, which
+    is counted."""
     width, at = len(dialect.names), dialect.at
     rows = (_quoted if dialect.quotes else _unquoted)(lines, dialect)
     for _ in range(dialect.first + 1):
@@ -205,14 +206,17 @@ def cells(lines: Iterator[str], dialect: Dialect, tally: Tally) -> Iterator[str]
     for row in rows:
         if len(row) == width and [name.strip() for name in row] == dialect.names:
             tally[REPEATED] += 1
+            yield None
         elif len(row) > width and any(map(str.strip, row[width:])):
             if at == width - 1:
                 tally[JOINED] += 1
                 yield dialect.delimiter.join(row[at:])
             else:
                 tally[LONG] += 1
+                yield None
         elif at < len(row):
             tally[FEWER] += len(row) < width
             yield row[at]
         elif row:
             tally[SHORT] += 1
+            yield None

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipeline.corpora.reading import bare_suffix, lines_of, text_blocks
-from data_pipeline.corpora.rows import is_rows, read_rows, row_text
+from data_pipeline.corpora.reading import ADVICE, lines_of, text_blocks
+from data_pipeline.corpora.rows import Rows, is_rows, row_text
 from data_pipeline.errors import DataError
 
 
@@ -30,8 +30,9 @@ def lines_from(texts: Iterable[str]) -> Iterator[Line]:
 
 
 def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line]:
-    """Lines of a file, `-` being standard input, or the rows of CSV, TSV and JSON
-    lines as training reads them. What is no regular file is read once.
+    """Lines of a file, `-` being standard input, or the rows of CSV, TSV and JSON as
+    training reads them; a row without text is an empty line, so that numbers hold.
+    What is no regular file is read once.
 
     Raises:
       DataError: where it cannot be read as this.
@@ -43,17 +44,13 @@ def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line
         raise DataError(f"--text: {path!r} is a folder: give one file of it")
     try:
         if is_rows(given):
-            rows = read_rows(given, column, errors)
+            rows = Rows(given, column, errors).each()
             return [
-                Line(row_text(row, split_sentences=False).removesuffix("\n"), number)
+                Line(row_text(row or "", False).removesuffix("\n"), number)
                 for number, row in enumerate(rows, 1)
             ]
-        if bare_suffix(given) == ".json":
-            raise DataError(
-                f"--text: {path} is JSON in one piece; give it as JSON lines, an "
-                "object a line, in a file that ends in .jsonl: jq -c '.[]'"
-            )
-        return list(lines_from(lines_of(text_blocks(given, errors))))
+        blocks = text_blocks(given, errors, advice=ADVICE)
+        return list(lines_from(lines_of(blocks)))
     except DataError as error:  # training's options have other names here
         said = str(error).replace("--data.", "--").replace("data.column", "--column")
         raise DataError(said) from None
