@@ -1,9 +1,11 @@
 """Named arrays in a folder, by Orbax: written whole or refused, read or `Damaged`."""
 
 import errno
+import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +37,7 @@ def _orbax():
 def write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """The arrays by Orbax, below the folder; RunError where they are not all there."""
     try:
-        with plainly_named(folder) as path:
+        with plainly_named(folder) as path, _silence():
             _orbax().save(path / ARRAYS, arrays)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(f"{folder} cannot be written: {_reason(error)}") from None
@@ -44,6 +46,18 @@ def write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
             f"{folder} was not written whole (it has no {MANIFEST}): give a --run-dir "
             "on another file system, or with a plainer name"
         )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Threads of Orbax's print what they raise, besides handing it on."""
+    log, before = logging.getLogger("absl"), threading.excepthook
+    disabled, log.disabled = log.disabled, True
+    threading.excepthook = lambda _: None
+    try:
+        yield
+    finally:
+        log.disabled, threading.excepthook = disabled, before
 
 
 _REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM)
@@ -93,7 +107,7 @@ def read_arrays(folder: Path, paths: list[str]) -> dict[str, np.ndarray]:
     )
     if not paths:
         return {}
-    with plainly_named(folder) as path:
+    with plainly_named(folder) as path, _silence():
         try:
             found = _orbax().restore(path / ARRAYS, args=args)
             return {path: np.asarray(found[path]) for path in paths}

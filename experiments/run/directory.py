@@ -27,7 +27,13 @@ from data_pipeline.paths import user_path
 from data_pipeline.vocabulary import Vocabulary
 from experiments.run import record
 from experiments.run.checkpoint import Check, Checkpoints
-from experiments.run.files import RunError, note, read_json, write_json_atomic
+from experiments.run.files import (
+    RunError,
+    note,
+    read_json,
+    write_json_atomic,
+    writing,
+)
 from experiments.run.metrics import Metrics
 from experiments.run.probes import rewind_probe
 from experiments.run.record import Text
@@ -94,7 +100,8 @@ class Run:
                 if Vocabulary.load(self.vocabulary).digest == wanted:
                     return
             note(f"{self.vocabulary} was damaged: it is written anew, from the text")
-        vocabulary.save(self.vocabulary)
+        with writing(self.vocabulary):
+            vocabulary.save(self.vocabulary)
 
     def log(self, **row: Any) -> None:
         """Appends a row to metrics.jsonl."""

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,16 +54,32 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Around writing a file: what the system refuses is a RunError of one line."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise RunError(f"{path} cannot be written: {why}") from None
+
+
+@contextmanager
 def whole_or_nothing(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes `path`'s place at the end: a reader never sees
-    half of it."""
+    half of it. RunError where it cannot be written; then nothing is left of it."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with writing(path), open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_text_atomic(path: str | Path, text: str) -> None:

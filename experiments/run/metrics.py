@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from experiments.run.files import RunError, plain, reading
+from experiments.run.files import RunError, plain, reading, writing
 
 FLUSH_SECONDS = 1.0
 BLOCK = 1 << 20  # bytes read at a time, from the end
@@ -28,10 +28,12 @@ class Metrics:
     def write(self, row: dict[str, Any]) -> None:
         """Appends one row."""
         row = plain(row)
-        if self._file is None:
-            _end_line(self.path)
-            self._file = open(self.path, "a", encoding="utf-8", buffering=1 << 17)
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        line = json.dumps(row, ensure_ascii=False) + "\n"
+        with writing(self.path):
+            if self._file is None:
+                _end_line(self.path)
+                self._file = open(self.path, "ab", buffering=1 << 17)
+            self._file.write(line.encode("utf-8", "backslashreplace"))
         if self._board is not None:
             self._board.write(row)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
@@ -40,14 +42,16 @@ class Metrics:
     def flush(self) -> None:
         """Hands everything to the operating system."""
         if self._file is not None:
-            self._file.flush()
+            with writing(self.path):
+                self._file.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Flushes and closes; a later `write` opens again."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with writing(self.path):
+                file.close()
         if self._board is not None:
             self._board.close()
 
@@ -60,7 +64,7 @@ class Metrics:
         self.close()
         if not self.path.exists():
             return
-        with open(self.path, "rb+") as file:
+        with writing(self.path), open(self.path, "rb+") as file:
             end = 0
             for begin, line in _lines_from_the_end(file):
                 row_step = _step_of(line)

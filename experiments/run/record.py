@@ -7,6 +7,7 @@ a run) and their text are. The text is known by its fingerprint, wherever it lie
 import shlex
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +23,10 @@ FORMAT, FILE, VOCABULARY = "run-1", "config.json", "vocabulary.json"
 SHOWN = 16  # digits of a fingerprint that a message shows
 OLDEST = "language_model"  # the application of records that name none
 T = TypeVar("T")
+
+# How a config of each format is written today: where fields move, a record of before
+# gets an entry here, so that its run goes on.
+UPGRADES: dict[str, Callable[[dict], dict]] = {FORMAT: lambda config: config}
 
 
 class Text(NamedTuple):
@@ -55,9 +60,11 @@ def new_record(config: Any, text: Text | None) -> dict[str, Any]:
 def resumed_record(old: dict[str, Any], config: Any, text: Text | None) -> dict:
     """The record of a run that goes on."""
     session = _session()
-    _tell_versions(old.get("versions", {}), session["versions"])
-    record = {**old, "config": to_dict(config), **_corpus(text)}
-    return record | {"resumed": [*old.get("resumed", []), session]}
+    if isinstance(old.get("versions"), dict):
+        _tell_versions(old["versions"], session["versions"])
+    before = old["resumed"] if isinstance(old.get("resumed"), list) else []
+    now = {"config": to_dict(config), "resumed": [*before, session]}
+    return {**old, **now, **_corpus(text)}
 
 
 def _corpus(text: Text | None) -> dict[str, Any]:
@@ -68,12 +75,13 @@ def config_of(record: Any, directory: Path, kind: type[T]) -> T:
     """The config in a config.json; RunError where it is not one of ours, or another
     application's."""
     try:
-        if record["format"] != FORMAT:
+        upgrade = UPGRADES.get(str(record["format"]))
+        if upgrade is None:
             raise ConfigError(f"its format is {record['format']!r}, not {FORMAT!r}")
         asked, found = kind.application, record.get("application", OLDEST)  # type: ignore
         if found != asked:
             raise ConfigError(f"its application is {found!r}, not {asked!r}")
-        return from_dict(record["config"], kind)
+        return from_dict(upgrade(record["config"]), kind)
     except (KeyError, TypeError, AttributeError, OverflowError):
         raise RunError(f"{directory}/{FILE} is not a run's config") from None
     except ValueError as error:
