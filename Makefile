@@ -2,9 +2,8 @@
 # make check: lint, types, the tests of lm/. make test: lint, types, all tests.
 PYTHON ?= python3
 VENV := .venv
-# The test files that import nothing but lm.
-LM = $(shell grep -LE '(from|import) (experiments|data_pipeline|tests\.(sweeps|group|restart))' tests/test_*.py)
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Test files that import lm, and neither experiments nor data_pipeline.
+LM = $(shell grep -lE '^from lm' tests/test_*.py | xargs grep -LE '(from|import) (experiments|data_pipeline)')
 
 .PHONY: help setup run study check test lint types clean
 
@@ -14,7 +13,7 @@ help:
 	@echo "make check   lint, types and the tests of lm/, for the inner loop"
 	@echo "make test    lint, types and all tests"
 	@echo "make setup   only the environment, in $(VENV)"
-	@echo "make clean   remove $(VENV) and caches; runs/ stays"
+	@echo "make clean   remove environments and caches; runs/ stays"
 
 setup: $(VENV)/.ready
 
@@ -50,4 +49,4 @@ test: lint types
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* .pytest_cache .ruff_cache .hypothesis
