@@ -2,6 +2,7 @@
 # make check: lint, types, the tests of lm/. make test: lint, types, all tests.
 PYTHON ?= python3
 VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Test files that import lm, and neither experiments nor data_pipeline.
 LM = $(shell grep -lE '^from lm' tests/test_*.py | xargs grep -LE '(from|import) (experiments|data_pipeline)')
 
