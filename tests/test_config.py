@@ -1,11 +1,13 @@
 """Configs: validation, JSON, the ready ones, and the command line."""
 
+import importlib
 import json
 import subprocess
 import sys
 
 import pytest
 
+from data_pipeline.config import DataConfig
 from experiments.config import (
     Config,
     TrainConfig,
@@ -13,6 +15,7 @@ from experiments.config import (
     from_dict,
     load_named,
     named,
+    of_kinds,
     to_dict,
 )
 from experiments.console.command_line import parse
@@ -152,3 +155,72 @@ def test_help_shows_the_base_and_needs_no_jax():
     assert "(default: 1500)" in shown.stdout
     assert "--train.checkpoint-every" in shown.stdout
     assert "tutorial_part2" in shown.stdout
+
+
+def test_what_fields_are():
+    """The three lists that stood in three places before, as their metadata give
+    them."""
+    pacing = of_kinds(Config, "bound", "pacing", "probe")
+    assert pacing >= set(
+        "name train.epochs train.steps train.minutes train.checkpoint_every train.keep "
+        "train.patience train.sample_every train.samples train.tensorboard "
+        "train.devices gradflow.every gradflow.lanes gradflow.lags".split()
+    )
+    assert of_kinds(Config, "traced") == set(
+        "model.init.scale model.init.gain model.init.forget_bias optim.learning_rate "
+        "optim.clip_at".split()
+    )
+    assert of_kinds(Config, "switched") == set(
+        "model.dropout.input model.dropout.hidden model.dropout.output "
+        "model.dropout.embedding model.dropout.weight optim.weight_decay".split()
+    )
+    host = "seed optim.schedule optim.factor optim.hold optim.patience optim.floor"
+    assert of_kinds(Config, "host") == set(
+        f"{host} optim.warmup train.eval_every".split()
+    )
+    assert of_kinds(Config, "text") >= {"data.corpus"}
+
+
+def test_where_the_text_lies_does_not_count_where_it_is_the_same():
+    old = Config(data=DataConfig(corpus="a.txt", workers=2))
+    new = Config(data=DataConfig(corpus="b.txt", cache_dir="c"))
+    assert differences(old, new, same_text=True) == {}
+    assert differences(old, new) == {"data.corpus": ("a.txt", "b.txt")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optim": {"learning_rate": [0.1, 0.2]}}, "must be of type float"),
+        ({"model": {"softmax": ["tied"]}}, "must be of type str"),
+        ({"data": {"fractions": 0.5}}, "must be a list"),
+        ({"data": {"fractions": [0.5, 0.5]}}, "has 2 values: must have 3"),
+        ({"data": {"fractions": [0.5, "x", 0.2]}}, r"data.fractions\[1\] is 'x'"),
+        ({"data": {"drop_containing": [3]}}, "must be of type str"),
+        ({"optim": {"learning_rate": 10**400}}, "too large"),
+        ({"name": "x" * 300}, "at most 100 bytes"),
+        ({"name": "a\nb"}, "folder's name"),
+        ({"name": "caf\udce9"}, "folder's name"),
+    ],
+)
+def test_values_of_other_types_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        from_dict(changes, Config)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+def test_a_missing_argument_is_told_with_its_help(capsys):
+    for command in ("generate", "score"):
+        main = importlib.import_module(f"experiments.{command}").main
+        with pytest.raises(SystemExit):
+            main([])
+        told = capsys.readouterr().err
+        assert told.startswith("error: --run is needed: Directory of the run")
+        assert "functools" not in told and told.count("\n") == 1
+
+
+def test_a_command_line_is_text(capsys):
+    with pytest.raises(SystemExit) as left:
+        parse(["--data.corpus", "caf\udce9.txt"], "Train.")
+    told = capsys.readouterr().err
+    assert left.value.code == 2 and "not UTF-8" in told and told.count("\n") == 1

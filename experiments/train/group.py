@@ -95,13 +95,13 @@ class Group(NamedTuple):
         error = None
         try:
             yield
-        except (ConfigError, DataError, RunError) as found:
+        except (ConfigError, DataError, RunError, OSError) as found:
             error = found
         if self.processes == 1:
             if error is not None:
                 raise error
             return
-        told = self.exchange("" if error is None else f"{error}")
+        told = self.exchange("" if error is None else f"{error}" or repr(error))
         failed = [number for number, text in enumerate(told) if text]
         if failed:
             first = failed[0]
