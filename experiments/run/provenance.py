@@ -1,5 +1,7 @@
 """Where and with what a run was made: versions, commit, hardware."""
 
+import ast
+import hashlib
 import os
 import platform
 import subprocess
@@ -8,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+# The code that a run's numbers come from.
+NUMBERS = ("lm", "data_pipeline", "experiments/applications", "experiments/train")
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax", "orbax-checkpoint")
 
 
@@ -39,6 +43,21 @@ def git_state() -> dict[str, Any] | None:
         return {"commit": ask("rev-parse", "HEAD"), "changed": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def code() -> str:
+    """Python's version and a digest of the code that a run's numbers come from, as
+    Python understands it: comments and docstrings do not count."""
+    found = hashlib.sha256()
+    for package in NUMBERS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            tree = ast.parse(path.read_bytes())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    if ast.get_docstring(node, clean=False) is not None:
+                        del node.body[0]
+            found.update(f"{path.relative_to(ROOT)}\0{ast.dump(tree)}\0".encode())
+    return f"{sys.version_info[0]}.{sys.version_info[1]}-{found.hexdigest()[:12]}"
 
 
 def hardware() -> dict[str, Any]:

@@ -1,58 +1,68 @@
-"""What is checked before anything starts: every config that a space can give."""
+"""What is looked at before anything starts: every config that a space can give, the
+text that it reads, and, for `--dry-run`, the configs that would be trained."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from experiments.config import Config
-from experiments.sweep.reading import Plan
-from experiments.sweep.space import draw, every, extremes, finite
+from experiments.sweep.sampling import (
+    LEARNING,
+    corners,
+    examples,
+    grid,
+    sampler_of,
+    varied_fields,
+)
+from experiments.sweep.space import Fields
+from experiments.sweep.space_file import Plan
 from lm.model import build
 
-CORNERS = 1000
-DRAWS = 300
+CORNERS = 900
 DATASETS = 8
+EXAMPLES = 5
 
 
-def corners(plan: Plan) -> Iterator[Config]:
-    """The configs at the extremes of a space: the whole grid where it is small, else
-    its first corners and random ones.
-
-    Raises:
-      ConfigError, DataError: the config's own, where one of them is not valid.
-    """
-    base = plan.values
-    options = {} if finite(plan.space) else {"options": extremes}
-    for _, fields in islice(every(plan.space, base, **options), CORNERS):
-        yield plan.config(fields)
-    for seed in range(DRAWS):
-        yield plan.config(draw(plan.space, base, seed))
-
-
-def check(plan: Plan) -> None:
-    """Builds configs at the extremes, their cells and their data.
+def check(plan: Plan) -> list[str]:
+    """Builds configs at the extremes, their cells and their data; the fingerprints of
+    the texts that they read.
 
     Raises:
       ConfigError, DataError: in one line, for a value that no run would accept.
     """
     data: dict[DataConfig, None] = {}
     cells: dict[str, Config] = {}
-    for config in corners(plan):
+    for fields in corners(plan, CORNERS):
+        config = plan.config(fields)
         # How it is batched does not matter to whether the text can be read.
         data[replace(config.data, batch=1, window=1)] = None
         cells.setdefault(config.model.cell, config)
-    _check_cells(list(cells.values()))
-    _check_data(list(data)[:DATASETS])
-
-
-def _check_cells(configs: list[Config]) -> None:
-    """A name that is no cell is an error here, not in the first worker."""
-    for config in configs:
+    for config in cells.values():
         build(config.model, 3)
+    texts = [prepare(found).corpus.fingerprint for found in list(data)[:DATASETS]]
+    return sorted(set(texts))
 
 
-def _check_data(configs: list[DataConfig]) -> None:
-    for config in configs:
-        prepare(config)
+def listed(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:
+    """A line a trial: its number and the fields that it sets."""
+    if sampler == "grid":
+        points = [point.fields for point in grid(plan)]
+    else:
+        shown = EXAMPLES if sampler in LEARNING else trials
+        drawn = examples(plan.space, lambda n: sampler_of(sampler, seed, n), shown)
+        points = [fields for _, fields in drawn]
+        if sampler in LEARNING:
+            yield f"{sampler} chooses as it goes; it could begin with"
+    varied = varied_fields(plan)
+    fixed = {k: v for k, v in points[0].items() if k not in varied}
+    if fixed:
+        yield f"  all   {_told(fixed)}"
+    for number, fields in enumerate(points):
+        own = {key: value for key, value in fields.items() if key not in fixed}
+        yield f"  {number:4}  {_told(own)}"
+
+
+def _told(fields: Fields) -> str:
+    shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in fields.items()}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import optuna
 from matplotlib.figure import Figure
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+from experiments.figures import sweeps as figures
 from experiments.results.intervals import mean
 from experiments.run.files import RunError
 from experiments.run.probes import read_probe
-from experiments.sweep import figures
-from experiments.sweep.reading import Plan
-from experiments.sweep.results import Row, ranked, shown
-from experiments.sweep.space import Interval, decisions, fields_of
+from experiments.sweep.monitor import monitor_of
+from experiments.sweep.rows import Row, ranked, shown
+from experiments.sweep.sampling import log_fields, varied_fields
+from experiments.sweep.space_file import Plan
 
 CURVES, EXACT, BINS = 5, 16, 8
 CELL = "model.cell"
-LOSS = "validation loss, nats per token"
 DECADES = 50.0  # largest over smallest value, from where an axis is logarithmic
 
 
@@ -30,17 +31,19 @@ class Drawn(NamedTuple):
     note: str = ""
 
 
-def draw(study: Any, plan: Plan, rows: list[Row]) -> dict[str, Drawn]:
+def draw(study: optuna.Study, plan: Plan, rows: list[Row]) -> dict[str, Drawn]:
     """importance, response FIELD (one a field), parallel, curves, reach."""
     top = ceiling([row["valid"] for row in ranked(rows)])
     rows = [capped(row, top) for row in rows]
     best = ranked(rows)
-    label = LOSS if math.isinf(top) else f"loss, nats per token (cut at {top:.3g})"
+    label = monitor_of(plan.base).label
+    label = f"validation {label}" if math.isinf(top) else f"{label} (cut at {top:.3g})"
+    fields, logs = varied_fields(plan), log_fields(plan)
     return {
         "importance": importance(study, top),
-        **responses(rows, plan, label),
-        "parallel": parallel(best, plan),
-        "curves": Drawn(curves(rows, best, fields_of(plan.space), label)),
+        **responses(rows, fields, logs, label),
+        "parallel": parallel(best, fields, logs),
+        "curves": Drawn(curves(rows, best, fields, label)),
         "reach": reach(best, label),
     }
 
@@ -65,7 +68,7 @@ def capped(row: Row, top: float) -> Row:
     return {**row, "valid": min(row["valid"], top), "runs": runs, "heard": heard}
 
 
-def importance(study: Any, top: float) -> Drawn:
+def importance(study: optuna.Study, top: float) -> Drawn:
     """Each parameter's importance by fANOVA."""
     shares = shares_of(study, top)
     if not shares:
@@ -76,7 +79,7 @@ def importance(study: Any, top: float) -> Drawn:
     return Drawn(figures.importance_bars(shares), note)
 
 
-def shares_of(study: Any, top: float = math.inf) -> dict[str, float]:
+def shares_of(study: optuna.Study, top: float = math.inf) -> dict[str, float]:
     """Shares of the loss's variance, largest first, of what all trials have; empty
     where there is nothing to share out. Losses over `top` count as `top`: else the
     runs that got out of hand would be all the variance."""
@@ -89,9 +92,11 @@ def shares_of(study: Any, top: float = math.inf) -> dict[str, float]:
         return {}
 
 
-def responses(rows: list[Row], plan: Plan, label: str) -> dict[str, Drawn]:
-    """A response curve a field with numbers, the learning rate first."""
-    fields, logs = fields_of(plan.space), logarithmic(plan)
+def responses(
+    rows: list[Row], fields: list[str], logs: set[str], label: str
+) -> dict[str, Drawn]:
+    """A response curve a field with numbers, the learning rate first. logs: the fields
+    that are drawn on a log scale."""
     drawn = {}
     for field in sorted(fields, key=lambda f: f != "optim.learning_rate"):
         values = [row["fields"].get(field) for row in rows]
@@ -106,11 +111,6 @@ def responses(rows: list[Row], plan: Plan, label: str) -> dict[str, Drawn]:
             figures.response_curves(found, field, log, label)
         )
     return drawn or {"response": Drawn(None, "No field of this space is a number.")}
-
-
-def logarithmic(plan: Plan) -> set[str]:
-    """The fields that are drawn on a log scale."""
-    return {n.field for n in decisions(plan.space) if isinstance(n, Interval) and n.log}
 
 
 def spans_decades(numbers: Iterable[float]) -> bool:
@@ -152,14 +152,13 @@ def response(rows: list[Row], field: str, log: bool) -> figures.Response:
     )
 
 
-def parallel(best: list[Row], plan: Plan) -> Drawn:
+def parallel(best: list[Row], fields: list[str], logs: set[str]) -> Drawn:
     """Parallel coordinates of the complete trials."""
     if len(best) < 2:
         return Drawn(None, "There are not two complete trials to compare.")
-    logs = logarithmic(plan)
     axes = [
         axis(label, [row["fields"].get(field) for row in best], field in logs)
-        for field, label in short_labels(fields_of(plan.space)).items()
+        for field, label in short_labels(fields).items()
     ]
     losses = np.array([row["valid"] for row in best])
     axes.append(axis("validation loss", list(losses), False))

@@ -1,8 +1,6 @@
 """The page of a sweep: best configs, what matters, and how far gradients reach."""
 
-import math
-
-from experiments.figures.page import (
+from experiments.report.page import (
     Cell,
     Html,
     figure_block,
@@ -12,20 +10,21 @@ from experiments.figures.page import (
     table_block,
     text_block,
 )
-from experiments.results.intervals import Mean
 from experiments.sweep.drawing import Drawn
-from experiments.sweep.reading import Plan
-from experiments.sweep.results import Row, ranked, shown
-from experiments.sweep.space import fields_of
+from experiments.sweep.monitor import Monitor, monitor_of
+from experiments.sweep.rows import Row, counted, ranked, shown, value_of
+from experiments.sweep.space_file import Plan
 from lm.losses import perplexity
 
 BEST = 10
 
 
-def sweep_page(plan: Plan, rows: list[Row], drawn: dict[str, Drawn]) -> Html:
-    """The whole page, self-contained. `drawn`: what `draw` gave."""
-    fields = fields_of(plan.space)
-    best = ranked(rows)
+def sweep_page(
+    plan: Plan, fields: list[str], rows: list[Row], drawn: dict[str, Drawn]
+) -> Html:
+    """The whole page, self-contained. `fields`: what varies; `drawn`: what `draw`
+    gave."""
+    best, monitor = ranked(rows), monitor_of(plan.base)
     shown_as = {
         "Which fields matter": [drawn["importance"]],
         "Response curves": [d for name, d in drawn.items() if "response" in name],
@@ -33,18 +32,17 @@ def sweep_page(plan: Plan, rows: list[Row], drawn: dict[str, Drawn]) -> Html:
         "Learning curves": [drawn["curves"]],
         "Lag profile against validation loss": [drawn["reach"]],
     }
-    sections = [section("Best configs", best_table(best[:BEST], fields))]
+    sections = [section("Best configs", best_table(best[:BEST], fields, monitor))]
     sections += [section(head, *blocks(them)) for head, them in shown_as.items()]
-    sections.append(section("Every trial", trial_table(rows, fields)))
-    states = [row["state"] for row in rows]
-    told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    sections.append(section("Every trial", trial_table(rows, fields, monitor)))
+    told = ", ".join(f"{number} {state}" for state, number in counted(rows).items())
     seeds = max((len(row["runs"]) for row in rows), default=0)
     each = f"{seeds} seeds" if seeds > 1 else "one seed"
     lead = (
         f"{len(rows)} trials ({told}), {each} each. A trial's value is the mean "
         "over its seeds of the best validation loss, ± half its 95 % interval. "
         "Numbers: table.csv, table.json. Base config: "
-        f"{plan.raw.get('config', 'default')}."
+        f"{plan.source.raw.get('config', 'default')}."
     )
     return page(f"Sweep {plan.name}", sections, lead)
 
@@ -56,18 +54,20 @@ def blocks(drawn: list[Drawn]) -> list[Html]:
     return found + [text_block(d.note) for d in drawn if d.note]
 
 
-def best_table(best: list[Row], fields: list[str]) -> Html:
+def best_table(best: list[Row], fields: list[str], monitor: Monitor) -> Html:
     """The best trials; the test split speaks of the first alone, and ranks nothing."""
     if not best:
         return text_block("No trial came to an end.")
-    head = ["rank", *fields, "valid, nats", "perplexity", "test perplexity", "trial"]
+    more = ["perplexity", "test perplexity"] if monitor.nats else ["test"]
+    head = ["rank", *fields, f"valid, {monitor.unit}", *more, "trial"]
+    as_text = perplexity if monitor.nats else float
     lines = [
         [
             rank,
             *(shown(row["fields"].get(field, "")) for field in fields),
             Cell(value_of(row), strong=rank == 1),
-            f"{perplexity(row['valid']):.4g}",
-            f"{perplexity(row['test']):.4g}" if rank == 1 else "",
+            *([f"{as_text(row['valid']):.4g}"] if monitor.nats else []),
+            f"{as_text(row['test']):.4g}" if rank == 1 else "",
             row["trial"],
         ]
         for rank, row in enumerate(best, 1)
@@ -75,15 +75,10 @@ def best_table(best: list[Row], fields: list[str]) -> Html:
     return table_block(head, lines, "Ranked by validation loss.")
 
 
-def value_of(row: Row) -> str:
-    """mean ± half-width over seeds."""
-    half = row["valid_half"]
-    return str(Mean(row["valid"], math.nan if half is None else half))
-
-
-def trial_table(rows: list[Row], fields: list[str]) -> Html:
+def trial_table(rows: list[Row], fields: list[str], monitor: Monitor) -> Html:
     """A line a trial."""
-    head = ["trial", "state", *fields, "valid, nats", "steps", "seconds", "why"]
+    head = ["trial", "state", *fields, f"valid, {monitor.unit}"]
+    head += ["steps", "seconds", "why"]
     lines = []
     for row in rows:
         steps = [run["steps"] for run in row["runs"]] or list(row["heard"])[-1:]

@@ -2,25 +2,17 @@
 are trained together, in one compiled step (`experiments.train.population`)."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from optuna import TrialPruned
 
 from experiments.config import Config
+from experiments.console.interrupts import Interrupt
 from experiments.run.files import RunError
-from experiments.sweep import trials
-from experiments.sweep.desk import (
-    Desk,
-    Interrupted,
-    Lost,
-    Reporter,
-    Runs,
-    choose_fields,
-    conclude,
-    heartbeats,
-    summary_of,
-)
+from experiments.sweep.open_study import Interrupted, Lost, OpenStudy, Reporter, Runs
+from experiments.sweep.sampling import LEARNING
+from experiments.sweep.trials import Taken
 from experiments.train.logbook import Diverged
 from experiments.train.population import same_shape, train_population
 
@@ -28,23 +20,25 @@ RUNS = 64  # in work at once on one machine
 LEARNT = 16  # as many where each trial is chosen by what the others came to
 
 
-class Hand:
+class TrialRuns:
     """A trial in work among others: its runs, and what ended it before its time.
 
     configs, folders  of its runs, one a seed.
     ended             the reason; None while all goes well.
     """
 
-    def __init__(self, desk: Desk, taken: trials.Taken):
-        fields = choose_fields(desk, taken)
-        seeds = range(desk.terms.seeds)
-        self.taken = taken
-        self.configs: list[Config] = [desk.plan.config(fields, k) for k in seeds]
+    def __init__(self, opened: OpenStudy, taken: Taken):
+        fields = opened.choose_fields(taken)
+        seeds = range(opened.terms.seeds)
+        self.opened, self.taken = opened, taken
+        self.configs: list[Config] = [opened.plan.config(fields, k) for k in seeds]
         self.folders: list[Path] = [taken.folder / f"seed-{k}" for k in seeds]
-        self.reporter = Reporter(desk, taken.trial)
+        self.reporter = Reporter(opened.storage, taken.trial)
         self.ended: BaseException | None = None
+        for folder, config in zip(self.folders, self.configs, strict=True):
+            opened.finished(folder, config)  # refuses a run that is not this one
 
-    def hear(self, seed: int, step: int, value: float) -> bool:
+    def report(self, seed: int, step: int, value: float) -> bool:
         """An evaluation of one of its runs; whether that run goes on. What ends one
         ends all: their mean would not be that of all seeds."""
         if not math.isfinite(value):
@@ -58,84 +52,82 @@ class Hand:
                 self.ended = error
         return self.ended is None
 
-    def came(self, finished: list[Path | None]) -> Runs | BaseException:
+    def came(self, finished: Sequence[Path | None]) -> Runs | BaseException:
         """What came of it."""
         if self.ended is not None:
             return self.ended
         if None in finished:
             return Interrupted()
-        return [summary_of(folder) for folder in self.folders]
+        return [self.opened.summary_of(folder) for folder in self.folders]
 
 
-def run_next(desk: Desk, stop: Any) -> bool | None:
+def run_next(opened: OpenStudy, stop: Interrupt) -> bool | None:
     """Takes as many trials as are to be in work at once, to their end; False if they
     were interrupted, None if none waits."""
-    room = LEARNT if desk.terms.sampler in ("tpe", "cma-es") else RUNS
-    taken = take_some(desk, max(1, room // desk.terms.seeds))
+    room = LEARNT if opened.terms.sampler in LEARNING else RUNS
+    taken = take_some(opened, max(1, room // opened.terms.seeds))
     if not taken:
         return None
     going_on = True
     try:
-        with heartbeats(desk, taken):
-            for hands in alike(desk, taken):
-                going_on = train(desk, hands, stop) and going_on
+        with opened.heartbeats(taken):
+            for group in alike(opened, taken):
+                going_on = train(opened, group, stop) and going_on
     finally:
         for one in taken:
             one.release()
     return going_on
 
 
-def take_some(desk: Desk, wanted: int) -> list[trials.Taken]:
+def take_some(opened: OpenStudy, wanted: int) -> list[Taken]:
     """Up to so many trials."""
     taken = []
-    while len(taken) < wanted and (one := desk.take()):
+    while len(taken) < wanted and (one := opened.take()):
         taken.append(one)
     return taken
 
 
-def alike(desk: Desk, taken: list[trials.Taken]) -> list[list[Hand]]:
+def alike(opened: OpenStudy, taken: list[Taken]) -> list[list[TrialRuns]]:
     """The trials in groups that one compiled step can train."""
-    groups: list[list[Hand]] = []
+    groups: list[list[TrialRuns]] = []
     for one in taken:
         try:
-            hand = Hand(desk, one)
+            runs = TrialRuns(opened, one)
         except Exception as error:
-            conclude(desk, one, error)
+            opened.conclude(one, error)
             continue
         for group in groups:
-            if same_shape(group[0].configs[0], hand.configs[0]):
-                group.append(hand)
+            if same_shape(group[0].configs[0], runs.configs[0]):
+                group.append(runs)
                 break
         else:
-            groups.append([hand])
+            groups.append([runs])
     return groups
 
 
-def train(desk: Desk, hands: list[Hand], stop: Any) -> bool:
+def train(opened: OpenStudy, group: list[TrialRuns], stop: Interrupt) -> bool:
     """One group to its end; False if it was interrupted."""
-    members = [(hand, seed) for hand in hands for seed in range(len(hand.configs))]
+    members = [(trial, seed) for trial in group for seed in range(len(trial.configs))]
 
     def report(number: int, step: int, value: float) -> bool:
-        hand, seed = members[number]
-        return hand.hear(seed, step, value)
+        trial, seed = members[number]
+        return trial.report(seed, step, value)
 
     finished: list[Path | None] = [None] * len(members)
     failed: Exception | None = None
     try:
         if not stop:
             finished = train_population(
-                [hand.configs[seed] for hand, seed in members],
-                [hand.folders[seed] for hand, seed in members],
+                [trial.configs[seed] for trial, seed in members],
+                [trial.folders[seed] for trial, seed in members],
                 report,
                 stop=stop,
             )
     except Exception as error:
         failed = error if isinstance(error, RunError) else RunError(repr(error))
         failed.__cause__ = error
-    going_on = True
-    for hand in hands:
-        own = [
-            f for (other, _), f in zip(members, finished, strict=True) if other is hand
-        ]
-        going_on = conclude(desk, hand.taken, failed or hand.came(own)) and going_on
+    going_on, ended = True, iter(finished)
+    for trial in group:
+        own = [next(ended) for _ in trial.configs]
+        going_on = opened.conclude(trial.taken, failed or trial.came(own)) and going_on
     return going_on

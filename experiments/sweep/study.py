@@ -4,32 +4,34 @@ All trials are put into the storage at the start, waiting: with the parameters o
 grid's points, or with none where the sampler chooses when a trial is taken. A worker
 takes a waiting trial, and the storage gives each to one worker only; so however many
 work, and whenever one of them dies, there are exactly as many as were asked for.
+
+A study belongs to what made it: `Terms` are kept with it, and whoever would go on with
+it has to have the same in every field that its numbers depend on.
 """
 
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import optuna
-from optuna import pruners, samplers
+from optuna.storages import BaseStorage
 
-from experiments.config import Config, flatten, of_kinds
+from experiments.config import PACING, flatten, from_dict, to_dict
 from experiments.run.files import RunError
-from experiments.sweep.reading import Plan, plan_of
-from experiments.sweep.space import (
-    Choice,
-    Interval,
-    Zip,
-    alternatives,
-    decisions,
-    every,
-)
+from experiments.sweep.sampling import grid
+from experiments.sweep.space import Fields
+from experiments.sweep.space_file import RUNNING, Plan, Source, nested, plan_of
 
-SAMPLERS = ("grid", "random", "tpe", "cma-es", "qmc")
-PRUNERS = ("none", "median", "hyperband")
 READY_SECONDS = 60
+# Bounds pace a run, and a finished one depends on them.
+BOUNDS = {f"train.{name}" for name in ("epochs", "steps", "minutes", "patience")}
+# Where the text lies, and how it is kept, which its fingerprint makes up for.
+PLACES = {f"data.{n}" for n in ("corpus", "cache_dir", "workers", "in_memory")}
+PLACES |= {"data.tfds_dir"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Terms:
     seeds         runs of each trial.
     sampler, sampler_seed, pruner   how the search goes.
     threads       XLA's threads in each worker: the last digits depend on them.
+    program       the text of a Python file with SPACE(trial), or empty.
+    base          the base config; None in studies made before it was kept.
+    texts         fingerprints of the texts read; None likewise.
+    code          digest of the code that trains, see `provenance.code`; None likewise.
     """
 
     name: str
@@ -49,108 +55,48 @@ class Terms:
     sampler_seed: int
     pruner: str
     threads: int
+    program: str = ""
+    base: dict[str, Any] | None = field(default=None, repr=False)
+    texts: list[str] | None = None
+    code: str | None = None
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         """The space, read again."""
-        return plan_of(self.name, self.space)
+        base = None if self.base is None else from_dict(self.base)
+        return plan_of(Source(self.name, self.space, self.program), base)
 
-    def meaning(self) -> dict[str, Any]:
-        """Space, base config and seeds: two studies of one meaning can share trials."""
-        space = {k: v for k, v in self.space.items() if k not in _RUNNING_ONLY}
-        values = self.plan.values
-        base = {f"base {k}": v for k, v in values.items() if k not in _NO_MATTER}
-        return json.loads(json.dumps({**space, **base, "--seeds": self.seeds}))
-
-
-def digest(meaning: dict[str, Any]) -> str:
-    """A hash of what the values of trials depend on."""
-    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
-
-
-_NO_MATTER = of_kinds(Config, "pacing", "probe")
-_RUNNING_ONLY = ("trials", "seeds", "sampler", "pruner", "small")
+    def meaning(self) -> Fields:
+        """What the values of trials depend on, but for text and code."""
+        space = self.plan.space
+        varied = {name for node in space.varied for name in node.fields}
+        values = {**flatten(to_dict(self.plan.base)), **space.fixed}
+        kept = {k: v for k, v in values.items() if k not in NO_MATTER | varied}
+        kept |= {k: v for k, v in self.space.items() if k in varied or k == "zip"}
+        if self.program:
+            kept["SPACE(trial)"] = digest(self.program)[:12]
+        return flatten(json.loads(json.dumps({**kept, "--seeds": self.seeds})))
 
 
-def sampler_of(terms: Terms, number: int) -> Any:
-    """Optuna's sampler for trial `number`.
-
-    A sampler that draws at random starts from its own seed at every trial; so the
-    draws do not depend on which worker takes which trial, and no two workers draw the
-    same. The points of a quasi-random sequence are counted in the storage instead.
-    """
-    seed = (terms.sampler_seed * 1_000_003 + number) % 2**32
-    match terms.sampler:
-        case "tpe":
-            conditional = any(key in terms.space for key in ("chain", "when"))
-            return samplers.TPESampler(
-                seed=seed, multivariate=True, group=conditional, constant_liar=True
-            )
-        case "cma-es":
-            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-        case "qmc":
-            return samplers.QMCSampler(
-                seed=terms.sampler_seed,
-                scramble=True,
-                independent_sampler=samplers.RandomSampler(seed=seed),
-                warn_independent_sampling=False,
-            )
-    return samplers.RandomSampler(seed=seed)
+NO_MATTER = PACING - BOUNDS | {"name"}
 
 
-def pruner_of(terms: Terms, steps: int) -> Any:
-    """Optuna's pruner for runs of at most `steps` steps."""
-    if terms.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=5)
-    if terms.pruner == "hyperband":
-        return pruners.HyperbandPruner(
-            min_resource=max(1, steps // 27), max_resource=steps, reduction_factor=3
-        )
-    return pruners.NopPruner()
+def digest(text: str) -> str:
+    """A hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def suggest(trial: Any, node: Any) -> Any:
-    """The trial's answer to a decision of the space."""
-    if isinstance(node, Interval):
-        if node.whole:
-            return trial.suggest_int(
-                node.name, int(node.low), int(node.high), log=node.log
-            )
-        return trial.suggest_float(node.name, node.low, node.high, log=node.log)
-    found = alternatives(node)
-    labels = labels_of(node)
-    return found[labels.index(trial.suggest_categorical(node.name, labels))]
+def terms_of_plan(plan: Plan, **how: Any) -> Terms:
+    """Terms of a space that is read here and now. how: the other fields."""
+    source = plan.source
+    space = {k: v for k, v in source.raw.items() if k not in RUNNING}
+    base = to_dict(plan.base)
+    return Terms(source.name, space, program=source.program, base=base, **how)
 
 
-def labels_of(node: Any) -> list[Any]:
-    """What Optuna calls the alternatives of a decision: plain values as they are, rows
-    and lists as text, the parts of a chain by number."""
-    match node:
-        case Choice(values=values):
-            plain = all(isinstance(v, str | int | float | None) for v in values)
-            return list(values) if plain else [json.dumps(v) for v in values]
-        case Zip(rows=rows):
-            return [" & ".join(str(v) for v in row) for row in rows]
-    return list(alternatives(node))
-
-
-def grid(plan: Plan) -> list[dict[str, Any]]:
-    """Optuna's parameters at every point of the grid."""
-    nodes = {node.name: node for node in decisions(plan.space)}
-
-    def label(name: str, answer: Any) -> Any:
-        node = nodes[name]
-        if isinstance(node, Interval):
-            return answer
-        return labels_of(node)[list(alternatives(node)).index(answer)]
-
-    return [
-        {name: label(name, answer) for name, answer in answers.items()}
-        for answers, _ in every(plan.space, plan.values)
-    ]
-
-
-def join(storage: Any, study_name: str, terms: Terms, trials: int, resume: bool) -> Any:
+def join(
+    storage: BaseStorage, study_name: str, terms: Terms, trials: int, resume: bool
+) -> tuple[optuna.Study, Terms]:
     """Makes the study with its waiting trials, or joins the one that is there.
 
     Args:
@@ -167,67 +113,114 @@ def join(storage: Any, study_name: str, terms: Terms, trials: int, resume: bool)
         study = optuna.create_study(study_name=study_name, storage=storage)
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(study_name=study_name, storage=storage)
-        return study, _agreed(study, terms, trials, resume)
+        agreed = _agreed(study, terms, trials, resume)
+        if "identity" not in study.user_attrs:  # made before there was one
+            study.set_user_attr("identity", uuid.uuid4().hex)
+        return study, agreed
+    study.set_user_attr("identity", uuid.uuid4().hex)
     study.set_user_attr("terms", asdict(terms))
-    meaning = terms.meaning()
-    study.set_user_attr("space", meaning)
-    study.set_user_attr("space_hash", digest(meaning))
     _fill(study, terms, trials)
     return study, terms
 
 
-def terms_of(study: Any) -> Terms:
-    """The terms that a study was made with."""
+def find_study(storage: BaseStorage, study_name: str) -> optuna.Study | None:
+    """The study of this name, if it is there."""
     try:
-        return Terms(**study.user_attrs["terms"])
-    except (KeyError, TypeError):
+        return optuna.load_study(study_name=study_name, storage=storage)
+    except KeyError:
+        return None
+
+
+def terms_of(study: optuna.Study) -> Terms:
+    """The terms that a study was made with.
+
+    Raises:
+      RunError: where it is not a sweep's.
+    """
+    attributes = study.user_attrs
+    try:
+        terms = Terms(**attributes["terms"])
+        if terms.base is None:  # made before the base was kept as a whole
+            flat = attributes["space"].items()
+            base = {k[5:]: v for k, v in flat if k.startswith("base ")}
+            terms = replace(terms, base=nested(base))
+        return terms
+    except (KeyError, TypeError, AttributeError):
         raise RunError(
             f"study {study.study_name!r} was not made by experiments.sweep: give "
             "another --study"
         ) from None
 
 
-def _agreed(study: Any, terms: Terms, trials: int, resume: bool) -> Terms:
+def _agreed(study: optuna.Study, terms: Terms, trials: int, resume: bool) -> Terms:
     """The terms of a study that is there already, after checking that it is ours."""
     _wait_until_ready(study)
-    old = terms_of(study)
-    meaning = terms.meaning()
-    if study.user_attrs["space_hash"] != digest(meaning):
-        was, now = flatten(study.user_attrs["space"]), flatten(meaning)
-        keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
-        told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in keys[:3])
-        raise RunError(
-            f"study {study.study_name!r} has another space: {told}; give another "
-            "--study or --sweep-dir, or the space as it was"
-        )
+    old, name = terms_of(study), study.study_name
+    check_same(name, old, terms)
     for option in ("sampler", "pruner", "sampler_seed"):
         was, now = getattr(old, option), getattr(terms, option)
         if was != now:
             flag = option.replace("_", "-")
             raise RunError(
-                f"study {study.study_name!r} was made with --{flag} {was}, this asks "
-                f"for {now}: give --{flag} {was}, or another --study"
+                f"study {name!r} was made with --{flag} {was}, this asks for {now}: "
+                f"give --{flag} {was}, or another --study and --sweep-dir"
             )
     there = study.user_attrs["trials"]
     if trials > there and resume:
         _fill(study, old, trials, there)
     elif trials != there and not resume:
         raise RunError(
-            f"study {study.study_name!r} has {there} trials, this asks for {trials}: "
-            f"give --trials {there}, or --resume to enlarge it"
+            f"study {name!r} has {there} trials, this asks for {trials}: give --trials "
+            f"{there}, or --resume to enlarge it"
         )
     return old
 
 
-def _fill(study: Any, terms: Terms, trials: int, there: int = 0) -> None:
+def check_same(name: str, old: Terms, new: Terms) -> None:
+    """Raises RunError where a study's numbers would not be those of `new`.
+
+    What a study of before did not keep, its text and its code, cannot be compared.
+    """
+    anew = "another --study and --sweep-dir"
+    texts = old.texts is not None
+    places = PLACES - {f for node in new.plan.space.varied for f in node.fields}
+    was, now = old.meaning(), new.meaning()
+    keys = [k for k in {**was, **now} if was.get(k) != now.get(k)]
+    keys = [key for key in keys if not (texts and key in places)]
+    if keys:
+        told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in keys[:3])
+        raise RunError(
+            f"study {name!r} has another space: {told}; give {anew}, or the space as "
+            "it was"
+        )
+    if texts and old.texts != new.texts:
+        pairs = (_short(old.texts), _short(new.texts))
+        raise RunError(
+            f"study {name!r} was made of another text: its fingerprint was {pairs[0]}, "
+            f"is {pairs[1]}; give the text as it was, or {anew}"
+        )
+    if old.code is not None and old.code != new.code:
+        raise RunError(
+            f"study {name!r} was made by other code: what trains here was {old.code}, "
+            f"is {new.code} (Python's version, digest of lm, data_pipeline and the "
+            f"loop); give the code as it was, or {anew}"
+        )
+
+
+def _short(texts: list[str] | None) -> str:
+    return ", ".join(text[:12] for text in texts or ["unknown"])
+
+
+def _fill(study: optuna.Study, terms: Terms, trials: int, there: int = 0) -> None:
     """Puts in waiting trials up to so many."""
-    points = grid(terms.plan) if terms.sampler == "grid" else [{}] * trials
+    gridded = terms.sampler == "grid"
+    points = [point.params for point in grid(terms.plan)] if gridded else [{}] * trials
     for origin in range(there, trials):
         study.enqueue_trial(points[origin], user_attrs={"origin": origin})
     study.set_user_attr("trials", trials)
 
 
-def _wait_until_ready(study: Any) -> None:
+def _wait_until_ready(study: optuna.Study) -> None:
     """While another process is still putting the trials in."""
     seen, seen_at = -1, time.monotonic()
     while "trials" not in study.user_attrs:
@@ -237,6 +230,6 @@ def _wait_until_ready(study: Any) -> None:
         if time.monotonic() - seen_at > READY_SECONDS:
             raise RunError(
                 f"study {study.study_name!r} was never finished being made: give "
-                "another --study"
+                "another --study and --sweep-dir"
             )
         time.sleep(0.2)

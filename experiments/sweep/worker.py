@@ -13,72 +13,71 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from experiments.config import Config
 from experiments.console.command_line import Options
-from experiments.console.interrupts import interrupts
+from experiments.console.interrupts import Interrupt, interrupts
 from experiments.run.files import RunError
-from experiments.sweep import trials
-from experiments.sweep.desk import (
-    Desk,
+from experiments.sweep import populations
+from experiments.sweep.open_study import (
     Interrupted,
-    Post,
+    OpenStudy,
     Reporter,
     Runs,
-    choose_fields,
-    conclude,
-    heartbeats,
-    summary_of,
+    WorkerOrders,
+    open_study,
 )
+from experiments.sweep.trials import Taken
 from experiments.train.display import Silent
+from experiments.train.session import train
 
 
-class Ear(Silent):
-    """Hears the evaluations of a run for a reporter, and when its first step came.
+class PrunerCallback(Silent):
+    """Tells a reporter of the evaluations of a run, and knows when its first step came.
 
-    first_step: (wall-clock, processor) seconds from when it began to listen until a
-    step's numbers were there.
+    first_step: (wall-clock, processor) seconds from when it was made until a step's
+    numbers were there.
     """
 
-    def __init__(self, reporter: Reporter):
-        self.reporter = reporter
+    def __init__(self, opened: OpenStudy, reporter: Reporter):
+        self.monitor, self.reporter = opened.monitor, reporter
         self.began = time.perf_counter(), time.process_time()
         self.first_step: tuple[float, float] | None = None
 
     def step(self, trainer: Any, step: int, row: dict) -> None:
+        """After each step."""
         if self.first_step is None:
             wall, processor = self.began
             now = time.perf_counter(), time.process_time()
             self.first_step = now[0] - wall, now[1] - processor
 
     def evaluation(self, trainer: Any, row: dict) -> None:
-        self.reporter.report(trainer.at.step, row["valid_nats_per_token"])
+        """After each evaluation."""
+        self.reporter.report(trainer.at.step, self.monitor.of_evaluation(row))
 
 
 def main() -> None:
-    """Reads the post, works until nothing waits. Exit codes as `experiments.train`."""
-    post = Post(**json.loads(sys.stdin.readline()))
+    """Reads its orders, works until nothing waits. Exit codes as of a run."""
+    orders = WorkerOrders(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        finished = work(post)
+        finished = work(orders)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     raise SystemExit(0 if finished else 3)
 
 
-def work(post: Post) -> bool:
+def work(orders: WorkerOrders) -> bool:
     """Runs trials until none waits; False if interrupted."""
-    prepare_jax(Path(post.sweep_dir))
-    desk = Desk(post)
-    if post.engine == "population":
-        from experiments.sweep.populations import run_next
-    else:
-        run_next = run_one
-    with interrupts() as stop:
-        threading.Thread(target=_leave_with_parent, daemon=True).start()
+    keep_compiled(Path(orders.sweep_dir))
+    run_next = populations.run_next if orders.engine == "population" else run_one
+    with interrupts() as stop, open_study(orders) as opened:
         while not stop:
-            going_on = run_next(desk, stop)
+            going_on = run_next(opened, stop)
             if going_on is None:
-                if not desk.waiting():
+                if not opened.waiting():
                     return True
                 time.sleep(1)  # what waits is still locked by another
             elif not going_on:
@@ -86,12 +85,10 @@ def work(post: Post) -> bool:
     return False
 
 
-def prepare_jax(sweep_dir: Path) -> None:
+def keep_compiled(sweep_dir: Path) -> None:
     """Compiled programs are kept in the sweep's directory, or where the environment
     (JAX_COMPILATION_CACHE_DIR) says: a trial of a shape that was there before starts at
     once, in whichever worker."""
-    import jax
-
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(sweep_dir / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -106,46 +103,48 @@ def _leave_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run_one(desk: Desk, stop: Any) -> bool | None:
+def run_one(opened: OpenStudy, stop: Interrupt) -> bool | None:
     """Takes one trial to its end; False if it was interrupted, None if none waits."""
-    taken = desk.take()
+    taken = opened.take()
     if taken is None:
         return None
     try:
-        with heartbeats(desk, [taken]):
+        with opened.heartbeats([taken]):
             try:
-                came: Runs | BaseException = run_seeds(desk, taken)
+                came: Runs | BaseException = run_seeds(opened, taken)
             except (Exception, KeyboardInterrupt) as error:
                 came = error
-            return conclude(desk, taken, came)
+            return opened.conclude(taken, came)
     finally:
         taken.release()
 
 
-def run_seeds(desk: Desk, taken: trials.Taken) -> Runs:
+def run_seeds(opened: OpenStudy, taken: Taken) -> Runs:
     """The runs of a trial, one a seed; the pruner judges by the first."""
-    fields = choose_fields(desk, taken)
-    ear, found = Ear(Reporter(desk, taken.trial)), []
-    for seed in range(desk.terms.seeds):
-        config = desk.plan.config(fields, seed)
-        display = ear if seed == 0 else Silent()
-        found.append(run_seed(config, taken.folder / f"seed-{seed}", display))
-    found[0]["first_step"] = ear.first_step
+    fields = opened.choose_fields(taken)
+    callback = PrunerCallback(opened, Reporter(opened.storage, taken.trial))
+    found = []
+    for seed in range(opened.terms.seeds):
+        config = opened.plan.config(fields, seed)
+        heard = callback if seed == 0 else Silent()
+        found.append(run_seed(opened, config, taken.folder / f"seed-{seed}", heard))
+    found[0]["first_step"] = callback.first_step
     return found
 
 
-def run_seed(config: Config, directory: Path, display: Silent) -> dict[str, Any]:
+def run_seed(
+    opened: OpenStudy, config: Config, directory: Path, heard: Silent
+) -> dict[str, Any]:
     """One run: trained, gone on with, or read if it is finished already.
 
     Raises:
       Interrupted: it was asked to stop, and has saved.
+      RunError: the directory holds another run.
     """
-    from experiments.train.session import train
-
-    if not (directory / "summary.json").exists():
-        if train(config, Options(directory), display) is None:
+    if not opened.finished(directory, config):
+        if train(config, Options(directory), heard) is None:
             raise Interrupted
-    return summary_of(directory)
+    return opened.summary_of(directory)
 
 
 if __name__ == "__main__":

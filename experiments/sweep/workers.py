@@ -1,8 +1,8 @@
-"""The engine of a sweep on CPUs: worker processes, and one that watches over them.
+"""Worker processes, and how far the study is that they work on.
 
-The one that watches trains nothing. It starts the workers, shows how far the study is,
-passes Ctrl-C on, and puts a new worker in the place of one that died, as long as
-trials wait.
+The process that watches over them trains nothing. It starts them, shows how far the
+study is, passes Ctrl-C on, and puts a new worker in the place of one that died, as long
+as trials wait.
 """
 
 import os
@@ -13,11 +13,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import optuna
+from optuna.trial import FrozenTrial
+
+from experiments.console.interrupts import Interrupt
 from experiments.run.files import RunError
 from experiments.run.provenance import ROOT
-from experiments.sweep.desk import Post
+from experiments.sweep.open_study import WorkerOrders
 from experiments.sweep.trials import all_trials, finals, origin_of, recover
 
 POLL_SECONDS = 0.25
@@ -25,21 +29,36 @@ LOOK_SECONDS = 1.0
 STILLBORN = 3
 
 
-class Team:
+class Death(NamedTuple):
+    """A worker that ended with a code that is no end of work."""
+
+    process: int
+    code: int
+    log: Path
+
+    def told(self) -> str:
+        """What it ended with, and the last line that it said."""
+        how = f"signal {-self.code}" if self.code < 0 else f"code {self.code}"
+        lines = self.log.read_text(errors="replace").splitlines()
+        said = lines[-1] if lines else "it said nothing"
+        return f"worker {self.process} ended with {how}; see {self.log}: {said}"
+
+
+class Workers:
     """Worker processes of one sweep on this machine.
 
-    post     what they work on.
+    orders   what they work on.
     size     how many there are to be.
     threads  XLA's threads in each.
     """
 
-    def __init__(self, post: Post, size: int, threads: int):
-        self.post, self.size, self.threads = post, size, threads
-        self.logs = Path(post.sweep_dir) / "workers"
+    def __init__(self, orders: WorkerOrders, size: int, threads: int):
+        self.orders, self.size, self.threads = orders, size, threads
+        self.logs = Path(orders.sweep_dir) / "workers"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.workers: dict[subprocess.Popen, Path] = {}
+        self.running: dict[subprocess.Popen, Path] = {}
         self.started = 0
-        self.died: list[str] = []
+        self.died: list[Death] = []
 
     def start(self) -> None:
         """One more worker, in a session of its own: Ctrl-C comes to it once, from
@@ -54,32 +73,32 @@ class Team:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=environment(self.threads, self.post.engine),
+                env=environment(self.threads, self.orders.engine),
+                text=True,
             )
         assert worker.stdin is not None
-        worker.stdin.write(self.post.send() + b"\n")
+        worker.stdin.write(f"{self.orders.text()}\n")
         worker.stdin.close()
-        self.workers[worker] = log
+        self.running[worker] = log
 
     def reap(self) -> None:
         """Notices those that have ended."""
-        for worker, log in list(self.workers.items()):
+        for worker, log in list(self.running.items()):
             code = worker.poll()
             if code is None:
                 continue
-            del self.workers[worker]
+            del self.running[worker]
             if code not in (0, 3):
-                how = f"signal {-code}" if code < 0 else f"code {code}"
-                self.died.append(f"worker {worker.pid} ended with {how}; see {log}")
+                self.died.append(Death(worker.pid, code, log))
 
     def signal(self, number: int) -> None:
         """Passes a signal on."""
-        for worker in self.workers:
+        for worker in self.running:
             worker.send_signal(number)
 
     def wait(self) -> None:
         """Until all have ended."""
-        while self.workers:
+        while self.running:
             self.reap()
             time.sleep(POLL_SECONDS)
 
@@ -98,25 +117,25 @@ def environment(threads: int, engine: str) -> dict[str, str]:
     }
 
 
-class Count:
+class StudyState:
     """How far a study is.
 
-    done     origins with a result; pruned and diverged are among them.
+    done     origins with a result; `pruned`, pruned and diverged, are among them.
     running, waiting   trials.
     failed   origins that came to nothing, with their reasons.
     best     the smallest value so far.
     """
 
-    def __init__(self, trials: list[Any]):
+    def __init__(self, trials: list[FrozenTrial]):
         ended = finals(trials)
         states = [trial.state.name for trial in trials]
         self.done = len(ended)
         self.running, self.waiting = states.count("RUNNING"), states.count("WAITING")
         values = [t.value for t in ended.values() if t.state.name == "COMPLETE"]
         self.pruned = self.done - len(values)
-        self.best = min(values, default=None)
+        self.best = min((v for v in values if v is not None), default=None)
         live = {origin_of(t) for t in trials if t.state.name in ("RUNNING", "WAITING")}
-        self.failed = {
+        self.failed: dict[int, str] = {
             origin_of(t): t.user_attrs.get("error", "its workers died")
             for t in trials
             if origin_of(t) not in live and origin_of(t) not in ended
@@ -128,37 +147,33 @@ class Count:
         return bool(self.running or self.waiting)
 
 
-def run(
-    team: Team, study: Any, storage: Any, stop: Any, show: Callable[[Count], None]
-) -> Count:
+def run_workers(
+    workers: Workers,
+    study: optuna.Study,
+    stop: Interrupt,
+    show: Callable[[StudyState], None],
+) -> StudyState:
     """Until no trial is open or `stop` is set: then the workers have saved and left.
 
     Raises:
       RunError: where workers die as soon as they are started.
     """
     looked = -LOOK_SECONDS
-    count = Count(all_trials(study))
-    done = count.done
-    while count.open and not stop:
-        team.reap()
-        if len(team.died) >= team.size + STILLBORN and count.done == done:
-            raise RunError(f"workers cannot work: {last_words(team)}")
+    state = StudyState(all_trials(study))
+    done = state.done
+    while state.open and not stop:
+        workers.reap()
+        if len(workers.died) >= workers.size + STILLBORN and state.done == done:
+            raise RunError(f"workers cannot work: {workers.died[-1].told()}")
         if time.monotonic() - looked > LOOK_SECONDS:
-            recover(study, storage, Path(team.post.sweep_dir))
-            count = Count(all_trials(study))
+            recover(study)
+            state = StudyState(all_trials(study))
             looked = time.monotonic()
-            show(count)
-            for _ in range(min(count.waiting, team.size - len(team.workers))):
-                team.start()
+            show(state)
+            for _ in range(min(state.waiting, workers.size - len(workers.running))):
+                workers.start()
         time.sleep(POLL_SECONDS)
     if stop:
-        team.signal(getattr(signal, stop.name))
-    team.wait()
-    return Count(all_trials(study))
-
-
-def last_words(team: Team) -> str:
-    """The end of the log of the worker that died last."""
-    said = team.died[-1]
-    lines = Path(said.rpartition("see ")[2]).read_text(errors="replace").splitlines()
-    return f"{said}: {lines[-1] if lines else 'it said nothing'}"
+        workers.signal(getattr(signal, stop.name))
+    workers.wait()
+    return StudyState(all_trials(study))
