@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: a tiny space, and sweeps as real processes."""
+"""What the tests of sweeps share: a tiny space, sweeps here and as processes."""
 
 import json
 import os
@@ -9,14 +9,20 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from experiments.run.provenance import ROOT
+from experiments.sweep import workers
+from experiments.sweep.__main__ import main
+from experiments.sweep.space_file import Source
+from experiments.sweep.worker import work
 
 TINY: dict[str, Any] = {
     "config": "grammar",
     "data.grammar_sentences": 60,
     "data.batch": 4,
     "data.window": 8,
+    "model.cell": "tanh",
     "model.hidden": 4,
     "model.embedding": 4,
     "model.layers": 1,
@@ -27,26 +33,51 @@ TINY: dict[str, Any] = {
     "optim.schedule": "constant",
     "train.epochs": 0,
     "train.minutes": 0.0,
-    "train.steps": 20,
-    "train.eval_every": 10,
+    "train.steps": 4,
+    "train.eval_every": 2,
     "train.samples": 0,
     "gradflow.every": 0,
-    "optim.learning_rate": {"choice": [0.01, 0.03, 0.1]},
-    "seeds": 2,
+    "optim.learning_rate": {"choice": [0.01, 0.03]},
 }
 
 
-def write_space(folder: Path, **entries: Any) -> Path:
+def write_space(folder: Path, name: str = "tiny", **entries: Any) -> Path:
     """TINY with some entries replaced, as a file."""
-    path = folder / "tiny.json"
+    path = folder / f"{name}.json"
     path.write_text(json.dumps({**TINY, **entries}))
     return path
+
+
+def source(raw: dict[str, Any], program: str = "") -> Source:
+    """A space file's content."""
+    return Source("made_up", raw, program)
+
+
+def sweep_here(*words: Any, code: int = 0) -> None:
+    """A sweep in this process, its worker too, which ends with `code`.
+
+    Fixture `compile_cache` keeps what it compiles for the next one.
+    """
+
+    def start(team: workers.Workers) -> None:
+        work(team.orders)
+
+    with (
+        patch.dict(os.environ, JAX_COMPILATION_CACHE_DIR="as the fixture has it"),
+        patch.object(workers.Workers, "start", start),
+        patch.object(workers, "LOOK_SECONDS", 0.0),
+        patch.object(workers, "POLL_SECONDS", 0.0),
+    ):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as left:
+            assert left.code == code, left.code
 
 
 COMPILED = Path(tempfile.gettempdir()) / f"sweep-tests-{os.getuid()}"
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": str(ROOT),
+    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     "JAX_PLATFORMS": "cpu",
     # The sweeps of all tests compile one model once.
     "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
@@ -85,7 +116,7 @@ class Started:
         files = sorted((self.sweep_dir / "workers").glob("*.log"))
         return "\n".join(file.read_text() for file in files)
 
-    def busy_worker(self, seconds: float = 200) -> tuple[int, Path]:
+    def busy_worker(self, not_this: int = 0, seconds: float = 200) -> tuple[int, Path]:
         """(process, run directory) of a run that has a checkpoint and is not done."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
@@ -93,7 +124,9 @@ class Started:
             for run in self.sweep_dir.glob("trials/*/seed-*"):
                 saved = list(run.glob("checkpoints/[0-9]*"))
                 if saved and not (run / "summary.json").exists():
-                    return int((run / ".lock").read_text()), run
+                    worker = int((run / ".lock").read_text() or 0)
+                    if worker not in (0, not_this):
+                        return worker, run
             time.sleep(0.02)
         raise AssertionError(f"no worker got anywhere: {self.logs()}")
 

@@ -3,13 +3,13 @@
 import math
 
 import pytest
+from experiments.sweep.desk import Interrupted, Lost
 
 from experiments.config import Config
 from experiments.console.command_line import Options
 from experiments.run.directory import read_run
 from experiments.run.files import read_json
 from experiments.sweep import engine
-from experiments.sweep.desk import Interrupted, Lost
 from experiments.sweep.populations import Hand
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged

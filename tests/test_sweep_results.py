@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from experiments.sweep.desk import Lost, Reporter
+from experiments.sweep.processes import Count
+from experiments.sweep.reading import plan_of
 
 from experiments.figures.style import reading_of
 from experiments.sweep import drawing, figures, results, trials
-from experiments.sweep.desk import Lost, Reporter
 from experiments.sweep.page import sweep_page
-from experiments.sweep.processes import Count
 from experiments.sweep.progress import Board
-from experiments.sweep.reading import plan_of
 from experiments.sweep.space import walk
 from experiments.sweep.storage import open_storage
 from experiments.sweep.study import Terms, join, pruner_of, suggest

@@ -1,24 +1,24 @@
 """Studies: made once, joined, refused; trials taken once each and never lost."""
 
 import json
-import multiprocessing
-import os
-import subprocess
-import sys
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
+from experiments.config import flatten, to_dict
 from experiments.run.files import RunError
-from experiments.run.provenance import ROOT
 from experiments.sweep import trials
-from experiments.sweep.processes import Count
-from experiments.sweep.space import walk
-from experiments.sweep.storage import hidden, open_storage, repair
-from experiments.sweep.study import SAMPLERS, Terms, grid, join, sampler_of, suggest
-from tests.sweeps import TINY
+from experiments.sweep.sampling import SAMPLERS, grid, sampler_of
+from experiments.sweep.space_file import plan_of
+from experiments.sweep.storage import open_storage
+from experiments.sweep.study import Terms, join, terms_of, terms_of_plan
+from experiments.sweep.workers import StudyState
+from tests.sweeps import TINY, source, sweep_here
 
 SPACE = {
     "config": "grammar",
@@ -27,33 +27,48 @@ SPACE = {
     "optim.clip_at": {"uniform": [1.0, 2.0], "points": 2},
 }
 GRID = 12
+PLAN = plan_of(source(SPACE))
 
 
-def terms(sampler="grid", **changes) -> Terms:
-    plain = Terms("space", SPACE, 1, sampler, 0, "none", 1)
+def terms(sampler="grid", space=None, **changes) -> Terms:
+    plan = PLAN if space is None else plan_of(source(space))
+    plain = terms_of_plan(
+        plan,
+        seeds=1,
+        sampler=sampler,
+        sampler_seed=0,
+        pruner="none",
+        threads=1,
+        texts=["t"],
+        code="c",
+    )
     return replace(plain, **changes)
 
 
-def urls(folder: Path) -> dict[str, str]:
-    return {"sqlite": f"sqlite:///{folder}/s.db", "journal": f"journal:{folder}/j.log"}
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder}/s.db"
 
 
-@pytest.fixture(params=["sqlite", "journal"])
-def storage(request, tmp_path):
-    return open_storage(urls(tmp_path)[request.param], 1, trials.again)
+@contextmanager
+def stored(folder: Path, heartbeat: int = 1):
+    with open_storage(url(folder), heartbeat, trials.again) as storage:
+        yield storage
+
+
+@pytest.fixture
+def storage(tmp_path):
+    with stored(tmp_path) as storage:
+        yield storage
 
 
 def opened(study, own=None):
     """What takes a waiting trial in these tests: Optuna's trial, all decisions made."""
-    import optuna
-
     own = own or terms()
 
     def open_trial(waiting):
-        study.sampler = sampler_of(own, waiting.number)
+        study.sampler = sampler_of(own.sampler, own.sampler_seed, waiting.number)
         trial = optuna.trial.Trial(study, waiting._trial_id)
-        plan = own.plan
-        walk(plan.space, lambda node: suggest(trial, node), plan.values)
+        own.plan.space.suggest(trial)
         return trial
 
     return open_trial
@@ -75,16 +90,17 @@ def test_a_grid_is_put_in_whole_and_each_point_is_run_once(storage, tmp_path):
     assert origins == list(range(GRID))
     assert finish(study, storage, tmp_path) is None
     found = [t.params for t in study.trials]
-    assert found == grid(terms().plan)
+    assert found == [point.params for point in grid(PLAN)]
     assert len({json.dumps(p, sort_keys=True) for p in found}) == GRID
-    count = Count(trials.all_trials(study))
+    count = StudyState(trials.all_trials(study))
     assert (count.done, count.open, count.best, count.failed) == (GRID, False, 0.0, {})
 
 
 @pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "grid"])
-def test_each_sampler_gives_valid_points_and_not_the_same_ones(tmp_path, sampler):
+def test_each_sampler_gives_valid_points_and_not_the_same_ones(
+    storage, tmp_path, sampler
+):
     own = terms(sampler)
-    storage = open_storage(urls(tmp_path)["journal"], 1, trials.again)
     study, _ = join(storage, "s", own, 14, False)
     for number in range(14):
         rate = 0.0
@@ -105,45 +121,40 @@ def test_random_draws_do_not_depend_on_who_takes_what(tmp_path):
     for name, order in (("a", [0, 1, 2, 3]), ("b", [3, 1, 0, 2])):
         (tmp_path / name).mkdir()
         own = terms("random")
-        storage = open_storage(urls(tmp_path / name)["sqlite"], 1, trials.again)
-        study, _ = join(storage, "s", own, 4, False)
-        waiting = trials.all_trials(study, "WAITING")
-        drawn = {i: opened(study, own)(waiting[i]).params for i in order}
+        with stored(tmp_path / name) as storage:
+            study, _ = join(storage, "s", own, 4, False)
+            waiting = trials.all_trials(study, "WAITING")
+            drawn = {i: opened(study, own)(waiting[i]).params for i in order}
         found.append([drawn[i] for i in range(4)])
     assert found[0] == found[1]
     assert len({p["optim.learning_rate"] for p in found[0]}) == 4
 
 
-def take_all(url: str, folder: str, queue, together) -> None:
-    """A process that takes trials until none waits."""
-    storage = open_storage(url, 60, trials.again)
-    import optuna
-
-    study = optuna.load_study(study_name="s", storage=storage)
-    together.wait()
-    got = []
-    while (origin := finish(study, storage, Path(folder))) is not None:
-        got.append(origin)
-    queue.put(got)
+def take_all(folder: Path, got: list, together: threading.Barrier) -> None:
+    """Takes trials until none waits, through a connection of its own."""
+    with stored(folder, 60) as storage:
+        study = optuna.load_study(study_name="s", storage=storage)
+        together.wait()
+        while (origin := finish(study, storage, folder)) is not None:
+            got.append(origin)
 
 
-def test_processes_that_take_at_once_never_take_the_same(tmp_path):
+def test_workers_that_take_at_once_never_take_the_same(tmp_path):
     """Optuna's SQLite alone gives one waiting trial to several of them: the locks of
     the trials' directories are what keeps them apart."""
-    url = urls(tmp_path)["sqlite"]
     raw = {**SPACE, "optim.clip_at": {"uniform": [1.0, 2.0], "points": 5}}
-    own = terms(space=raw)
-    join(open_storage(url, 60, trials.again), "s", own, 30, False)
-    context = multiprocessing.get_context("spawn")
-    queue, together = context.Queue(), context.Barrier(3)
-    arguments = (url, str(tmp_path), queue, together)
-    team = [context.Process(target=take_all, args=arguments) for _ in range(3)]
-    for process in team:
-        process.start()
-    got = [queue.get(timeout=200) for _ in team]
-    for process in team:
-        process.join()
-    assert sorted(sum(got, [])) == list(range(30))
+    with stored(tmp_path, 60) as storage:
+        join(storage, "s", terms(space=raw), 30, False)
+    got, together = [], threading.Barrier(3)
+    team = [
+        threading.Thread(target=take_all, args=(tmp_path, got, together))
+        for _ in range(3)
+    ]
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join(200)
+    assert sorted(got) == list(range(30))
 
 
 def test_a_trial_given_back_goes_on_under_its_first_number(storage, tmp_path):
@@ -168,19 +179,19 @@ def test_a_silent_worker_is_dead_and_its_trial_taken_up(storage, tmp_path):
     study, _ = join(storage, "s", terms(), GRID, False)
     taken = trials.take(study, storage, tmp_path, opened(study))
     assert taken is not None
-    trials.recover(study, storage, tmp_path)
-    assert Count(trials.all_trials(study)).running == 1, "it still gives signs of life"
+    trials.recover(study)
+    assert StudyState(trials.all_trials(study)).running == 1, "it still lives"
     taken.release()  # what the end of a process does
     limit = time.monotonic() + 60
-    while Count(trials.all_trials(study)).running and time.monotonic() < limit:
-        trials.recover(study, storage, tmp_path)
+    while StudyState(trials.all_trials(study)).running and time.monotonic() < limit:
+        trials.recover(study)
         time.sleep(0.2)
     waiting = trials.all_trials(study, "WAITING")
     assert len(waiting) == GRID
     assert waiting[-1].user_attrs == {"origin": 0, "deaths": 1}
     for _ in range(GRID):
         finish(study, storage, tmp_path)
-    assert Count(trials.all_trials(study)).done == GRID
+    assert StudyState(trials.all_trials(study)).done == GRID
 
 
 def test_a_late_result_of_a_worker_thought_dead_does_not_count(storage, tmp_path):
@@ -210,11 +221,13 @@ def test_two_successors_of_one_trial_count_once(storage, tmp_path):
     while (origin := finish(study, storage, tmp_path)) is not None:
         origins.append(origin)
     assert sorted(origins) == list(range(GRID))
-    assert not Count(trials.all_trials(study)).open
+    assert not StudyState(trials.all_trials(study)).open
 
 
-def test_a_trial_that_kills_its_workers_is_given_up_and_can_be_revived(tmp_path):
-    storage = open_storage(urls(tmp_path)["journal"], 1, trials.again)
+def test_a_trial_that_kills_its_workers_is_given_up_and_can_be_revived(
+    storage, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(storage._backend, "_get_stale_trial_ids", running_in(storage))
     study, _ = join(storage, "s", terms(), GRID, False)
     while finish(study, storage, tmp_path) != GRID - 2:
         pass
@@ -222,11 +235,21 @@ def test_a_trial_that_kills_its_workers_is_given_up_and_can_be_revived(tmp_path)
         taken = trials.take(study, storage, tmp_path, opened(study))
         assert taken is not None and taken.origin == GRID - 1
         taken.release()
-        trials.recover(study, storage, tmp_path)
-    count = Count(trials.all_trials(study))
+        trials.recover(study)
+    count = StudyState(trials.all_trials(study))
     assert count.failed == {GRID - 1: "its workers died"} and not count.open
     assert trials.revive(study) == 1 and trials.revive(study) == 0
     assert finish(study, storage, tmp_path) == GRID - 1
+
+
+def running_in(storage):
+    """Who is dead where nobody lives."""
+
+    def stale(study_id):
+        found = storage.get_all_trials(study_id, deepcopy=False)
+        return [trial._trial_id for trial in found if trial.state.name == "RUNNING"]
+
+    return stale
 
 
 def test_the_same_space_joins_and_another_is_refused(storage, tmp_path):
@@ -239,7 +262,9 @@ def test_the_same_space_joins_and_another_is_refused(storage, tmp_path):
         "--seeds was 1, is 3": terms(seeds=3),
         "--sampler grid": terms("random"),
         "--pruner none": terms(pruner="median"),
-        "base config|base ": terms(space={**SPACE, "config": "default"}),
+        "has another space": terms(space={**SPACE, "config": "default"}),
+        "another text": terms(texts=["u"]),
+        "other code": terms(code="d"),
     }
     for said, changed in cases.items():
         with pytest.raises(RunError, match=said) as error:
@@ -258,52 +283,34 @@ def test_a_study_is_enlarged_only_when_asked(storage):
     join(storage, "s", own, 6, False)
 
 
-def test_a_study_of_someone_elses_is_refused(storage):
-    import optuna
+def test_a_study_of_before_has_its_base_and_no_text(storage):
+    """As they were kept until there were fingerprints."""
+    made = optuna.create_study(study_name="s", storage=storage)
+    kept = vars(terms())
+    new = ("base", "texts", "code", "program", "plan")
+    base = {k: v for k, v in flatten(to_dict(PLAN.base)).items() if k != "optim.eps"}
+    base = {f"base {k}": v for k, v in {**base, "optim.eps": 1e-3}.items()}
+    made.set_user_attr("terms", {k: v for k, v in kept.items() if k not in new})
+    made.set_user_attr("space", {**SPACE, **base, "--seeds": 1})
+    made.set_user_attr("trials", GRID)
+    found = terms_of(made)
+    assert found.plan.base.optim.eps == 1e-3 and found.texts is None
+    with pytest.raises(RunError, match="optim.eps was 0.001, is"):
+        join(storage, "s", terms(), GRID, False)
 
+
+def test_a_study_of_someone_elses_is_refused(storage):
     made = optuna.create_study(study_name="s", storage=storage)
     made.set_user_attr("trials", 3)
     with pytest.raises(RunError, match="not made by experiments.sweep"):
         join(storage, "s", terms(), GRID, False)
 
 
-@pytest.mark.parametrize("torn", [b'{"op_code": 5, "wor', b"\x00" * 70_000, b"{"])
-def test_a_torn_journal_is_repaired(tmp_path, torn):
-    url = urls(tmp_path)["journal"]
-    storage = open_storage(url)
-    study, _ = join(storage, "s", terms(), GRID, False)
-    journal = tmp_path / "j.log"
-    whole = journal.read_bytes()
-    journal.write_bytes(whole + torn)
-    # Who has it open goes on, since whoever appends repairs first …
-    assert finish(study, storage, tmp_path) == 0
-    assert journal.read_bytes().startswith(whole + b"{")
-    # … and who opens it anew finds it whole.
-    journal.write_bytes(journal.read_bytes() + torn)
-    study, _ = join(open_storage(url), "s", terms(), GRID, False)
-    assert Count(trials.all_trials(study)).done == 1
-    assert repair(journal) == 0
-
-
-def test_without_the_repair_a_torn_line_is_for_good(tmp_path):
-    """What the repair is for: Optuna alone cannot read such a journal any more."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    path = str(tmp_path / "j.log")
-    plain = optuna.storages.JournalStorage(JournalFileBackend(path))
-    optuna.create_study(study_name="s", storage=plain)
-    Path(path).write_bytes(Path(path).read_bytes() + b'{"op_c')
-    with pytest.raises((ValueError, AssertionError)):
-        for name in "tuv":
-            optuna.create_study(study_name=name, storage=plain)
-
-
 UNREACHABLE = {
     "nobody there": ("postgresql://me:secret@127.0.0.1:1/x", "cannot be used"),
     "no such host": ("postgresql://me@no-such-host.invalid/x", "cannot be used"),
     "no folder": ("sqlite:////no/such/folder/x.db", "folder /no/such/folder"),
-    "journal, no folder": ("journal:/no/such/folder/x.log", "folder /no/such/folder"),
+    "a journal": ("journal:/tmp/x.log", "no longer read: give sqlite:///PATH"),
     "another kind": ("mysql://me:secret@host/x", "give sqlite:///PATH"),
     "no file": ("sqlite://", "sqlite:///PATH"),
 }
@@ -314,7 +321,8 @@ def test_a_storage_out_of_reach_is_one_line_and_quick(name):
     url, said = UNREACHABLE[name]
     began = time.monotonic()
     with pytest.raises(RunError, match=said) as error:
-        open_storage(url)
+        with open_storage(url):
+            pass
     assert time.monotonic() - began < 15
     assert "\n" not in str(error.value) and "secret" not in str(error.value)
 
@@ -322,27 +330,12 @@ def test_a_storage_out_of_reach_is_one_line_and_quick(name):
 def test_not_a_database(tmp_path):
     (tmp_path / "s.db").write_text("this is not a database" * 100)
     with pytest.raises(RunError, match="not a database"):
-        open_storage(urls(tmp_path)["sqlite"])
+        with stored(tmp_path):
+            pass
 
 
-def test_passwords_are_hidden():
-    assert hidden("postgresql://me:secret@host:1/x") == "postgresql://me:***@host:1/x"
-    assert hidden("postgresql://me@host/x") == "postgresql://me@host/x"
-    assert hidden("sqlite:///x.db") == "sqlite:///x.db"
-
-
-def command(folder: Path, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.sweep", *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_mistakes_are_one_line_and_start_nothing(tmp_path):
+def test_mistakes_are_one_line_and_start_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     rates = {"optim.learning_rate": {"loguniform": [0.01, 1]}}
     (tmp_path / "free.json").write_text(json.dumps({**TINY, **rates}))
@@ -351,24 +344,23 @@ def test_mistakes_are_one_line_and_start_nothing(tmp_path):
     cases = [
         (["tutorail"], "did you mean 'tutorial'"),
         (["tiny.json", "--sampler", "tpee"], "did you mean 'tpe'"),
-        (["tiny.json", "--trials", "2"], "the grid has 3 points"),
+        (["tiny.json", "--trials", "3"], "the grid has 2 points"),
         (["free.json", "--sampler", "grid"], '"points"'),
         (["tiny.json", "--storage", "postgresql://x@127.0.0.1:1/x"], "cannot be used"),
         (["tiny.json", "--resume"], "holds no sweep to resume"),
         (["tiny.json", "--sweep-dir", "old"], "give --resume"),
     ]
     for words, said in cases:
-        done = command(tmp_path, *words)
-        assert done.returncode == 2 and said in done.stderr, (words, done)
-        assert done.stderr.count("\n") == 1
+        sweep_here(*words, code=2)
+        told = capsys.readouterr().err
+        assert said in told and told.count("\n") == 1, (words, told)
     assert not list(tmp_path.glob("**/trials"))
 
 
-def test_a_dry_run_lists_what_would_be_run(tmp_path):
+def test_a_dry_run_lists_what_would_be_run(tmp_path, capsys):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
-    done = command(tmp_path, "tiny.json", "--dry-run")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert "3 points: 3 trials of 2 seeds each, sampler grid" in lines[0]
-    assert [line.split()[-1] for line in lines[2:]] == ["0.01", "0.03", "0.1"]
+    sweep_here(tmp_path / "tiny.json", "--dry-run", "--seeds", 2)
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 points: 2 trials of 2 seeds each, sampler grid" in lines[0]
+    assert [line.split()[-1] for line in lines[2:]] == ["0.01", "0.03"]
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.json"]

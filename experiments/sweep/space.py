@@ -173,6 +173,8 @@ class Space:
         except Exception as error:  # it is the user's, and may raise anything
             kind = type(error).__name__
             raise ConfigError(f"SPACE(trial): {kind}: {error}") from None
+        if not isinstance(returned, dict):
+            raise ConfigError(f"SPACE(trial) returns {returned!r}: must return a dict")
         own = {decision.name for decision in self.varied}
         asked = {k: v for k, v in trial.params.items() if k not in own}
         found = {k: v for k, v in asked.items() if k in self.known} | returned
