@@ -22,13 +22,15 @@ RATES = {"choice": [0.02, 0.05]}
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, compile_cache) -> Path:
-    """A finished sweep of a text: `a.json`, `text.txt`, and its directory `a`."""
+    """Two finished sweeps of a text.txt: spaces `a.json`, `b.json`, directories `a`,
+    `b`."""
     folder = tmp_path_factory.mktemp("done")
     (folder / "text.txt").write_text(LINES * 40)
     own = {"data.corpus": str(folder / "text.txt")}
     space = write_space(folder, "a", **own)
-    write_space(folder, "b", **own, **{"optim.learning_rate": RATES})
+    other = write_space(folder, "b", **own, **{"optim.learning_rate": RATES})
     sweep_here(space, "--sweep-dir", folder / "a")
+    sweep_here(other, "--sweep-dir", folder / "b")
     return folder
 
 
@@ -88,7 +90,6 @@ def test_no_way_in_leads_to_another_sweeps_results(copied, capsys):
 def test_folders_that_were_copied_in_are_compared(copied, capsys):
     """Runs of a finished sweep beneath an unfinished one of another space: by their
     numbers alone they would be its own."""
-    sweep_here(copied / "b.json", "--sweep-dir", copied / "b")
     with sqlite3.connect(copied / "b" / "study.db") as database:
         database.execute("UPDATE trials SET state = 'WAITING' WHERE number = 0")
     database.close()
@@ -107,7 +108,6 @@ def test_folders_that_were_copied_in_are_compared(copied, capsys):
 
 def test_runs_of_other_bounds_are_not_these_runs(copied, capsys):
     """A run may be resumed to more steps, but half of one is no result."""
-    sweep_here(copied / "b.json", "--sweep-dir", copied / "b")
     space = write_space(
         copied,
         "b",
@@ -304,7 +304,8 @@ def test_every_connection_is_closed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sqlite3, "connect", kept)
     monkeypatch.setattr(sqlite3.dbapi2, "connect", kept)
-    sweep_here(write_space(tmp_path), "--sweep-dir", tmp_path / "s")
+    rates = {"optim.learning_rate": {"choice": [0.01]}}
+    sweep_here(write_space(tmp_path, **rates), "--sweep-dir", tmp_path / "s")
     (tmp_path / "broken.db").write_text("no database" * 100)
     with pytest.raises(RunError):
         with open_storage(f"sqlite:///{tmp_path}/broken.db"):

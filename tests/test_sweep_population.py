@@ -2,35 +2,38 @@
 
 import math
 
+import optuna
 import pytest
-from experiments.sweep.desk import Interrupted, Lost
 
 from experiments.config import Config
 from experiments.console.command_line import Options
 from experiments.run.directory import read_run
 from experiments.run.files import read_json
-from experiments.sweep import engine
-from experiments.sweep.populations import Hand
+from experiments.sweep import session
+from experiments.sweep.open_study import Interrupted, Lost
+from experiments.sweep.populations import TrialRuns
 from experiments.train.display import Silent
 from experiments.train.logbook import Diverged
 from experiments.train.session import train
-from tests.sweeps import Started, table, write_space
+from tests.sweeps import sweep_here, table, write_space
+
+pytestmark = pytest.mark.usefixtures("compile_cache")
 
 
-def test_trials_trained_together_come_to_what_they_do_alone(tmp_path):
-    space = write_space(tmp_path, **{"optim.learning_rate": {"choice": [0.01, 0.03]}})
-    sweep = Started(space, tmp_path / "sweep", "--engine", "population")
-    assert "engine population (as asked), 1 workers" in sweep.wait()
-    rows = table(tmp_path / "sweep")
+def test_trials_trained_together_come_to_what_they_do_alone(tmp_path, capsys):
+    space, folder = write_space(tmp_path, seeds=2), tmp_path / "sweep"
+    sweep_here(space, "--sweep-dir", folder, "--engine", "population")
+    assert "engine population (as asked), 1 workers" in capsys.readouterr().out
+    rows = table(folder)
     assert [(r["trial"], r["state"], len(r["runs"])) for r in rows] == [
         (0, "complete", 2),
         (1, "complete", 2),
     ]
-    together = tmp_path / "sweep" / "trials" / "0001" / "seed-1"
+    together = folder / "trials" / "0001" / "seed-1"
     train(read_run(together, Config)[0], Options(tmp_path / "alone"), Silent())
     alone = read_json(tmp_path / "alone" / "summary.json")["valid"]["nats_per_token"]
     assert rows[1]["runs"][1]["valid"] == pytest.approx(alone, rel=1e-5)
-    assert list(rows[0]["heard"]) == ["10", "20"]
+    assert list(rows[0]["heard"]) == ["2", "4"]
 
 
 class Told:
@@ -45,35 +48,33 @@ class Told:
             raise self.error
 
 
-def hand(reporter) -> Hand:
-    """A trial in work, without a desk."""
-    made = object.__new__(Hand)
+def hand(reporter) -> TrialRuns:
+    """A trial in work, without a study."""
+    made = object.__new__(TrialRuns)
     made.reporter, made.ended, made.folders = reporter, None, []
     return made
 
 
 def test_what_ends_one_seed_ends_the_trial():
-    import optuna
-
     for error in (optuna.TrialPruned(), Lost()):
         one = hand(Told(error))
-        assert one.hear(1, 10, 5.0), "only the first seed is judged"
-        assert not one.hear(0, 10, 5.0)
-        assert not one.hear(1, 20, 4.0)
+        assert one.report(1, 10, 5.0), "only the first seed is judged"
+        assert not one.report(0, 10, 5.0)
+        assert not one.report(1, 20, 4.0)
         assert one.came([None, None]) is error
         assert len(one.reporter.heard) == 1
 
 
 def test_a_seed_that_diverges_and_one_that_was_stopped():
     diverged = hand(Told())
-    assert diverged.hear(0, 10, 5.0) and not diverged.hear(1, 12, math.nan)
+    assert diverged.report(0, 10, 5.0) and not diverged.report(1, 12, math.nan)
     assert isinstance(diverged.came([None, None]), Diverged)
     assert isinstance(hand(Told()).came([None, None]), Interrupted)
 
 
 def test_the_engine_is_chosen_by_what_jax_computes_on(monkeypatch):
-    assert engine.choose_engine("population") == ("population", "as asked")
-    monkeypatch.setattr(engine, "backend_name", lambda: "gpu")
-    assert engine.choose_engine("auto") == ("population", "auto, on gpu")
-    monkeypatch.setattr(engine, "backend_name", lambda: "cpu")
-    assert engine.choose_engine("auto") == ("processes", "auto, on cpu")
+    assert session.choose_engine("population") == ("population", "as asked")
+    monkeypatch.setattr(session, "backend_name", lambda: "gpu")
+    assert session.choose_engine("auto") == ("population", "auto, on gpu")
+    monkeypatch.setattr(session, "backend_name", lambda: "cpu")
+    assert session.choose_engine("auto") == ("processes", "auto, on cpu")

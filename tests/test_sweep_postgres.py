@@ -13,6 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import optuna
+import psycopg
 import pytest
 
 from experiments.run.files import RunError
@@ -79,7 +81,7 @@ def test_two_machines_share_a_study_and_one_loses_a_worker(server, tmp_path):
     file system; one has a worker killed. Four trials, each once."""
     paced = {"train.steps": 100, "train.eval_every": 50, "train.checkpoint_every": 10}
     rates = {"choice": [0.01, 0.02, 0.05, 0.1]}
-    space = write_space(tmp_path, **{**paced, "optim.learning_rate": rates, "seeds": 1})
+    space = write_space(tmp_path, **{**paced, "optim.learning_rate": rates})
     options = ("--storage", server, "--study", "shared", "--workers", "1")
     machines = [Started(space, tmp_path / name, *options) for name in ("one", "two")]
     worker, _ = machines[0].busy_worker()
@@ -101,27 +103,38 @@ def test_two_machines_share_a_study_and_one_loses_a_worker(server, tmp_path):
 def test_a_database_that_is_not_there_is_one_line(server):
     began = time.monotonic()
     with pytest.raises(RunError, match='database "nowhere" does not exist') as error:
-        open_storage(server.replace("/postgres", "/nowhere"))
+        with open_storage(server.replace("/postgres", "/nowhere")):
+            pass
     assert "\n" not in str(error.value) and "secret" not in str(error.value)
     assert time.monotonic() - began < 15
 
 
 def test_a_dead_workers_trial_is_known_by_its_heartbeat(server, tmp_path):
-    import optuna
+    with open_storage(server, 1, trials.again) as storage:
+        study = optuna.create_study(study_name="heartbeat", storage=storage)
+        study.enqueue_trial({}, user_attrs={"origin": 0})
+        taken = trials.take(study, storage, tmp_path, lambda waiting: waiting)
+        assert taken is not None
+        trials.recover(study)
+        assert not trials.all_trials(study, "WAITING")
+        taken.release()
+        limit = time.monotonic() + 60
+        while not trials.all_trials(study, "WAITING") and time.monotonic() < limit:
+            time.sleep(0.3)
+            trials.recover(study)
+        again = trials.all_trials(study, "WAITING")
+        assert [trials.origin_of(trial) for trial in again] == [0]
 
-    storage = open_storage(server, 1, trials.again)
-    study = optuna.create_study(study_name="heartbeat", storage=storage)
-    study.enqueue_trial({}, user_attrs={"origin": 0})
-    taken = trials.take(study, storage, tmp_path, lambda waiting: waiting)
-    assert taken is not None
-    trials.recover(study, storage, tmp_path)
-    assert not trials.all_trials(study, "WAITING")
-    taken.release()
-    limit = time.monotonic() + 60
-    while not trials.all_trials(study, "WAITING") and time.monotonic() < limit:
-        time.sleep(0.3)
-        trials.recover(study, storage, tmp_path)
-    again = trials.all_trials(study, "WAITING")
-    assert [trials.origin_of(trial) for trial in again] == [0]
-    storage.remove_session()
-    storage._backend.engine.dispose()
+
+def test_no_connection_is_left(server):
+    def connections() -> int:
+        with psycopg.connect(server, autocommit=True) as asking:
+            ask = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'me'"
+            found = asking.execute(ask).fetchone()
+        return found[0] if found else 0
+
+    before = connections()
+    for _ in range(3):
+        with open_storage(server) as storage:
+            storage.get_all_studies()
+    assert connections() == before

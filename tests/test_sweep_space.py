@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from itertools import islice
 
 import optuna
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_pipeline.errors import DataError
 from experiments.sweep.checks import check
-from experiments.sweep.ready import ready_spaces
+from experiments.sweep.ready import SPACES, ready_spaces
 from experiments.sweep.sampling import (
     LARGEST_GRID,
     corners,
@@ -281,3 +282,14 @@ def test_ready_spaces_are_valid_in_both_forms(name):
     full = read_plan(name)
     for fields in islice(corners(full, 60), 50):
         full.config(fields)
+
+
+def test_the_readmes_spaces_are_spaces(tmp_path):
+    text = (SPACES.parent / "sweep" / "README.md").read_text(encoding="utf-8")
+    for kind, name in (("json", "a.json"), ("python", "a.py")):
+        (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)
+        (tmp_path / name).write_text(block)
+        plan = read_plan(str(tmp_path / name), small=kind == "json")
+        for fields in corners(plan, 30):
+            plan.config(fields)
+        assert "optim.learning_rate" in varied_fields(plan)

@@ -18,7 +18,7 @@ from experiments.sweep.space_file import plan_of
 from experiments.sweep.storage import open_storage
 from experiments.sweep.study import Terms, join, terms_of, terms_of_plan
 from experiments.sweep.workers import StudyState
-from tests.sweeps import TINY, source, sweep_here
+from tests.sweeps import TINY, source, sweep_here, table, write_space
 
 SPACE = {
     "config": "grammar",
@@ -364,3 +364,21 @@ def test_a_dry_run_lists_what_would_be_run(tmp_path, capsys):
     assert "2 points: 2 trials of 2 seeds each, sampler grid" in lines[0]
     assert [line.split()[-1] for line in lines[2:]] == ["0.01", "0.03"]
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.json"]
+
+
+def test_a_diverged_trial_is_a_result(tmp_path, capsys, compile_cache):
+    """Its reason stands in the table and on the page; the sweep goes on."""
+    changed = {
+        "optim.optimizer": "sgd",
+        "optim.clip": "none",
+        "model.cell": "relu",
+        "optim.learning_rate": {"choice": [0.01, 1e30]},
+    }
+    space = write_space(tmp_path, **changed)
+    sweep_here(space, "--sweep-dir", tmp_path / "sweep")
+    fine, diverged = table(tmp_path / "sweep")
+    assert (fine["state"], diverged["state"]) == ("complete", "diverged")
+    assert "not finite" in diverged["reason"]
+    assert "1 diverged" in capsys.readouterr().out
+    page = (tmp_path / "sweep" / "sweep.html").read_text()
+    assert "diverged" in page and "<svg" in page

@@ -22,16 +22,15 @@ from typing import Any
 import optuna
 
 from data_pipeline.dataset import prepare
-from data_pipeline.vocabulary import Vocabulary
-from experiments.config import Config, differences, flatten, to_dict
-from experiments.run.directory import config_of
+from experiments.config import Config, flatten, of_kinds, to_dict
+from experiments.run import record
 from experiments.run.files import (
     RunError,
     read_json,
     whole_or_nothing,
     write_json_atomic,
 )
-from experiments.sweep.study import BOUNDS, terms_of
+from experiments.sweep.study import terms_of
 
 MARK, FORMAT, LOCK = "sweep.json", "sweep-1", ".sweep.lock"
 DATABASE, TRIALS = "study.db", "trials"
@@ -126,14 +125,13 @@ def check_owner(directory: Path, study: optuna.Study | None, name: str) -> list[
         )
     if study is None:
         return []
-    before = terms_of(study).texts is None
     for run in runs:
-        _check_unmarked(study, run.parent, before)
-    compared = "their configs and vocabularies" if before else "their configs and texts"
-    return [f"runs without a sweep's mark, compared by {compared}"] if runs else []
+        _check_unmarked(study, run.parent)
+    told = f"{directory} had no sweep's mark: its runs were compared by their configs"
+    return [f"{told} and texts"] if runs else []
 
 
-def _check_unmarked(study: optuna.Study, run: Path, before: bool) -> None:
+def _check_unmarked(study: optuna.Study, run: Path) -> None:
     """Raises RunError unless a run can be its trial's in a study."""
     wanted = {f"{t.user_attrs.get('origin', -1):04d}": t for t in study.get_trials()}
     trial = wanted.get(run.parent.name)
@@ -144,46 +142,39 @@ def _check_unmarked(study: optuna.Study, run: Path, before: bool) -> None:
             "another --sweep-dir"
         )
     seed = int(run.name.partition("-")[2])
-    check_run(run, terms_of(study).plan.config(fields, seed), before)
+    check_run(run, terms_of(study).plan.config(fields, seed))
 
 
-def check_run(run: Path, config: Config, by_vocabulary: bool = False) -> None:
-    """Refuses a run that is not of this config, or, finished, not of this text: in
-    every field that its numbers depend on, those that bound it among them.
-
-    by_vocabulary: whether the same vocabulary will do for the same text.
+def check_run(run: Path, config: Config) -> None:
+    """Refuses a run that is not of this config and text, in every field that its
+    numbers depend on: those that bound it are among them, since half of a run is no
+    result, though a run may be resumed with others.
 
     Raises:
       RunError: in one line; the run is left as it is.
     """
-    found = config_of(read_json(run / "config.json"), run)
-    differ = differences(found, config)
-    was, now = flatten(to_dict(found)), flatten(to_dict(config))
-    differ |= {key: (was[key], now[key]) for key in BOUNDS if was[key] != now[key]}
-    if differ:
-        told = ", ".join(f"{k} was {a!r}, is {b!r}" for k, (a, b) in differ.items())
-        raise RunError(
-            f"{run} holds a run of another config: {told}; move it away, or give "
-            "another --sweep-dir"
-        )
-    if not (run / "summary.json").exists():
-        return  # the run itself is going to look at its text
-    dataset = prepare(config.data)
-    wanted = dataset.corpus.fingerprint
-    text = read_json(run / "summary.json").get("corpus", {}).get("fingerprint")
-    if text == wanted:
-        return
-    if by_vocabulary:
-        try:
-            own = Vocabulary.load(run / "vocabulary.json")
-        except (ValueError, OSError) as error:
-            raise RunError(str(error)) from None
-        if own.tokens == dataset.vocabulary.tokens:
-            return
-    raise RunError(
-        f"{run} was trained on another text: its fingerprint was {str(text)[:12]}, is "
-        f"{wanted[:12]}; give the text as it was, or another --sweep-dir"
-    )
+    try:
+        text = record.text_of(prepare(config.data))
+        found = read_json(run / record.FILE)
+        record.check_same(run, found, config, text)
+    except RunError as error:
+        raise RunError(str(error).replace("--run-dir", "--sweep-dir")) from None
+    old = record.config_of(found, run, type(config))
+    was, now = flatten(to_dict(old)), flatten(to_dict(config))
+    for name in sorted(of_kinds(type(config), "bound")):
+        if was[name] != now[name]:
+            raise RunError(
+                f"{run} holds another run: {name} was {was[name]!r}, is {now[name]!r}; "
+                "move it away, or give another --sweep-dir"
+            )
+
+
+def make(directory: Path) -> None:
+    """Makes a directory, if it is not there; RunError where that cannot be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{directory} cannot be made: {error.strerror}") from None
 
 
 def claim(directory: Path, study: optuna.Study) -> None:
@@ -193,15 +184,12 @@ def claim(directory: Path, study: optuna.Study) -> None:
       RunError: where it cannot be made.
     """
     identity = study.user_attrs["identity"]
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory):
-            if read_mark(directory) is None:
-                mark = {"format": FORMAT, "identity": identity}
-                mark |= {"study": study.study_name, "made": dict(_before(directory))}
-                write_json_atomic(directory / MARK, mark)
-    except OSError as error:
-        raise RunError(f"{directory} cannot be made: {error.strerror}") from None
+    make(directory)
+    with _locked(directory):
+        if read_mark(directory) is None:
+            mark = {"format": FORMAT, "identity": identity}
+            mark |= {"study": study.study_name, "made": dict(_before(directory))}
+            write_json_atomic(directory / MARK, mark)
 
 
 def _before(directory: Path) -> Iterator[tuple[str, list[str]]]:

@@ -211,11 +211,10 @@ def place_of(options: Sweep) -> tuple[Path, str]:
                 f"{folder} holds the runs of a sweep whose study.db is gone: give "
                 "another --sweep-dir"
             )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}") from None
-    return folder, options.storage or f"sqlite:///{database}"
+    if options.storage:
+        return folder, options.storage
+    directory.make(folder)
+    return folder, f"sqlite:///{database}"
 
 
 def choose_engine(asked: str) -> tuple[str, str]:

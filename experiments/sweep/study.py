@@ -20,18 +20,13 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 
-from experiments.config import PACING, flatten, from_dict, to_dict
+from experiments.config import flatten, from_dict, load_named, of_kinds, to_dict
 from experiments.run.files import RunError
 from experiments.sweep.sampling import grid
 from experiments.sweep.space import Fields
 from experiments.sweep.space_file import RUNNING, Plan, Source, nested, plan_of
 
 READY_SECONDS = 60
-# Bounds pace a run, and a finished one depends on them.
-BOUNDS = {f"train.{name}" for name in ("epochs", "steps", "minutes", "patience")}
-# Where the text lies, and how it is kept, which its fingerprint makes up for.
-PLACES = {f"data.{n}" for n in ("corpus", "cache_dir", "workers", "in_memory")}
-PLACES |= {"data.tfds_dir"}
 
 
 @dataclass(frozen=True)
@@ -63,22 +58,25 @@ class Terms:
     @cached_property
     def plan(self) -> Plan:
         """The space, read again."""
-        base = None if self.base is None else from_dict(self.base)
-        return plan_of(Source(self.name, self.space, self.program), base)
+        source = Source(self.name, self.space, self.program)
+        if self.base is None:
+            return plan_of(source)
+        kind = type(load_named(self.space.get("config", "default")))
+        return plan_of(source, from_dict(self.base, kind))
 
     def meaning(self) -> Fields:
         """What the values of trials depend on, but for text and code."""
         space = self.plan.space
         varied = {name for node in space.varied for name in node.fields}
+        kind = type(self.plan.base)
+        without = of_kinds(kind, "pacing", "probe", "place") | varied
         values = {**flatten(to_dict(self.plan.base)), **space.fixed}
-        kept = {k: v for k, v in values.items() if k not in NO_MATTER | varied}
+        kept = {k: v for k, v in values.items() if k not in without}
+        kept["application"] = kind.application
         kept |= {k: v for k, v in self.space.items() if k in varied or k == "zip"}
         if self.program:
             kept["SPACE(trial)"] = digest(self.program)[:12]
         return flatten(json.loads(json.dumps({**kept, "--seeds": self.seeds})))
-
-
-NO_MATTER = PACING - BOUNDS | {"name"}
 
 
 def digest(text: str) -> str:
@@ -183,10 +181,10 @@ def check_same(name: str, old: Terms, new: Terms) -> None:
     """
     anew = "another --study and --sweep-dir"
     texts = old.texts is not None
-    places = PLACES - {f for node in new.plan.space.varied for f in node.fields}
     was, now = old.meaning(), new.meaning()
     keys = [k for k in {**was, **now} if was.get(k) != now.get(k)]
-    keys = [key for key in keys if not (texts and key in places)]
+    where = of_kinds(type(new.plan.base), "text")  # their fingerprints say more
+    keys = [key for key in keys if not (texts and key in where)]
     if keys:
         told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in keys[:3])
         raise RunError(

@@ -1,4 +1,4 @@
-"""Workers of a sweep killed with kill -9: no trial is lost, none counted twice."""
+"""Sweeps as real processes: killed, interrupted, resumed; how trials end."""
 
 import json
 import os
@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
 from tests.sweeps import ENVIRONMENT, Started, table, write_space
+
+STEPS = 120
+PACED = {
+    "train.steps": STEPS,
+    "train.eval_every": STEPS // 2,
+    "train.checkpoint_every": 10,
+}
 
 
 def digests(run) -> dict[str, str]:
@@ -40,28 +45,31 @@ def train_alone(run, folder) -> None:
     subprocess.run(words, env=env, check=True, timeout=400, capture_output=True)
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "journal"])
-def test_kill_9_in_the_middle_loses_and_doubles_nothing(tmp_path, storage):
+def test_a_kill_and_ctrl_c_in_the_middle_lose_and_double_nothing(tmp_path):
+    """A worker is killed with -9, the one in its place stopped by Ctrl-C, the sweep
+    resumed: no trial is lost, none counted twice, and all goes on from checkpoints."""
     rates = {"choice": [0.01, 0.1]}
-    paced = {"train.steps": 100, "train.eval_every": 50, "train.checkpoint_every": 10}
-    space = write_space(tmp_path, **{**paced, "optim.learning_rate": rates})
-    options = {"sqlite": [], "journal": ["--storage", f"journal:{tmp_path}/j.log"]}
-    cores = str(len(os.sched_getaffinity(0)))
-    options[storage] += ["--workers", cores]  # one thread each
-    sweep = Started(space, tmp_path / "sweep", *options[storage])
-    worker, run = sweep.busy_worker()
+    space = write_space(tmp_path, **{**PACED, "optim.learning_rate": rates, "seeds": 2})
+    folder = tmp_path / "sweep"
+    cores = str(len(os.sched_getaffinity(0)))  # so that each has one thread
+    sweep = Started(space, folder, "--workers", cores)
+    worker, killed = sweep.busy_worker()
     os.kill(worker, signal.SIGKILL)
-    said = sweep.wait()
-    rows = table(tmp_path / "sweep")
+    _, stopped = sweep.busy_worker(not_this=worker)
+    sweep.interrupt()
+    assert "the same command with --resume goes on" in sweep.wait(code=3)
+    assert not (stopped / "summary.json").exists()
+    assert not (folder / "table.json").exists()
+    said = Started(space, folder, "--workers", cores, "--resume").wait()
+    rows = table(folder)
     assert [row["trial"] for row in rows] == [0, 1], said
     assert {row["state"] for row in rows} == {"complete"}
     assert [len(row["runs"]) for row in rows] == [2, 2]
-    assert sum(row["deaths"] for row in rows) == 1
+    assert sum(row["deaths"] for row in rows) <= 1, "being stopped is no death"
     # The killed run went on from a checkpoint, in its own directory, …
-    assert len(read_json(run / "config.json")["resumed"]) == 1
-    steps = [r["step"] for r in read_metrics(run / "metrics.jsonl") if "loss" in r]
-    assert steps == list(range(1, 101))
+    assert read_json(killed / "config.json")["resumed"]
+    steps = [r["step"] for r in read_metrics(killed / "metrics.jsonl") if "loss" in r]
+    assert steps == list(range(1, STEPS + 1))
     # … to the same bits as if nobody had killed anything.
-    if storage == "sqlite":
-        train_alone(run, tmp_path / "alone")
-        assert digests(run) == digests(tmp_path / "alone")
+    train_alone(killed, tmp_path / "alone")
+    assert digests(killed) == digests(tmp_path / "alone")
