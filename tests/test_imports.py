@@ -69,13 +69,7 @@ KNOWN_ROOMS = {
     ("applications", "generate"),
     ("applications", "score"),
 }
-KNOWN_CIRCLES = [
-    {
-        "experiments.sweep.drawing",
-        "experiments.sweep.page",
-        "experiments.sweep.results",
-    },
-]
+KNOWN_CIRCLES: list[set[str]] = []
 KNOWN_JAX = {"lm.types"}  # needed without JAX by data_pipeline
 
 BANNED = {"tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve"}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from experiments.config import Config
+from experiments.results.rows import shown
 from experiments.sweep.sampling import (
     LEARNING,
     corners,
@@ -48,8 +49,8 @@ def listed(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:
     if sampler == "grid":
         points = [point.fields for point in grid(plan)]
     else:
-        shown = EXAMPLES if sampler in LEARNING else trials
-        drawn = examples(plan.space, lambda n: sampler_of(sampler, seed, n), shown)
+        some = EXAMPLES if sampler in LEARNING else trials
+        drawn = examples(plan.space, lambda n: sampler_of(sampler, seed, n), some)
         points = [fields for _, fields in drawn]
         if sampler in LEARNING:
             yield f"{sampler} chooses as it goes; it could begin with"
@@ -63,5 +64,4 @@ def listed(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:
 
 
 def _told(fields: Fields) -> str:
-    shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in fields.items()}
-    return ", ".join(f"{key} {value}" for key, value in shown.items())
+    return ", ".join(f"{key} {shown(value)}" for key, value in fields.items())

@@ -15,7 +15,7 @@ from experiments.results.intervals import mean
 from experiments.run.files import RunError
 from experiments.run.probes import read_probe
 from experiments.sweep.monitor import monitor_of
-from experiments.sweep.rows import Row, ranked, shown
+from experiments.sweep.rows import Row, ranked, short
 from experiments.sweep.sampling import log_fields, varied_fields
 from experiments.sweep.space_file import Plan
 
@@ -191,7 +191,7 @@ def axis(label: str, values: list[Any], log: bool) -> figures.Axis:
             math.nan if v is None else (scale(v) - low) / (high - low) for v in values
         ]
         return figures.Axis(
-            label, np.array(at), {0.0: shown(min(there)), 1.0: shown(max(there))}
+            label, np.array(at), {0.0: short(min(there)), 1.0: short(max(there))}
         )
     names = list(dict.fromkeys(str(v) for v in there))
     heights = {n: i / max(1, len(names) - 1) for i, n in enumerate(sorted(names))}
@@ -206,7 +206,7 @@ def curves(rows: list[Row], best: list[Row], fields: list[str], label: str) -> F
         return np.array(list(row["heard"])), np.array(list(row["heard"].values()))
 
     def named(row: Row) -> str:
-        values = [shown(row["fields"][f]) for f in fields if f in row["fields"]]
+        values = [short(row["fields"][f]) for f in fields if f in row["fields"]]
         return f"{row['trial']}: {', '.join(values)}"[:40]
 
     told = [row for row in rows if row["heard"]]

@@ -1,6 +1,6 @@
 """The page of a sweep: best configs, what matters, and how far gradients reach."""
 
-from experiments.report.page import (
+from experiments.figures.page import (
     Cell,
     Html,
     figure_block,
@@ -12,7 +12,7 @@ from experiments.report.page import (
 )
 from experiments.sweep.drawing import Drawn
 from experiments.sweep.monitor import Monitor, monitor_of
-from experiments.sweep.rows import Row, counted, ranked, shown, value_of
+from experiments.sweep.rows import Row, counted, ranked, short, value_of
 from experiments.sweep.space_file import Plan
 from lm.losses import perplexity
 
@@ -64,7 +64,7 @@ def best_table(best: list[Row], fields: list[str], monitor: Monitor) -> Html:
     lines = [
         [
             rank,
-            *(shown(row["fields"].get(field, "")) for field in fields),
+            *(short(row["fields"].get(field, "")) for field in fields),
             Cell(value_of(row), strong=rank == 1),
             *([f"{as_text(row['valid']):.4g}"] if monitor.nats else []),
             f"{as_text(row['test']):.4g}" if rank == 1 else "",
@@ -87,7 +87,7 @@ def trial_table(rows: list[Row], fields: list[str], monitor: Monitor) -> Html:
             [
                 row["trial"],
                 row["state"],
-                *(shown(row["fields"].get(field, "")) for field in fields),
+                *(short(row["fields"].get(field, "")) for field in fields),
                 value_of(row) if row["valid"] is not None else "",
                 f"{max(steps):,}" if steps else "",
                 f"{seconds:.1f}" if row["runs"] else "",

@@ -12,7 +12,7 @@ import optuna
 from matplotlib.figure import Figure
 
 from experiments.figures.style import styled
-from experiments.results.rows import RESULTS, write_row
+from experiments.results.rows import RESULTS, portable, write_row
 from experiments.run.files import RunError, plain, read_json, whole_or_nothing
 from experiments.sweep.directory import write_own
 from experiments.sweep.drawing import ceiling, draw, shares_of
@@ -105,7 +105,8 @@ def record(
     Raises:
       RunError: where there is such a row already, of another space.
     """
-    name, command = f"sweep_{plan.name}", command_line_of()
+    words = ["python", "-m", "experiments.sweep", *sys.argv[1:]]
+    name, command = f"sweep_{plan.name}", portable(words, LOCAL, ("--resume",))
     path = RESULTS / f"{name}.json"
     there = space_of(read_json(path)["command"]) if path.exists() else ""
     if there not in ("", space_of(command)):
@@ -125,18 +126,6 @@ def space_of(command: str) -> str:
     """The space that a recorded command swept."""
     words = shlex.split(command)[3:]
     return next((word for word in words if not word.startswith("-")), "")
-
-
-def command_line_of() -> str:
-    """The command, without what only says where it was run."""
-    words, kept = sys.argv[1:], []
-    while words:
-        word = words.pop(0)
-        if word in LOCAL:
-            words = words[1:]
-        elif word != "--resume" and word.partition("=")[0] not in LOCAL:
-            kept.append(word)
-    return shlex.join(["python", "-m", "experiments.sweep", *kept])
 
 
 def summary(study: optuna.Study, rows: list[Row], fields: list[str]) -> dict[str, Any]:

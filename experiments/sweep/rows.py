@@ -10,11 +10,11 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from experiments.results.intervals import Mean, mean
+from experiments.results.rows import Row, shown
 from experiments.sweep.monitor import Monitor
 from experiments.sweep.trials import all_trials, finals, folder_of, origin_of
 from lm.losses import perplexity
 
-Row = dict[str, Any]
 SHOWN = 5
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # begin one
 
@@ -154,7 +154,7 @@ def told(rows: list[Row], fields: list[str], monitor: Monitor) -> list[str]:
     for row in ranked(rows)[:SHOWN]:
         value = value_of(row)
         own = varied(row, fields).items()
-        config = ", ".join(f"{key} {shown(value)}" for key, value in own)
+        config = ", ".join(f"{key} {short(value)}" for key, value in own)
         more = f" (perplexity {perplexity(row['valid']):.4g})" if monitor.nats else ""
         lines.append(f"  {value} {monitor.unit}{more}  trial {row['trial']}: {config}")
     return lines
@@ -166,6 +166,6 @@ def value_of(row: Row) -> str:
     return str(Mean(row["valid"], float("nan") if half is None else half))
 
 
-def shown(value: Any) -> str:
-    """A value, short."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def short(value: Any) -> str:
+    """A field's value, floats to four digits."""
+    return shown(value, 4)
