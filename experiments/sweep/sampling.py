@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 
 from experiments.sweep.space import Fields, Interval, Point, Space
 from experiments.sweep.space_file import Plan
+from experiments.sweep.storage import quiet
 from lm.config import ConfigError
 
 SAMPLERS = ("grid", "random", "tpe", "cma-es", "qmc")
@@ -85,6 +86,7 @@ def examples(
     space: Space, choose: Callable[[int], samplers.BaseSampler], count: int
 ) -> Iterator[tuple[optuna.Trial, Fields]]:
     """Trials of a study that nothing keeps. choose: the sampler of each, by number."""
+    quiet()
     study = optuna.create_study()
     for number in range(count):
         study.sampler = choose(number)
@@ -94,11 +96,14 @@ def examples(
 
 
 def corners(plan: Plan, count: int) -> Iterator[Fields]:
-    """Points between which all others lie, as far as `count` goes, and random ones."""
+    """Points between which all others lie, as far as `count` goes, and random ones
+    where that is not all of them."""
     space = plan.space
     if space.program is None:
         extremes = not space.finite()
         yield from (point.fields for point in islice(space.grid(extremes), count))
+        if space.size() <= count:
+            return
     sampler = Corners()
     yield from (fields for _, fields in examples(space, lambda _: sampler, count // 3))
 
@@ -124,6 +129,7 @@ def grid(plan: Plan) -> list[Point]:
         found.append(Point(trial.params, fields))
         return 0.0
 
+    quiet()
     sampler = samplers.BruteForceSampler(seed=0)
     optuna.create_study(sampler=sampler).optimize(keep, LARGEST_PROGRAM + 1)
     if len(found) > LARGEST_PROGRAM:
