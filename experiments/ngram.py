@@ -14,8 +14,11 @@ n-grams at the start of a sentence, which have none. The vocabulary is closed: V
 sentence marks is one long sentence.
 """
 
-import argparse
+import dataclasses
 import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +26,8 @@ import numpy as np
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from data_pipeline.types import Dataset, TokenArray
-from experiments.console.command_line import user_errors
+from experiments.console.command_line import command_line, user_errors
+from lm.config import within
 
 
 class Order(NamedTuple):
@@ -161,18 +165,34 @@ def _discounts(counts: np.ndarray) -> list[float]:
     ]
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Ngram:
+    """Which text, and which orders."""
+
+    corpus: str = "stdlib_docs"
+    """Name or path."""
+    tokenizer: str = "words"
+    """As `--data.tokenizer` of training."""
+    max_vocabulary: int = 10_000
+    """Most tokens kept, special marks included; 0 keeps all."""
+    min_count: int = 1
+    """Fewest occurrences of a token that is kept."""
+    order: int = 4
+    """Longest n-gram."""
+
+    def __post_init__(self):
+        within("--order", self.order, 1, 20)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Print perplexities by order."""
-    parser = argparse.ArgumentParser(description="Kneser–Ney n-gram perplexities")
-    parser.add_argument("--corpus", default="stdlib_docs", help="name or path")
-    parser.add_argument("--tokenizer", default="words")
-    parser.add_argument("--max-vocabulary", type=int, default=10_000)
-    parser.add_argument("--min-count", type=int, default=1)
-    parser.add_argument("--order", type=int, default=4, help="longest n-gram")
-    arguments = vars(parser.parse_args())
-    longest = arguments.pop("order")
+    words = sys.argv[1:] if argv is None else argv
+    prog = "python -m experiments.ngram"
+    given = command_line(Ngram, words, __doc__ or "", prog=prog)
+    settings = dataclasses.asdict(given)
+    longest = settings.pop("order")
     with user_errors():
-        dataset = prepare(DataConfig(**arguments))
+        dataset = prepare(DataConfig(**settings))
         for order in range(1, longest + 1):
             scores = baseline(dataset, order)
             valid, test = (scores[s]["perplexity"] for s in ("valid", "test"))

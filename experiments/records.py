@@ -59,9 +59,11 @@ def row_of_run(run: Path, name: str, baseline: int = 0) -> dict[str, Any]:
         from data_pipeline.dataset import prepare
         from experiments import ngram
         from experiments.config import Config
-        from experiments.run.record import config_of
+        from experiments.run.record import check_same, config_of, text_of
 
-        dataset = prepare(config_of(record, run, Config).data)
+        config = config_of(record, run, Config)
+        dataset = prepare(config.data)
+        check_same(run, record, config, text_of(dataset))
         summary["baseline"] = ngram.baseline(dataset, baseline)
     command = rows.portable(shlex.split(record["command"]), without=("--run-dir",))
     metrics = {key: summary[key] for key in KEPT if key in summary}

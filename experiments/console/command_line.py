@@ -16,6 +16,7 @@ import tyro
 from tyro import _errors
 
 from data_pipeline.errors import DataError
+from data_pipeline.paths import user_path
 from experiments.config import Config, kinds_of, load_named, named
 from experiments.console.failures import told
 from experiments.console.streams import Lasting, discard, prepare_streams
@@ -137,7 +138,8 @@ def command_line(
     """A dataclass from a command line; on refusal one line and exit code 2.
 
     An unknown option is answered with the nearest; a field of type
-    `tyro.conf.Positional[…]` is given without its name.
+    `tyro.conf.Positional[…]` is given without its name; a `Path` is read by the one
+    rule for paths of users.
 
     prog: how the command is called, such as `python -m experiments.score`.
     pairs: a boolean field gives both `--field` and `--no-field`; without, only the
@@ -157,9 +159,24 @@ def command_line(
     with user_errors():
         try:
             with _errors.on_parse_error(refuse):
-                return tyro.cli(kind, **given)
+                return _with_user_paths(tyro.cli(kind, **given))
         except (_Refused, ValueError) as error:
             fail(error)
+
+
+def _with_user_paths(given: T) -> T:
+    """The record with each path in it as `user_path` reads it."""
+
+    def read(name: str, value: Any) -> Any:
+        if isinstance(value, Path):
+            return user_path(value, f"--{name.replace('_', '-')}")
+        if isinstance(value, tuple):
+            return tuple(read(name, one) for one in value)
+        return value
+
+    values = vars(given).items()
+    changed = {k: new for k, v in values if (new := read(k, v)) != v}
+    return dataclasses.replace(given, **changed) if changed else given  # type: ignore
 
 
 def _refusal(event: Any, kind: type) -> str:

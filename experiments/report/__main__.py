@@ -7,37 +7,41 @@ The page opens from disk without any network, on a phone, in light and dark, and
 printed. Runs may be unfinished, or still going on.
 """
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.console.command_line import user_errors
+from tyro.conf import Positional
+
+from experiments.console.command_line import command_line, user_errors
+from lm.config import ConfigError
+
+
+@dataclass(frozen=True)
+class Report:
+    """Which runs, and where the page goes."""
+
+    run: Positional[tuple[Path, ...]]
+    """A run's directory, or several."""
+    out: Path | None = None
+    """The page (default: report.html where the run is, or all of them are)."""
+    no_spectra: bool = False
+    """Leave out the singular values, which need checkpoints and some seconds."""
+
+    def __post_init__(self):
+        if not self.run:
+            raise ConfigError("RUN is needed: the directory of a run, or of several")
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 2 a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("run", nargs="+", type=Path, help="a run's directory")
-    add(
-        "--out",
-        type=Path,
-        help="the page (default: report.html where the run is, or all of them are)",
-    )
-    add(
-        "--no-spectra",
-        action="store_true",
-        help="leave out the singular values, which need checkpoints and some seconds",
-    )
-    given = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    prog = "python -m experiments.report"
+    given = command_line(Report, words, __doc__ or "", prog=prog, pairs=False)
     with user_errors():
         from experiments.report.build import report
 
-        out = report(given.run, given.out, spectra=not given.no_spectra)
+        out = report(list(given.run), given.out, spectra=not given.no_spectra)
         size = out.stat().st_size / 1e6
         print(f"{out} ({size:.1f} MB), figures in {figures_of(out, given.out)}")
 
