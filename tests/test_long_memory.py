@@ -25,8 +25,6 @@ from experiments.gradients.long_memory_ladders import (
     wilson,
 )
 from experiments.gradients.long_memory_networks import (
-    MEMORYLESS_ANSWERS,
-    asked,
     head_of,
     measured,
     network,
@@ -70,7 +68,9 @@ def nobody(what, pieces):
 # --- networks and what they are asked ----------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(MEMORYLESS_ANSWERS))
+@pytest.mark.parametrize(
+    "name", [name for name, task in TASKS.items() if task.memoryless]
+)
 def test_answers_without_memory_cost_the_floor(name):
     task = TASKS[name]
     assert measured(task, 30) == pytest.approx(task.floor(30), rel=0.03)
@@ -111,14 +111,14 @@ def test_right_is_a_squared_error_below_4_hundredths():
 def test_of_a_reber_string_only_the_echo_is_asked():
     task = TASKS["embedded_reber"]
     batch = task.sample(KEY, 50, 20)
-    mask = np.asarray(asked(task, batch))
+    mask = np.asarray(task.asks(batch))
     assert (mask.sum(axis=0) == 1).all()
     echoed = (np.asarray(batch.targets) * mask).sum(axis=0)
     np.testing.assert_array_equal(echoed, batch.inputs[1])
     assert len(set(mask.argmax(axis=0))) > 3, "strings should end at several places"
     other = TASKS["copy_memory"]
     batch = other.sample(KEY, 3, 5)
-    assert asked(other, batch) is batch.mask
+    assert other.asks(batch) is batch.mask
 
 
 def test_smart_tanh_starts_as_published():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from data_pipeline.tasks.task import Task, at_end, checked
+from data_pipeline.tasks.task import Task, at_end, checked, constant
 from lm.types import Array, Batch
 
 
@@ -27,21 +27,32 @@ def _marked_pairs(key: Array, batch: int, steps: int) -> tuple[Array, Array]:
     return jnp.stack([values_TB, markers_TB], axis=-1), values_TB[at_2B, lanes]
 
 
-def _pair_task(name: str, combine: Callable[[Array], Array], floor: float) -> Task:
+def _pair_task(
+    name: str, combine: Callable[[Array], Array], mean: float, floor: float
+) -> Task:
     def sample(key: Array, batch: int, steps: int) -> Batch:
         checked(name, batch, steps, 2)
         inputs_TB2, marked_2B = _marked_pairs(key, batch, steps)
         return at_end(inputs_TB2, combine(marked_2B))
 
-    return Task(name, 0, 0, sample, lambda steps: steps, lambda _: floor, 2)
+    return Task(
+        name,
+        symbols=0,
+        classes=0,
+        sample=sample,
+        length=lambda steps: steps,
+        floor=lambda _: floor,
+        shortest=2,
+        memoryless=constant(mean),
+    )
 
 
-ADDING = _pair_task("adding", lambda pair_2B: pair_2B.sum(axis=0), 1 / 6)
+ADDING = _pair_task("adding", lambda pair_2B: pair_2B.sum(axis=0), 1.0, 1 / 6)
 """The sum of the two marked numbers (Hochreiter & Schmidhuber 1997, in the form of Le
 2015). The mean as an answer costs the variance of the sum: 2/12 = 1/6."""
 
 MULTIPLICATION = _pair_task(
-    "multiplication", lambda pair_2B: pair_2B.prod(axis=0), 7 / 144
+    "multiplication", lambda pair_2B: pair_2B.prod(axis=0), 0.25, 7 / 144
 )
 """Their product (Hochreiter & Schmidhuber 1997). Variance 1/9 - 1/16 = 7/144."""
 
@@ -53,6 +64,13 @@ def _sample_parity(key: Array, batch: int, steps: int) -> Batch:
 
 
 PARITY = Task(
-    "parity", 2, 2, _sample_parity, lambda steps: steps, lambda _: math.log(2), 2
+    "parity",
+    symbols=2,
+    classes=2,
+    sample=_sample_parity,
+    length=lambda steps: steps,
+    floor=lambda _: math.log(2),
+    shortest=2,
+    memoryless=constant(0.0, 0.0),
 )
 """Whether the number of ones is odd, asked at the end."""

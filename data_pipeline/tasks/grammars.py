@@ -89,6 +89,13 @@ def reber_floor(steps: int) -> float:
     return (choices + 2 * math.log(2)) / (length + 2)
 
 
+def _echo(batch: Batch) -> Array:
+    """The last answer but one, which echoes the second letter: the others are open, or
+    follow from recent letters."""
+    left_TB = jnp.cumsum(batch.mask[::-1], axis=0)[::-1]
+    return (left_TB == 2).astype(batch.mask.dtype) * batch.mask
+
+
 EMBEDDED_REBER = Task(
     "embedded_reber",
     symbols=len(LETTERS),
@@ -97,6 +104,8 @@ EMBEDDED_REBER = Task(
     length=lambda steps: steps,
     floor=reber_floor,
     shortest=SHORTEST_REBER,
+    asks=_echo,
+    padded=True,
 )
 """Strings B (T|P) reber (T|P) E, the second T or P the same as the first, with a walk
 of the Reber automaton between: predict the next letter (ids by `LETTERS`). A walk that

@@ -5,7 +5,14 @@ import math
 import jax
 import jax.numpy as jnp
 
-from data_pipeline.tasks.task import Task, at_end, checked, everywhere, position_within
+from data_pipeline.tasks.task import (
+    Task,
+    at_end,
+    checked,
+    constant,
+    everywhere,
+    position_within,
+)
 from lm.types import Array, Batch
 
 COPIED, KINDS = 10, 8  # symbols to copy, and how many kinds of them
@@ -24,6 +31,15 @@ def _sample_copy(key: Array, batch: int, delay: int) -> Batch:
     return everywhere(inputs_TB, targets_TB, jnp.ones(inputs_TB.shape))
 
 
+def _any_symbol(batch: Batch) -> Array:
+    """Blank for certain, then any of the `KINDS` symbols in the last `COPIED` steps."""
+    answering_T = jnp.arange(len(batch.targets)) >= len(batch.targets) - COPIED
+    blank_C = jnp.arange(KINDS + 1) == BLANK
+    right_TC = answering_T[:, None] != blank_C[None, :]
+    shape = (*batch.targets.shape, KINDS + 1)
+    return jnp.broadcast_to(jnp.where(right_TC, 0.0, -30.0)[:, None], shape)
+
+
 COPY_MEMORY = Task(
     "copy_memory",
     symbols=KINDS + 2,
@@ -32,6 +48,7 @@ COPY_MEMORY = Task(
     length=lambda delay: delay + 2 * COPIED,
     floor=lambda delay: COPIED * math.log(KINDS) / (delay + 2 * COPIED),
     shortest=1,
+    memoryless=_any_symbol,
 )
 """Ten symbols of eight kinds (1 to 8); T - 1 blanks (0); a delimiter (9); ten blanks in
 which to repeat the symbols. Targets are blank before (Arjovsky 2016). T + 20 steps, all
@@ -61,7 +78,14 @@ def _order_task(name: str, places: tuple[tuple[float, float], ...]) -> Task:
     floor = math.log(classes)
     length = _same
     return Task(
-        name, 2 + DISTRACTORS, classes, sample, length, lambda _: floor, shortest=10
+        name,
+        symbols=2 + DISTRACTORS,
+        classes=classes,
+        sample=sample,
+        length=length,
+        floor=lambda _: floor,
+        shortest=10,
+        memoryless=constant(*[0.0] * classes),
     )
 
 
@@ -96,5 +120,6 @@ DELAYED_RECALL = Task(
     length=_same,
     floor=lambda _: math.log(KINDS),
     shortest=2,
+    memoryless=constant(*[0.0] * KINDS),
 )
 """The first symbol of a random sequence of eight kinds, asked at the end."""

@@ -9,16 +9,34 @@ import jax.numpy as jnp
 from lm.types import Array, Batch
 
 
+def all_counted(batch: Batch) -> Array:
+    """(T, B): 1 at every answer that counts for the loss."""
+    return batch.mask
+
+
+def constant(*outputs: float) -> Callable[[Batch], Array]:
+    """(batch) -> (T, B, C): the same outputs at every step."""
+    return lambda batch: jnp.broadcast_to(
+        jnp.asarray(outputs), (*batch.targets.shape, len(outputs))
+    )
+
+
 class Task(NamedTuple):
     """A family of sequences with an answer that needs memory.
 
-    name      the registry's name.
-    symbols   number of input symbols; 0 where inputs are (T', B, 2) real numbers.
-    classes   number of target classes; 0 where targets are real numbers.
-    sample    (key, B, T) -> Batch, pure; T' = length(T) steps.
-    length    steps T' of a sample for the parameter T.
-    floor     T -> loss per counted target of the best predictor without memory.
-    shortest  least T.
+    name        the registry's name.
+    symbols     number of input symbols; 0 where inputs are (T', B, 2) real numbers.
+    classes     number of target classes; 0 where targets are real numbers.
+    sample      (key, B, T) -> Batch, pure; T' = length(T) steps.
+    length      steps T' of a sample for the parameter T.
+    floor       T -> loss per counted target of the best predictor without memory.
+    shortest    least T.
+    asks        (batch) -> (T', B): 1 at the answers that decide whether a sequence is
+                solved.
+    memoryless  (batch) -> the outputs (T', B, C) that cost the floor: logits, or numbers
+                (C = 1); None where they follow a grammar.
+    padded      sequences end where they will and are padded up to T, so that T is
+                no measure of the memory that they need.
     """
 
     name: str
@@ -28,6 +46,9 @@ class Task(NamedTuple):
     length: Callable[[int], int]
     floor: Callable[[int], float]
     shortest: int
+    asks: Callable[[Batch], Array] = all_counted
+    memoryless: Callable[[Batch], Array] | None = None
+    padded: bool = False
 
 
 def checked(name: str, batch: int, length: int, shortest: int) -> None:

@@ -18,7 +18,7 @@ from experiments.gradients.long_memory_ladders import (
     ladder,
     reach,
 )
-from experiments.gradients.long_memory_networks import MEMORYLESS_ANSWERS, measured
+from experiments.gradients.long_memory_networks import measured
 from experiments.gradients.panels import Rows, beside, column, scale, success
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
@@ -33,8 +33,6 @@ NAMES = {
 }
 MEMORYLESS = "no memory"
 GATED = ("gru", "lstm")
-SHORT = ("embedded_reber",)
-"""Tasks whose sequences end where they will and are padded: the first T is enough."""
 
 
 EXPECTS = (
@@ -90,8 +88,8 @@ SIZES = {
 
 
 def lengths_of(size: LongMemory, task: str) -> tuple[int, ...]:
-    """The lengths that are worth a trial."""
-    return size.lengths[:1] if task in SHORT else size.lengths
+    """The lengths that are worth a trial: one where sequences are padded up to it."""
+    return size.lengths[:1] if TASKS[task].padded else size.lengths
 
 
 def ladders(size: LongMemory, seeds: int) -> list[Ladder]:
@@ -135,7 +133,7 @@ def memoryless_rows(size: LongMemory) -> list[dict[str, Any]]:
             "floor": TASKS[task].floor(length),
         }
         for task in size.tasks
-        if task in MEMORYLESS_ANSWERS
+        if TASKS[task].memoryless
         for length in lengths_of(size, task)
     ]
 

@@ -6,19 +6,17 @@ their success curve.
 """
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from data_pipeline.tasks import Task
-from data_pipeline.tasks.recall import BLANK, COPIED, KINDS
 from lm.cells.elman import ElmanState
 from lm.cells.forms import draw_gates, general, zeros
 from lm.config import InitConfig, ModelConfig
 from lm.heads import Head, build_task_model, classification, regression
 from lm.model import LanguageModel
-from lm.types import Array, Batch, Cell
+from lm.types import Array, Cell
 
 SMART = "smart tanh"
 KEPT, RADIUS, SPREAD = 15, 0.95, 0.01
@@ -44,48 +42,13 @@ def head_of(task: Task) -> Head:
     return classification() if task.classes else regression(TOLERANCE)
 
 
-def asked(task: Task, batch: Batch) -> Array:
-    """(T, B): which answers decide whether a sequence is solved.
-
-    All that count for the loss; of an embedded Reber string the last but one alone,
-    the echo of its second letter: the others are open, or follow from recent letters.
-    """
-    if task.name != "embedded_reber":
-        return batch.mask
-    left_TB = jnp.cumsum(batch.mask[::-1], axis=0)[::-1]
-    return (left_TB == 2).astype(batch.mask.dtype) * batch.mask
-
-
-def _same(*outputs: float) -> Callable[[Batch], Array]:
-    """The same outputs at every step."""
-    return lambda batch: jnp.broadcast_to(
-        jnp.asarray(outputs), (*batch.targets.shape, len(outputs))
-    )
-
-
-def _any_symbol(batch: Batch) -> Array:
-    """Blank for certain, then any of the `KINDS` symbols in the last `COPIED` steps."""
-    answering_T = jnp.arange(len(batch.targets)) >= len(batch.targets) - COPIED
-    blank_C = jnp.arange(KINDS + 1) == BLANK
-    right_TC = answering_T[:, None] != blank_C[None, :]
-    shape = (*batch.targets.shape, KINDS + 1)
-    return jnp.broadcast_to(jnp.where(right_TC, 0.0, -30.0)[:, None], shape)
-
-
-MEMORYLESS_ANSWERS: dict[str, Callable[[Batch], Array]] = {
-    "adding": _same(1.0),
-    "multiplication": _same(0.25),
-    "temporal_order_2": _same(*[0.0] * 4),
-    "temporal_order_3": _same(*[0.0] * 8),
-    "copy_memory": _any_symbol,
-}
-"""The best outputs without memory; where there is no entry, they follow a grammar."""
-
-
 def measured(task: Task, length: int, count: int = 10_000) -> float:
-    """Their loss per counted target on fresh sequences."""
+    """The loss per counted target of the best answers without memory, on fresh
+    sequences; ValueError where the task has none."""
     batch = task.sample(jax.random.key(0), count, length)
-    outputs = MEMORYLESS_ANSWERS[task.name](batch)
+    if task.memoryless is None:
+        raise ValueError(f"task {task.name} has no answers without memory")
+    outputs = task.memoryless(batch)
     total = head_of(task).total(outputs, batch.targets, batch.mask)
     return float(total.mean())
 

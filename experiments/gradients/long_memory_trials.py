@@ -19,7 +19,7 @@ from jax import lax
 
 from data_pipeline.tasks import TASKS
 from experiments.console.interrupts import Interrupt
-from experiments.gradients.long_memory_networks import asked, head_of, network
+from experiments.gradients.long_memory_networks import head_of, network
 from experiments.run.files import RunError, plain, read_json, write_json_atomic
 from experiments.train.processes import Heard, Interrupted
 from lm.config import OptimConfig
@@ -128,7 +128,7 @@ def _compiled(trial: Trial) -> Compiled:
         _, hs = model.apply(params, batch.inputs, begun)
         outputs = model.logits(params, hs)
         total = head.total(outputs, batch.targets, batch.mask)
-        solved = head.solved(outputs, batch.targets, asked(task, batch))
+        solved = head.solved(outputs, batch.targets, task.asks(batch))
         return total.nats, total.count, jnp.sum(~solved)
 
     return Compiled(begin, jax.jit(advance, donate_argnums=0), jax.jit(judge))
