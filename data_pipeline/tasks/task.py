@@ -33,7 +33,7 @@ class Task(NamedTuple):
     shortest    least T.
     asks        (batch) -> (T', B): 1 at the answers that decide whether a sequence is
                 solved.
-    memoryless  (batch) -> the outputs (T', B, C) that cost the floor: logits, or numbers
+    memoryless  (batch) -> outputs (T', B, C) that cost the floor: logits, or numbers
                 (C = 1); None where they follow a grammar.
     padded      sequences end where they will and are padded up to T, so that T is
                 no measure of the memory that they need.

@@ -2,25 +2,32 @@
 
 from typing import Any
 
+from experiments.gradients import STUDIES, load
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row, shown
 
 
 def headline(rows: dict[str, Row]) -> str:
     """What `make study` found, in its own words."""
-    if "study_cells" not in rows:
-        return ""
-    return "> " + rows["study_cells"]["metrics"]["headline"] + "\n"
+    return f"> {sentence('cells', rows)}\n" if "study_cells" in rows else ""
+
+
+def sentence(study: str, rows: dict[str, Row]) -> str:
+    """What a study found, made of its recorded rows."""
+    return load(study).headline(rows[f"study_{study}"]["metrics"]["rows"])
 
 
 def studies(rows: dict[str, Row]) -> str:
-    """What each study found."""
-    lines = [
-        (linked(name), row["metrics"]["headline"], measured(row))
-        for name, row in rows.items()
-        if name.startswith("study_")
-    ]
-    return markdown(("study", "found", "command"), lines)
+    """Each study's question, the answer that was expected and the one found."""
+    items = []
+    for name, asks in STUDIES.items():
+        row = f"study_{name}"
+        if row in rows:
+            found = f"*Found:* {sentence(name, rows)} {measured(rows[row])}."
+            expected = f"*Expected:* {load(name).expects}"
+            parts = (f"- **{linked(row)}.** {asks}", expected, found)
+            items.append("  \n  ".join(parts) + "\n")
+    return "".join(items)
 
 
 def long_memory(rows: dict[str, Row]) -> str:
