@@ -136,6 +136,8 @@ def test_command_line_overrides_the_named_base():
         ("--data.batch 0", "data.batch is 0"),
         ("--train.epochs 0 --train.minutes 0", "never end"),
         ("corpus", "'corpus' is not an option"),
+        ("--run-dir=", "--run-dir is empty"),
+        ("--run-dir=~nosuchuser/x", "no user 'nosuchuser'"),
     ],
 )
 def test_refused_command_lines_answer_in_one_line(argv, message, capsys):

@@ -20,8 +20,6 @@ KNOWN_HEAVY = {
 KNOWN_SILENT = {
     "experiments/applications/__init__.py",
     "experiments/applications/language_model/__init__.py",
-    "experiments/console/__init__.py",
-    "experiments/run/__init__.py",
     "experiments/train/__init__.py",
 }
 

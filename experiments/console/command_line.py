@@ -108,7 +108,9 @@ def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
         _Command, argv, about, default, "python -m experiments.train"
     )
     fields = {name: getattr(command, name) for name in fields}
-    run_dir = None if command.run_dir is None else Path(command.run_dir)
+    with user_errors():
+        given = command.run_dir
+        run_dir = None if given is None else user_path(given, "--run-dir")
     return Config(**fields), Options(run_dir, command.dry_run, command.distributed)
 
 
