@@ -51,11 +51,6 @@ class Generate:
         at_least("--beam", self.beam, 0)
         within("--top-p", self.top_p, 0, 1)
         within("--seed", self.seed, 0, 2**32 - 1)
-        if _surrogates(self.prompt):
-            raise ConfigError(
-                f"--prompt is {self.prompt!r}: it is not UTF-8; convert it (iconv -t "
-                "UTF-8)"
-            )
         draws = self.temperature != 1 or self.top_k or self.top_p < 1
         if self.beam and (draws or self.greedy):
             raise ConfigError(
@@ -79,11 +74,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with user_errors():
         show(generate(options), options.jsonl)
-
-
-def _surrogates(text: str) -> bool:
-    """Whether halves of surrogate pairs stand for bytes that were not UTF-8."""
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def generate(options: Generate) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from lm.types import Array, Params, State
 Step = Callable[[Params, State, Array], tuple[State, Array]]
 
 NOISE = 1 << 17  # random numbers that a lane draws at once
+COLDEST, HOTTEST = 1e-30, 1e30  # so that neither these nor 1 over them is flushed to 0
 FOLDED = 2048  # largest vocabulary whose embedding is folded into the first layer
 
 
@@ -75,9 +76,8 @@ def tempered(logits: Array, temperature: float) -> Array:
     """
     if temperature in (0, 1):
         return logits
-    numbers = jnp.finfo(logits.dtype)
-    divisor = min(max(temperature, float(numbers.tiny)), float(numbers.max))
-    return (logits - logits.max(-1, keepdims=True)) / divisor
+    temperature = min(max(temperature, COLDEST), HOTTEST)
+    return (logits - logits.max(-1, keepdims=True)) / temperature
 
 
 def filtered(logits: Array, filters: Filters) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lm.cells import CELLS
-from lm.config import DropoutConfig, InitConfig, ModelConfig
+from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
 from lm.generate import (
     Filters,
     argmax,
@@ -18,8 +18,12 @@ from lm.generate import (
     folded,
     keep_top_k,
     keep_top_p,
+    make_beam,
+    make_sampler,
     make_text_beam,
     make_text_sampler,
+    read_prompt,
+    tempered,
 )
 from lm.model import build
 
@@ -226,3 +230,69 @@ def test_a_wider_beam_finds_no_worse_here_and_bans_hold():
     wide = beams(model, params, [0], 16, 20, banned=(2, 3))
     assert narrow.log_probability[0] <= wide.log_probability[0] + 1e-4
     assert not np.isin(wide.ids, (2, 3)).any()
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-37, 1e-38, 1e-45, 1e-300])
+def test_a_temperature_near_zero_is_greedy(temperature):
+    model, params = tiny()
+    greedy = sampled(model, params, [0], 20, greedy=True)
+    assert (greedy == sampled(model, params, [0], 20, temperature=temperature)).all()
+    near = jax.jit(lambda x: tempered(x, temperature))(jnp.asarray([3.0, 5.0, -INF]))
+    assert near[1] == 0 and near[0] <= -100 and near[2] == -INF
+
+
+def test_any_temperature_leaves_what_is_banned_and_no_number_is_lost():
+    logits = ban(jnp.asarray([3.0, 5.0, 1.0]), (1,))
+    for temperature in (1e38, 1e300):
+        hot = tempered(logits, temperature)
+        assert hot[1] == -INF and np.allclose(hot[jnp.asarray([0, 2])], 0)
+    for wrong in ({"temperature": -1.0}, {"temperature": np.nan}, {"top_p": INF}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            make_sampler(tiny()[0].step, V, Filters(**wrong), 3)
+
+
+def chain(params, state, token_B):
+    """A step that is no language model's: it counts, and cycles through the ids."""
+    return state + 1, jnp.where(
+        jnp.arange(V) == (token_B[:, None] + params) % V, 9, 0.0
+    )
+
+
+def test_any_step_can_be_sampled_and_searched_from_any_state():
+    token_B, state = jnp.asarray([1, 5]), jnp.zeros((2, 3, 2))
+    sample = jax.jit(make_sampler(chain, V, Filters(greedy=True), 4, stop=0))
+    ids_TB = sample(2, jax.random.key(0), state, token_B)
+    assert ids_TB.T.tolist() == [[3, 5, 0, 0], [0, 0, 0, 0]]
+    search = jax.jit(make_beam(chain, V, 3, 4, stop=0))
+    assert search(2, state[:1], token_B[:1]).ids[0].tolist() == [3, 5, 0, 0]
+
+
+def test_lanes_can_be_drawn_a_few_at_a_time():
+    model, params = tiny()
+    write = jax.jit(make_text_sampler(model, Filters(), 9), static_argnums=3)
+    key, prompt = jax.random.key(2), jnp.asarray([[0], [3]])
+    whole = write(params, key, prompt, 6, 0)
+    parts = [write(params, key, prompt, 2, first) for first in (0, 2, 4)]
+    assert (np.concatenate(parts, 1) == whole).all()
+    assert (whole == write(params, key, jnp.tile(prompt, (1, 6)), 0, 0)).all()
+
+
+def test_a_prompt_of_any_length_takes_the_memory_of_one_token():
+    model, params = tiny()
+    ids = jax.random.randint(jax.random.key(0), (2000, 1), 0, V)
+
+    @jax.jit
+    def read(ids):
+        return read_prompt(model.step, params, model.initial_state(params, 1), ids)
+
+    state, last = read(ids)
+    expected, _ = model.apply(params, ids[:-1], model.initial_state(params, 1))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state, expected
+    )
+    assert last == ids[-1]
+    sizes = [
+        read.lower(ids[:n]).compile().memory_analysis().temp_size_in_bytes
+        for n in (200, 2000)
+    ]
+    assert sizes[1] - sizes[0] < 1800 * 16, "more than the prompt itself"

@@ -1,68 +1,25 @@
 """Scoring and writing with a run's model: through the commands, against oracles."""
 
 import io
-import json
 import math
 import sys
 from functools import cache
-from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from data_pipeline.new_text import encode_text
 from experiments import generate, score
 from experiments.applications.language_model.scoring import score_lines, score_tokens
 from experiments.applications.language_model.text import grouped, lines_from
-from experiments.config import Config, TrainConfig
-from experiments.run.checkpoint import Checkpoints
-from experiments.run.directory import open_run
 from experiments.train.evaluate import make_evaluator
 from experiments.train.trained import load_trained
-from lm.config import InitConfig, ModelConfig, OptimConfig
-from lm.model import build
+from lm.config import OptimConfig
+from tests.tiny_run import TEXT, alone, make_run, records, refused
 
-TEXT = {
-    "train": "the cat sat .\na dog ran off\nthe dog sat on a mat .\n" * 6,
-    "valid": "a cat ran .\nthe mat sat on the cat\n" * 5,
-    "test": "the dog sat .\na zebra ran on .\n" * 5,
-}
-
-
-def make_run(folder: Path, reading="streams", tokenizer="words", **changes) -> Path:
-    """A run directory with random weights, as training would have left it."""
-    corpus = folder / "corpus"
-    corpus.mkdir(parents=True)
-    for name, text in TEXT.items():
-        (corpus / f"{name}.txt").write_text(text)
-    init = InitConfig(weights="normal", scale=0.7)
-    config = Config(
-        name="tiny",
-        data=DataConfig(
-            corpus=str(corpus),
-            tokenizer=tokenizer,
-            reading=reading,
-            batch=2,
-            window=4,
-            max_length=5,
-        ),
-        model=ModelConfig(cell="gru", hidden=6, embedding=5, init=init),
-        train=TrainConfig(eval_batch=3),
-        **changes,
-    )
-    dataset = prepare(config.data)
-    model = build(config.model, dataset.vocabulary.size)
-    params = jax.jit(model.init)(jax.random.key(3))
-    average = jax.tree.map(lambda p: p / 2, params)
-    with open_run(folder / "run", config) as run:
-        dataset.vocabulary.save(run.vocabulary)
-        tree = {"params": params, "average": average}
-        Checkpoints(run.checkpoints).save(7, tree, {"step": 7}, best=True)
-    return folder / "run"
+pytestmark = pytest.mark.usefixtures("compile_cache")
 
 
 @pytest.fixture(scope="module")
@@ -77,33 +34,6 @@ def evaluated(run_dir, split="test"):
     evaluate = make_evaluator(trained.config, trained.model)
     tokens = prepare(trained.config.data).splits[split]
     return evaluate(trained.params, tokens)
-
-
-def alone(trained, ids):
-    """nats of each token of a sentence from the initial state, one step at a time."""
-    state, token = trained.model.initial_state(trained.params, 1), 0
-    nats = []
-    for target in ids:
-        state, logits = trained.model.step(trained.params, state, jnp.asarray([token]))
-        nats.append(-float(jax.nn.log_softmax(logits)[0, target]))
-        token = int(target)
-    return nats
-
-
-def refused(main, argv, capsys):
-    with pytest.raises(SystemExit) as leave:
-        main([str(word) for word in argv])
-    out, err = capsys.readouterr()
-    assert leave.value.code == 2 and out == "" and err.count("\n") == 1
-    assert err.startswith("error: ")
-    return err
-
-
-def records(argv, capsys):
-    """JSON lines of the command, and its total."""
-    score.main([*map(str, argv), "--jsonl"])
-    out, err = capsys.readouterr()
-    return [json.loads(line) for line in out.splitlines()], json.loads(err)["total"]
 
 
 @pytest.mark.parametrize(

@@ -91,13 +91,13 @@ def to_text(
     wrote = [int(i) for i in ids]
     if marks and EOS_ID in wrote:
         wrote = wrote[: wrote.index(EOS_ID)]
-    join = tokenizer_named(vocabulary.tokenizer, vocabulary.model).join
+    _, join, _, separates, _ = tokenizer_named(vocabulary.tokenizer, vocabulary.model)
     line = list(prompt.tokens)
     if EOS in line:
         line = line[len(line) - line[::-1].index(EOS) :]
     before, whole = join(line), join([*line, *vocabulary.decode(wrote)])
     rest = whole[len(before) :] if whole.startswith(before) else f" {whole}"
-    if prompt.text[-1:].isspace():
+    if separates and prompt.text[-1:].isspace():
         rest = rest.removeprefix(" ")
     return prompt.text + rest
 
