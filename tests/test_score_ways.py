@@ -188,6 +188,13 @@ def test_what_is_no_regular_file_is_read_once(run_of, tmp_path, capsys):
     found, _ = records(["--run", run_of(), "--text", pipe], capsys)
     writer.join()
     assert [r["text"] for r in found] == ["the cat", "a dog"]
+    table = tmp_path / "pipe.csv"
+    os.mkfifo(table)
+    rows = 'text\n"the cat"\n"a dog"\n'
+    writer = threading.Thread(target=table.write_text, args=(rows,))
+    writer.start()
+    assert records(["--run", run_of(), "--text", table], capsys)[0] == found
+    writer.join()
     for path, said in (("/dev/null", "no text to score"), (tmp_path, "is a folder")):
         argv = ["--run", run_of(), "--text", path]
         assert said in refused(score.main, argv, capsys)

@@ -1,7 +1,10 @@
 """Text as it stands in a file or on standard input: lines that keep their numbers."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from data_pipeline.corpora.reading import ADVICE, lines_of, text_blocks
@@ -44,16 +47,30 @@ def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line
         raise DataError(f"--text: {path!r} is a folder: give one file of it")
     try:
         if is_rows(given):
-            rows = Rows(given, column, errors).each()
-            return [
-                Line(row_text(row or "", False).removesuffix("\n"), number)
-                for number, row in enumerate(rows, 1)
-            ]
+            with _readable_again(given) as file:
+                rows = Rows(file, column, errors).each()
+                return [
+                    Line(row_text(row or "", False).removesuffix("\n"), number)
+                    for number, row in enumerate(rows, 1)
+                ]
         blocks = text_blocks(given, errors, advice=ADVICE)
         return list(lines_from(lines_of(blocks)))
     except DataError as error:  # training's options have other names here
         said = str(error).replace("--data.", "--").replace("data.column", "--column")
         raise DataError(said) from None
+
+
+@contextmanager
+def _readable_again(path: Path) -> Iterator[Path]:
+    """The file, or a copy of what can be read once only."""
+    if path.is_file():
+        yield path
+        return
+    with TemporaryDirectory(prefix="score-") as folder:
+        copy = Path(folder) / path.name
+        with path.open("rb") as file, copy.open("wb") as kept:
+            shutil.copyfileobj(file, kept)
+        yield copy
 
 
 def grouped(lines: Sequence[Line]) -> Iterator[Line]:
