@@ -72,14 +72,19 @@ class TrainConfig:
     devices: int = field(default=1, metadata=PACING)
     """Devices, in each process, that share the lanes of a batch; 0: all there are. On
     a CPU its cores act as devices. The numbers are those of one, up to rounding."""
+    fused: int = field(default=1, metadata=PACING)
+    """Steps in one call of the compiled program, wherever nothing else falls between
+    them: worth while where a step of a small model takes less than calling it."""
 
     def __post_init__(self):
         counts = (
             "epochs steps minutes eval_every checkpoint_every patience sample_every"
         )
-        for name in [*counts.split(), "samples"]:
+        for name in counts.split():
             at_least(f"train.{name}", getattr(self, name), 0)
-        at_least("train.eval_batch", self.eval_batch, 1)
+        within("train.samples", self.samples, 0, 1000)
+        within("train.eval_batch", self.eval_batch, 1, 2**16)
+        within("train.fused", self.fused, 1, 1024)
         at_least("train.keep", self.keep, 1)
         within("train.devices", self.devices, 0, 1024)
         if not (self.epochs or self.steps or self.minutes):
@@ -108,17 +113,17 @@ class GradflowConfig:
 
 
 @dataclass(frozen=True)
-class Config:
-    """One run: a pure function of this record and its seed."""
+class RunConfig:
+    """One run: a pure function of this record and its seed. The class of a config is
+    its application; it adds what is particular to that: its data and its model."""
 
-    application: ClassVar[str] = "language_model"
+    application: ClassVar[str]
+    """A name in `experiments.applications.APPLICATIONS`."""
 
     name: str = field(default="default", metadata=PACING)
     """What the run is called; part of its directory's name."""
     seed: int = field(default=0, metadata=HOST)
     """Seed of the weights, the order of the batches, dropout and samples."""
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     gradflow: GradflowConfig = field(default_factory=GradflowConfig)
@@ -133,6 +138,24 @@ class Config:
                 "optim.schedule is 'cosine' but train.epochs and train.steps are 0: "
                 "it needs to know the last step; set one of them"
             )
+        if 0 < self.train.steps < self.optim.warmup:
+            raise ConfigError(
+                f"optim.warmup is {self.optim.warmup} but train.steps is "
+                f"{self.train.steps}: warm up for fewer steps, or train for more"
+            )
+
+
+@dataclass(frozen=True)
+class Config(RunConfig):
+    """A run of a language model."""
+
+    application: ClassVar[str] = "language_model"
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
         if self.optim.truncation and self.model.dropout.on:
             raise ConfigError(
                 f"optim.truncation is {self.optim.truncation} and dropout is on: its "
@@ -142,11 +165,6 @@ class Config:
             raise ConfigError(
                 f"optim.omega is {self.optim.omega} and dropout is on: Ω is that of "
                 "the cell without dropout; set either to 0"
-            )
-        if 0 < self.train.steps < self.optim.warmup:
-            raise ConfigError(
-                f"optim.warmup is {self.optim.warmup} but train.steps is "
-                f"{self.train.steps}: warm up for fewer steps, or train for more"
             )
 
 

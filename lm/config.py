@@ -22,6 +22,8 @@ Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine
 Reduction = Literal["token", "time_sum"]
 Average = Literal["none", "ema", "tail"]
 
+WIDEST = 2**17  # units: a recurrent matrix of 64 GiB
+
 # What a field is, in its metadata; one without is part of the compiled step. TRACED: a
 # number that the step takes as an argument. SWITCHED: such a number, but 0 leaves
 # something out of the step. HOST: only who calls the step reads it.
@@ -120,8 +122,8 @@ class ModelConfig:
 
     def __post_init__(self):
         within("model.layers", self.layers, 1, 8)
-        at_least("model.hidden", self.hidden, 1)
-        at_least("model.embedding", self.embedding, 0)
+        within("model.hidden", self.hidden, 1, WIDEST)
+        within("model.embedding", self.embedding, 0, WIDEST)
         choice("model.softmax", self.softmax, Softmax)
         if self.softmax != "full" and self.embedding == 0:
             raise ConfigError(
@@ -173,15 +175,15 @@ class OptimConfig:
     time (Pascanu 2013, equations 9 and 10); the authors' code has 2."""
     schedule: Schedule = field(default="constant", metadata=HOST)
     """constant; halve_on_rise: × factor after an epoch whose training loss rose (the
-    tutorial's); plateau: × factor after `patience` epochs without a better validation
-    loss; step_decay: × factor after every epoch from epoch `hold` on (Zaremba);
-    cosine: to `floor` at the last step. `warmup` holds for all."""
+    tutorial's); plateau: × factor after `patience` evaluations without a better
+    validation loss; step_decay: × factor after every epoch from epoch `hold` on
+    (Zaremba); cosine: to `floor` at the last step. `warmup` holds for all."""
     factor: float = field(default=0.5, metadata=HOST)
     """What a schedule multiplies the learning rate by."""
     hold: int = field(default=4, metadata=HOST)
     """step_decay: epochs at the full learning rate."""
     patience: int = field(default=1, metadata=HOST)
-    """plateau: epochs to wait."""
+    """plateau: evaluations to wait."""
     floor: float = field(default=0.0, metadata=HOST)
     """Smallest share of the learning rate that a schedule leaves."""
     warmup: int = field(default=0, metadata=HOST)

@@ -56,11 +56,11 @@ def optimizer(
 
 
 class ScheduleState(NamedTuple):
-    """What a schedule remembers between epochs, all plain numbers.
+    """What a schedule remembers, all plain numbers.
 
     scale     factor on the learning rate so far.
-    last      training loss of the epoch before, nats per token.
-    best      best validation loss so far, nats per token.
+    last      training loss of the epoch before.
+    best      best validation score so far.
     waited    evaluations since `best`.
     """
 
@@ -71,18 +71,25 @@ class ScheduleState(NamedTuple):
 
 
 def after_epoch(
-    config: OptimConfig, state: ScheduleState, epoch: int, train: float, valid: float
+    config: OptimConfig, state: ScheduleState, epoch: int, train: float
 ) -> ScheduleState:
-    """The state after `epoch` epochs (1, 2, …) with these losses, nats per token."""
-    scale, waited = state.scale, 0 if valid < state.best else state.waited + 1
+    """The state after `epoch` epochs (1, 2, …), the last with this training loss."""
+    scale = state.scale
     if config.schedule == "halve_on_rise" and train > state.last:
         scale *= config.factor
     elif config.schedule == "step_decay" and epoch >= config.hold:
         scale *= config.factor
-    elif config.schedule == "plateau" and waited >= config.patience:
-        scale, waited = scale * config.factor, 0
-    scale = max(scale, config.floor)
-    return ScheduleState(scale, train, min(valid, state.best), waited)
+    return state._replace(scale=max(scale, config.floor), last=train)
+
+
+def after_evaluation(
+    config: OptimConfig, state: ScheduleState, valid: float
+) -> ScheduleState:
+    """The state after an evaluation on the validation split; smaller is better."""
+    scale, waited = state.scale, 0 if valid < state.best else state.waited + 1
+    if config.schedule == "plateau" and waited >= config.patience:
+        scale, waited = max(scale * config.factor, config.floor), 0
+    return state._replace(scale=scale, best=min(valid, state.best), waited=waited)
 
 
 def learning_rate(

@@ -16,8 +16,7 @@ from experiments.run.checkpoint import Checkpoints
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
 from experiments.run.probes import read_probe
-from experiments.train.display import Silent
-from experiments.train.loop import fresh_state, plan
+from experiments.train.plan import fresh_state, plan
 from experiments.train.session import train
 from tests.group import ROOT, TINY, environment, launch
 from tests.zoo import close
@@ -31,7 +30,7 @@ def words(folder: Path, steps: int) -> list[str]:
 def alone(tmp_path_factory, compile_cache) -> Path:
     """Seven steps by this process, on one device."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
-    assert train(*parse(words(folder, 7), ""), Silent()) == folder
+    assert train(*parse(words(folder, 7), ""), ()) == folder
     return folder
 
 
@@ -44,16 +43,15 @@ def group(tmp_path_factory, compile_cache) -> Path:
         out, error = child.communicate(timeout=300)
         assert child.returncode == 0, error
         assert f"{processes} devices" in out and out.count("best of step") == 1
-    train(*parse(words(folder, 7), ""), Silent())
+    train(*parse(words(folder, 7), ""), ())
     return folder
 
 
 def state_of(folder: Path):
     config, _ = parse(words(folder, 7), "")
-    from data_pipeline.dataset import prepare
 
-    planned = plan(config, prepare(config.data))
-    template = fresh_state(planned.model, config, planned.batches.batch)
+    planned = plan(config)
+    template = fresh_state(planned.problem, config, planned.reading.batch)
     found = Checkpoints(folder / "checkpoints").latest(template)
     assert found is not None
     return found

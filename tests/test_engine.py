@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -12,9 +13,10 @@ from experiments.config import Config
 from experiments.console.command_line import Options, parse
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
-from experiments.train.display import Silent
-from experiments.train.engine import Engine, Padded, Shared, make_engine
+from experiments.train.executor import One
+from experiments.train.plan import plan
 from experiments.train.session import train
+from experiments.train.shared import Padded, Shared, make_executor
 from lm.config import ConfigError
 from tests.group import TINY
 
@@ -34,9 +36,9 @@ def losses(folder: Path) -> np.ndarray:
 def test_two_devices_then_one_give_the_numbers_of_one(tmp_path):
     """With one-hot batches, which have an axis more to be split."""
     one, two = tmp_path / "one", tmp_path / "two"
-    train(tiny(6, 1, one_hot=True), Options(one), Silent())
-    train(tiny(3, 2, one_hot=True), Options(two), Silent())
-    train(tiny(6, 1, one_hot=True), Options(two), Silent())
+    train(tiny(6, 1, one_hot=True), Options(one), ())
+    train(tiny(3, 2, one_hot=True), Options(two), ())
+    train(tiny(6, 1, one_hot=True), Options(two), ())
     np.testing.assert_allclose(losses(two), losses(one), rtol=2e-5)
     found, wanted = (read_json(folder / "summary.json") for folder in (two, one))
     assert found["test"]["tokens"] == wanted["test"]["tokens"]
@@ -46,11 +48,11 @@ def test_two_devices_then_one_give_the_numbers_of_one(tmp_path):
 
 
 def test_one_device_needs_no_mesh_and_several_share_it():
-    assert type(make_engine(tiny(1, 1))) is Engine
-    assert make_engine(tiny(1, 0)).devices == len(jax.devices())
-    shared = make_engine(tiny(1, 2))
+    assert type(make_executor(plan(tiny(1, 1)))) is One
+    assert make_executor(plan(tiny(1, 0))).devices == len(jax.devices())
+    shared = make_executor(plan(tiny(1, 2)))
     assert isinstance(shared, Shared) and shared.devices == 2
-    assert shared.agree(True, False) == (True, False)
+    assert shared.agree(True, [False]) == (True, [False])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_one_device_needs_no_mesh_and_several_share_it():
 )
 def test_devices_that_cannot_be(config, told, tmp_path):
     with pytest.raises(ConfigError, match=told):
-        train(config, Options(tmp_path / "run"), Silent())
+        train(config, Options(tmp_path / "run"), ())
     assert not (tmp_path / "run").exists()
 
 
@@ -76,3 +78,29 @@ def test_empty_lanes_are_added_and_count_nothing():
             np.testing.assert_array_equal(got[..., :3], want)
         assert batch.mask[:, 3].sum() == 0
     assert Padded(whole, 3).batch_at(0, 0, 1).targets.shape == (5, 3)
+
+
+class Numbers(NamedTuple):
+    """A batch of an application with numbers in."""
+
+    xs: np.ndarray
+    targets: np.ndarray
+    label: np.ndarray
+
+
+class OneBatch:
+    """Three lanes of five steps of two numbers."""
+
+    batch, steps = 3, 1
+
+    def batch_at(self, seed, epoch, step):
+        xs = np.arange(30.0).reshape(5, 3, 2)
+        return Numbers(xs, np.ones((5, 3), np.int32), np.ones(3, np.int32))
+
+
+def test_lanes_are_the_second_axis_whatever_the_rank():
+    batch = Padded(OneBatch(), 2).batch_at(0, 0, 0)
+    assert isinstance(batch, Numbers)
+    assert batch.xs.shape == (5, 4, 2) and batch.targets.shape == (5, 4)
+    assert batch.label.tolist() == [1, 1, 1, 0]
+    assert not batch.xs[:, 3].any() and not batch.targets[:, 3].any()

@@ -14,7 +14,6 @@ from experiments.launch import main
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
-from experiments.train.display import Silent
 from experiments.train.session import train
 from tests.group import TINY, launch
 
@@ -51,7 +50,7 @@ def member(folder: Path, process: int) -> int:
 def losses(tmp_path_factory, compile_cache) -> np.ndarray:
     """Of each step of the run, by one process that is left alone."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
-    train(*parse(words(folder, 1000), ""), Silent())
+    train(*parse(words(folder, 1000), ""), ())
     return losses_of(folder)
 
 
@@ -87,7 +86,7 @@ def test_another_is_killed_and_one_process_goes_on(losses, tmp_path, compile_cac
     seconds, error = kill(folder, 1, child)
     assert child.returncode == 137 and "process 1 was ended by SIGKILL" in error
     assert seconds < 60 and not (folder / "summary.json").exists()
-    train(*parse(words(folder, 1000), ""), Silent())
+    train(*parse(words(folder, 1000), ""), ())
     np.testing.assert_allclose(losses_of(folder), losses, rtol=1e-3)
 
 

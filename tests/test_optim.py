@@ -14,6 +14,7 @@ from lm.optim import (
     Hyperparameters,
     ScheduleState,
     after_epoch,
+    after_evaluation,
     clipper,
     learning_rate,
     optimizer,
@@ -136,7 +137,8 @@ def scales(config, losses):
     """The schedule's factor after each epoch of (training, validation) losses."""
     state, out = ScheduleState(), []
     for epoch, (train, valid) in enumerate(losses, 1):
-        state = after_epoch(config, state, epoch, train, valid)
+        state = after_evaluation(config, state, valid)
+        state = after_epoch(config, state, epoch, train)
         out.append(state.scale)
     return out
 
@@ -168,7 +170,8 @@ class TestSchedules:
         assert scales(config, [(5, 5)] * 3) == pytest.approx([0.1, 0.05, 0.05])
 
     def test_state_is_plain_numbers_that_json_keeps(self):
-        state = after_epoch(OptimConfig(), ScheduleState(), 1, 5.0, 4.0)
+        state = after_evaluation(OptimConfig(), ScheduleState(), 4.0)
+        state = after_epoch(OptimConfig(), state, 1, 5.0)
         assert all(type(x) in (int, float) for x in state)
         assert state == ScheduleState(1.0, 5.0, 4.0, 0)
 

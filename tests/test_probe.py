@@ -8,31 +8,27 @@ import numpy as np
 import pytest
 
 from data_pipeline.config import DataConfig
-from data_pipeline.dataset import prepare
-from data_pipeline.windows import Windows
+from data_pipeline.errors import DataError
+from data_pipeline.windows import windows
 from experiments.config import Config, GradflowConfig, TrainConfig, differences
-from experiments.console.command_line import Options
-from experiments.console.interrupts import Interrupt
 from experiments.run.checkpoint import Checkpoints
-from experiments.run.directory import open_run
 from experiments.run.files import RunError, read_json
-from experiments.run.probes import FILE, read_probe, rewind_probe
+from experiments.run.probes import FILE, TAIL, Rows, read_probe, rewind_probe
 from experiments.run.record import config_of
-from experiments.train.display import Silent
-from experiments.train.loop import Trainer, fresh_state, plan
+from experiments.train.callback import Callback
+from experiments.train.plan import fresh_state, plan
 from experiments.train.probe import (
     COST,
     SELDOM,
     SHARE,
     interval,
     make_measure,
-    probed,
 )
-from experiments.train.session import train
 from lm.config import ModelConfig
 from lm.gradflow.gates import gate_statistics, state_statistics
 from lm.gradflow.jacobians import spectral_radius
 from lm.gradflow.through_time import lag_profile, norms_through_time
+from tests.runs import last_state, outcome_of, trained
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 STEPS = 7
@@ -48,20 +44,9 @@ def tiny(every: int = 3, steps: int = STEPS, **train) -> Config:
     )
 
 
-def cut(ids, config) -> Windows:
-    text = probed(ids, config)
-    assert text is not None
-    return text
-
-
-def run(config: Config, folder):
-    assert train(config, Options(folder), Silent()) == folder
-    return folder
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    return run(tiny(), tmp_path_factory.mktemp("runs") / "unbroken")
+    return trained(tiny(), tmp_path_factory.mktemp("runs") / "unbroken")
 
 
 def test_probes_stand_at_the_start_on_time_and_at_the_end(unbroken):
@@ -73,13 +58,12 @@ def test_probes_stand_at_the_start_on_time_and_at_the_end(unbroken):
 
 
 def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
-    config, dataset = tiny(), prepare(tiny().data)
-    model, batches = plan(config, dataset)
-    fresh = fresh_state(model, config, batches.batch)
+    planned = plan(tiny())
+    model, text = planned.problem, planned.probed
+    fresh = fresh_state(model, tiny(), planned.reading.batch)
     found = Checkpoints(unbroken / "checkpoints").latest(fresh)
     assert found is not None
     state, _ = found
-    text = cut(dataset.splits["valid"].ids, config.gradflow)
     columns = read_probe(unbroken)
     mask = np.ones((9, 3), np.float32)
     for probe, params in ((0, fresh.params), (3, state.params)):
@@ -114,24 +98,18 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
 
 
 def test_training_is_the_same_without_probes(unbroken, tmp_path):
-    run(tiny(every=0), tmp_path / "run")
+    trained(tiny(every=0), tmp_path / "run")
     assert not (tmp_path / "run" / FILE).exists()
-    assert state_of(tmp_path / "run") == state_of(unbroken)
-
-
-def state_of(folder):
-    checkpoints = Checkpoints(folder / "checkpoints")
-    record = checkpoints.folder / str(checkpoints.steps()[-1]) / "meta.json"
-    return {name: leaf["sha256"] for name, leaf in read_json(record)["arrays"].items()}
+    assert last_state(tmp_path / "run") == last_state(unbroken)
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_a_run_that_went_on_has_the_same_bytes(unbroken, tmp_path, at):
     """The probe at the end of the shorter run is not one of the longer."""
-    run(tiny(steps=at), tmp_path / "run")
+    trained(tiny(steps=at), tmp_path / "run")
     ended = read_probe(tmp_path / "run")["step"].tolist()
     assert ended[-1] == at
-    run(tiny(), tmp_path / "run")
+    trained(tiny(), tmp_path / "run")
     assert (tmp_path / "run" / FILE).read_bytes() == (unbroken / FILE).read_bytes()
 
 
@@ -139,39 +117,35 @@ def test_a_run_that_went_on_has_the_same_bytes(unbroken, tmp_path, at):
 def test_a_killed_run_writes_its_probes_again(unbroken, tmp_path, written):
     """A checkpoint at step 4; whatever the file holds of later steps at the kill."""
     config, folder = tiny(checkpoint_every=4), tmp_path / "run"
-    dataset, stop = prepare(config.data), Interrupt()
 
-    class Kill(Exception):
+    class Kill(BaseException):
         pass
 
-    class KillAtSix(Silent):
-        def step(self, trainer, step, row):
+    class KillAtSix(Callback):
+        def stepped(self, run, step, row):
             if step == 6:
                 if written == "too much":
-                    trainer.probe.flush()
+                    run.callbacks[-1].saving(run)
                 raise Kill
 
-    with open_run(folder, config) as opened:
-        dataset.vocabulary.save(opened.vocabulary)
-        trainer = Trainer(opened, dataset, plan(config, dataset), KillAtSix())
-        with pytest.raises(Kill):
-            trainer.train(stop)
+    with pytest.raises(Kill):
+        outcome_of(config, folder, [KillAtSix()])
     found = read_probe(folder)["step"].tolist()
     assert found == ([0, 3, 6] if written == "too much" else [0, 3])
-    run(config, folder)
+    trained(config, folder)
     assert (folder / FILE).read_bytes() == (unbroken / FILE).read_bytes()
 
 
 def test_probing_may_begin_change_and_end_on_resuming(tmp_path, capfd):
     folder = tmp_path / "run"
-    run(tiny(every=0, steps=2), folder)
-    run(tiny(every=2, steps=4), folder)
+    trained(tiny(every=0, steps=2), folder)
+    trained(tiny(every=2, steps=4), folder)
     assert read_probe(folder)["step"].tolist() == [2, 4]
-    run(tiny(every=0, steps=5), folder)
+    trained(tiny(every=0, steps=5), folder)
     assert read_probe(folder)["step"].tolist() == [2, 4]
     assert capfd.readouterr().err == ""
     other = dataclasses.replace(tiny(every=6), gradflow=GradflowConfig(3, 2, 5))
-    run(other, folder)
+    trained(other, folder)
     assert read_probe(folder)["step"].tolist() == [6, 7]
     assert "are dropped" in capfd.readouterr().err
 
@@ -185,37 +159,76 @@ def test_a_config_from_before_there_were_probes_still_loads(unbroken):
 
 
 def test_windows_are_spread_and_shrink_with_the_text():
-    config = GradflowConfig(lanes=3, lags=4)
-    text = cut(np.arange(100, dtype=np.uint8), config)
+    text = windows(np.arange(100, dtype=np.uint8), 5, 3)
     assert text.inputs_TB[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert text.inputs_TB[0].tolist() == [0, 47, 94]
     assert (text.targets_TB == text.inputs_TB + 1).all() and text.targets_TB.max() == 99
     assert text.inputs_TB.dtype == np.int32
-    assert cut(np.arange(12), config).inputs_TB.shape == (5, 2)
-    assert cut(np.arange(4), config).inputs_TB.shape == (3, 1)
-    assert probed(np.arange(2), config) is None
+    assert windows(np.arange(12), 5, 3).inputs_TB.shape == (5, 2)
+    assert windows(np.arange(4), 5, 3).inputs_TB.shape == (3, 1)
+    with pytest.raises(DataError, match="a text of 2 tokens has no window"):
+        windows(np.arange(2), 5, 3)
     for length in range(3, 30):
-        at_TB = cut(np.arange(length), config).inputs_TB
+        at_TB = windows(np.arange(length), 5, 3).inputs_TB
         assert len(np.unique(at_TB)) == at_TB.size, "windows overlap"
 
 
 def test_the_automatic_interval_keeps_its_share():
     assert interval(GradflowConfig(every=7), 10**6, 1.0) == 7
-    for size in (100, 816, 10**5):
-        for trained in (11, 400, 2_500):
-            steps = interval(GradflowConfig(), size, trained)
+    for probed in (100, 816, 10**5):
+        for read in (11, 400, 2_500):
+            steps = interval(GradflowConfig(), probed, read)
             assert steps >= SELDOM
-            assert COST * size / trained <= SHARE * steps
+            assert COST * probed / read <= SHARE * steps
     assert interval(GradflowConfig(), 10, 0.0) > 0
 
 
 def test_not_finite_parameters_are_measured_all_the_same(unbroken):
-    config, dataset = tiny(), prepare(tiny().data)
-    model, _ = plan(config, dataset)
-    text = cut(dataset.splits["valid"].ids, config.gradflow)
+    planned = plan(tiny())
+    model, text = planned.problem, planned.probed
     params = jax.tree.map(lambda p: p * np.nan, model.init(jax.random.key(0)))
     found = jax.jit(make_measure(model, text))(params)
     assert np.isnan(found["lag_LK"]).all() and found["horizon_L"].shape == (2,)
+
+
+def test_a_probe_costs_what_its_numbers_take(tmp_path):
+    """Rows hold no views of the device's buffers; what is written grows with their
+    number, and a file that goes on is put together from its two parts."""
+    made, row = Rows(tmp_path), {"last": np.array(False), "a": np.arange(100.0)}
+    written = 0
+    for number in range(300):
+        made.add({"step": np.array(number), **row})
+        before = stamps(tmp_path)
+        made.flush()
+        written += sum(
+            size - (before.get(name, (0, 0))[1] if name == TAIL else 0)
+            for name, (time, size) in stamps(tmp_path).items()
+            if before.get(name) != (time, size)
+        )
+        assert read_probe(tmp_path)["step"].tolist() == list(range(number + 1))
+    made.close()
+    whole = (tmp_path / FILE).stat().st_size
+    assert not (tmp_path / TAIL).exists() and written < 6 * whole
+    assert read_probe(tmp_path)["a"].shape == (300, 100)
+
+
+def stamps(folder):
+    """{name: (when written, size)} of what is there."""
+    found = [(p.name, p.stat()) for p in folder.iterdir()]
+    return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in found}
+
+
+def test_a_torn_tail_is_left_out(tmp_path):
+    made = Rows(tmp_path)
+    for step in range(7):
+        made.add({"step": np.array(step), "last": np.array(False)})
+        made.flush()
+    tail = (tmp_path / TAIL).read_bytes()
+    (tmp_path / TAIL).write_bytes(tail[:-3])
+    assert read_probe(tmp_path)["step"].tolist() == list(range(6))
+    rewind_probe(tmp_path, 4)
+    assert read_probe(tmp_path)["step"].tolist() == list(range(5))
+    assert not (tmp_path / TAIL).exists()
 
 
 def test_missing_and_damaged_files_answer_in_one_line(tmp_path):

@@ -1,26 +1,30 @@
 """The progress line: what it shows, with and without a terminal, within its width."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import rich
 
 from experiments.train import display as progress
-from experiments.train.display import Display, fitting
+from experiments.train.display import Display, evaluated, fitting
 
 ROW = {"tokens": 400, "loss": 4.62, "gradient_norm": 0.0351, "clipped_norm": 0.0351}
 
 
-def trainer(horizon=None, seconds=4_000.0, probes=True):
+def run_at(horizon=None, seconds=4_000.0, nats=True) -> Any:
     at = SimpleNamespace(step=500, epoch=9, seconds=seconds)
     train = SimpleNamespace(minutes=0, epochs=13)
-    found = SimpleNamespace(at=at, steps=10**6, config=SimpleNamespace(train=train))
-    if probes:
-        found.probe = SimpleNamespace(horizon=horizon)
-    return found
+    return SimpleNamespace(
+        at=at,
+        steps=10**6,
+        config=SimpleNamespace(train=train),
+        horizon=horizon,
+        plan=SimpleNamespace(application=SimpleNamespace(nats=nats)),
+    )
 
 
-def lines(live, trainer, monkeypatch, capsys, columns=80):
+def lines(live, run, monkeypatch, capsys, columns=80):
     """What is shown after three steps half a minute apart."""
     clock = [0.0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
@@ -30,14 +34,14 @@ def lines(live, trainer, monkeypatch, capsys, columns=80):
     for number in range(3):
         clock[0] += 0.04 if live else 30.0
         clock[0] += 0.3
-        display.step(trainer, 500 + number, ROW)
+        display.stepped(run, 500 + number, ROW)
     display.close()
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
 @pytest.mark.parametrize("horizon", [None, 7, 100])
 def test_plain_lines_hold_everything(horizon, monkeypatch, capsys):
-    shown = lines(False, trainer(horizon), monkeypatch, capsys)
+    shown = lines(False, run_at(horizon), monkeypatch, capsys)
     assert len(shown) == 2
     for part in (
         "step 502",
@@ -54,7 +58,7 @@ def test_plain_lines_hold_everything(horizon, monkeypatch, capsys):
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_live_line_fits_and_keeps_the_horizon(columns, monkeypatch, capsys):
-    shown = lines(True, trainer(100), monkeypatch, capsys, columns)
+    shown = lines(True, run_at(100), monkeypatch, capsys, columns)
     last = shown[-1]
     assert len(shown) == 1 and len(last) <= columns
     assert last.startswith("epoch 10/13") and "…" not in last
@@ -62,14 +66,24 @@ def test_the_live_line_fits_and_keeps_the_horizon(columns, monkeypatch, capsys):
     assert ("loss" in last) == (columns == 120)
 
 
-def test_books_without_probes_are_shown_too(monkeypatch, capsys):
-    shown = lines(False, trainer(probes=False), monkeypatch, capsys)
-    assert "horizon" not in shown[-1] and "clip 0%" in shown[-1]
+def test_perplexity_is_shown_of_nats_alone(monkeypatch, capsys):
+    shown = lines(False, run_at(nats=False), monkeypatch, capsys)
+    assert "ppl" not in shown[-1] and "loss 4.62" in shown[-1]
+
+
+def test_an_evaluation_in_words():
+    row = {"valid_loss": 0.25, "valid_accuracy": 0.5, "train_loss": 0.125}
+    assert (
+        evaluated(row) == "valid loss 0.2500  valid accuracy 0.5000  train loss 0.1250"
+    )
+    row = {"valid_nats_per_token": 0.0, "valid_perplexity": 1.0}
+    told = evaluated({**row, "train_nats_per_token": 0.0})
+    assert told == "train perplexity 1.0  valid 0.0000 nats, perplexity 1.00"
 
 
 def test_clipped_steps_are_counted(monkeypatch, capsys):
     monkeypatch.setitem(ROW, "clipped_norm", 0.01)
-    assert "clip 100%" in lines(False, trainer(), monkeypatch, capsys)[-1]
+    assert "clip 100%" in lines(False, run_at(), monkeypatch, capsys)[-1]
 
 
 def test_what_is_dispensable_goes_first():

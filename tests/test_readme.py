@@ -132,7 +132,6 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     from experiments.config import Config, TrainConfig
     from experiments.console.command_line import Options
     from experiments.generate import Generate, generate
-    from experiments.train.display import Silent
     from experiments.train.session import train
     from lm.cells import CELLS
     from lm.config import ModelConfig
@@ -148,7 +147,7 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
         model=ModelConfig(cell="mgu", hidden=8, embedding=8),
         train=TrainConfig(epochs=0, steps=3, samples=0),
     )
-    run_dir = train(config, Options(tmp_path / "run"), Silent())
+    run_dir = train(config, Options(tmp_path / "run"), ())
     assert run_dir is not None
     texts = generate(Generate(run=str(run_dir), samples=2, max_tokens=5))
     assert len(texts) == 2

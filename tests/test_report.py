@@ -36,7 +36,6 @@ from experiments.report.reading import (
 )
 from experiments.run.files import RunError
 from experiments.run.probes import FILE, read_probe
-from experiments.train.display import Silent
 from experiments.train.session import train
 from lm.config import ModelConfig, OptimConfig
 
@@ -120,7 +119,7 @@ def finished(tmp_path_factory):
     for layers in (2, 1):
         folder = tmp_path_factory.mktemp("runs") / f"layers{layers}"
         config = tiny(layers, eval_every=2, sample_every=2)
-        assert train(config, Options(folder), Silent()) == folder
+        assert train(config, Options(folder), ()) == folder
         found.append(folder)
     return found
 

@@ -14,9 +14,11 @@ from data_pipeline.new_text import encode_text
 from experiments import generate, score
 from experiments.applications.language_model.scoring import score_lines, score_tokens
 from experiments.applications.language_model.text import grouped, lines_from
-from experiments.train.evaluate import make_evaluator
+from experiments.train.executor import One
+from experiments.train.plan import plan
 from experiments.train.trained import load_trained
 from lm.config import OptimConfig
+from lm.train import TrainState
 from tests.tiny_run import TEXT, alone, make_run, records, refused
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -31,9 +33,9 @@ def words(tmp_path_factory):
 def evaluated(run_dir, split="test"):
     """Training's evaluation of a split: the oracle for whole splits."""
     trained = load_trained(run_dir)
-    evaluate = make_evaluator(trained.config, trained.model)
-    tokens = prepare(trained.config.data).splits[split]
-    return evaluate(trained.params, tokens)
+    state = TrainState(0, trained.params, (), ())
+    (scores,) = One(plan(trained.config)).evaluate_states([state], split)
+    return scores["loss"]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from experiments.run.files import read_json
 from experiments.sweep import session
 from experiments.sweep.open_study import Interrupted, Lost
 from experiments.sweep.populations import TrialRuns
-from experiments.train.display import Silent
-from experiments.train.logbook import Diverged
+from experiments.train.run_state import Diverged
 from experiments.train.session import train
 from tests.sweeps import sweep_here, table, write_space
 
@@ -30,7 +29,7 @@ def test_trials_trained_together_come_to_what_they_do_alone(tmp_path, capsys):
         (1, "complete", 2),
     ]
     together = folder / "trials" / "0001" / "seed-1"
-    train(read_run(together, Config)[0], Options(tmp_path / "alone"), Silent())
+    train(read_run(together, Config)[0], Options(tmp_path / "alone"), ())
     alone = read_json(tmp_path / "alone" / "summary.json")["valid"]["nats_per_token"]
     assert rows[1]["runs"][1]["valid"] == pytest.approx(alone, rel=1e-5)
     assert list(rows[0]["heard"]) == ["2", "4"]

@@ -34,11 +34,10 @@ def train_alone(run, folder) -> None:
         "from pathlib import Path\n"
         "from experiments.config import Config\n"
         "from experiments.console.command_line import Options\n"
-        "from experiments.train.display import Silent\n"
         "from experiments.run.directory import read_run\n"
         "from experiments.train.session import train\n"
         "config = read_run(sys.argv[1], Config)[0]\n"
-        "train(config, Options(Path(sys.argv[2])), Silent())\n"
+        "train(config, Options(Path(sys.argv[2])), ())\n"
     )
     env = {**ENVIRONMENT, "NPROC": "1"}
     words = [sys.executable, "-c", script, str(run), str(folder)]

@@ -4,37 +4,34 @@ import dataclasses
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
-from experiments.config import Config, TrainConfig, to_dict
-from experiments.console.command_line import Options
+from experiments.config import Config, TrainConfig, from_dict, to_dict
 from experiments.console.interrupts import Interrupt
-from experiments.run.checkpoint import Checkpoints
-from experiments.run.directory import open_run
 from experiments.run.files import read_json
-from experiments.run.metrics import read_metrics
 from experiments.train.__main__ import main
-from experiments.train.display import Silent
-from experiments.train.logbook import Diverged
-from experiments.train.loop import Trainer, plan
-from experiments.train.session import train
-from lm.config import DropoutConfig, ModelConfig, OptimConfig
+from experiments.train.callback import Callback
+from experiments.train.run_state import RunState
+from lm.config import ConfigError, DropoutConfig, ModelConfig, OptimConfig
+from lm.optim import ScheduleState
+from tests.runs import executor_of, last_state, outcome_of, rows, state_at, trained
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 STEPS = 7
 
 
 def tiny(**train) -> Config:
-    """Dropout, averaging, a schedule and evaluations inside an epoch of 5 steps."""
+    """Dropout, averaging, a schedule and evaluations inside an epoch of 4 steps."""
     return Config(
         name="tiny",
         data=DataConfig(corpus="grammar", grammar_sentences=60, batch=8, window=16),
@@ -48,56 +45,106 @@ def tiny(**train) -> Config:
     )
 
 
-def run(config: Config, folder: Path) -> Path:
-    """The run's directory, after training it silently."""
-    found = train(config, Options(folder), Silent())
-    assert found == folder
-    return folder
-
-
-def last_state(folder: Path) -> dict[str, np.ndarray]:
-    """Every array of the last checkpoint."""
-    checkpoints = Checkpoints(folder / "checkpoints")
-    arrays = checkpoints.folder / str(checkpoints.steps()[-1])
-    record = json.loads((arrays / "meta.json").read_text())
-    return {path: leaf["sha256"] for path, leaf in record["arrays"].items()}
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory) -> Path:
-    return run(tiny(samples=2), tmp_path_factory.mktemp("runs") / "unbroken")
+    """Checkpoints of every step."""
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    return trained(tiny(samples=2, checkpoint_every=1, keep=STEPS), folder)
 
 
-def numbers(folder: Path) -> list[dict]:
-    return list(read_metrics(folder / "metrics.jsonl"))
+def killed(unbroken: Path, folder: Path, at: int) -> Path:
+    """The run as a kill right after the checkpoint of step `at` would leave it, at the
+    latest: with all that it wrote of later steps."""
+    shutil.copytree(unbroken, folder)
+    (folder / "summary.json").unlink()
+    for later in range(at + 1, STEPS + 1):
+        shutil.rmtree(folder / "checkpoints" / str(later))
+    return folder
 
 
 @pytest.mark.parametrize("at", range(1, STEPS))
 def test_resume_from_every_step_is_bit_exact(unbroken, tmp_path, at):
-    run(tiny(steps=at, samples=0), tmp_path / "run")
-    run(tiny(samples=0), tmp_path / "run")
+    folder = killed(unbroken, tmp_path / "run", at)
+    trained(tiny(samples=2), folder)
+    assert last_state(folder) == last_state(unbroken)
+    assert rows(folder) == rows(unbroken)
+    texts = [(run / "samples.txt").read_text() for run in (folder, unbroken)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("at", range(1, STEPS))
+def test_a_run_that_ended_before_goes_on_bit_for_bit(unbroken, tmp_path, at):
+    """Its last evaluation leaves no trace."""
+    trained(tiny(steps=at, samples=0), tmp_path / "run")
+    trained(tiny(samples=0), tmp_path / "run")
     assert last_state(tmp_path / "run") == last_state(unbroken)
-    rows = [r for r in numbers(tmp_path / "run") if "loss" in r]
-    assert rows == [r for r in numbers(unbroken) if "loss" in r]
+    assert rows(tmp_path / "run") == rows(unbroken)
 
 
 def test_interrupt_saves_and_resumes(unbroken, tmp_path):
-    config = tiny(samples=0)
-    dataset = prepare(config.data)
-    stop = Interrupt()
+    config, stop = tiny(samples=0), Interrupt()
 
-    class StopAfterTwo(Silent):
-        def step(self, trainer, step, row):
+    class StopAfterTwo(Callback):
+        def stepped(self, run, step, row):
             if step == 2:
                 stop.name = "SIGTERM"
 
-    with open_run(tmp_path / "run", config) as opened:
-        dataset.vocabulary.save(opened.vocabulary)
-        trainer = Trainer(opened, dataset, plan(config, dataset), StopAfterTwo())
-        assert not trainer.train(stop)
-        assert trainer.checkpoints.steps() == [3]
-    run(config, tmp_path / "run")
+    outcome = outcome_of(config, tmp_path / "run", [StopAfterTwo()], stop)
+    assert outcome.how == "interrupted"
+    assert outcome.run.checkpoints.steps() == [3]
+    trained(config, tmp_path / "run")
     assert last_state(tmp_path / "run") == last_state(unbroken)
+
+
+def test_a_callback_ends_its_run_which_can_be_gone_on_with(unbroken, tmp_path):
+    class EndAtSix(Callback):
+        def judged(self, run, row):
+            return run.at.step == 6
+
+    outcome = outcome_of(tiny(samples=0), tmp_path / "run", [EndAtSix()])
+    assert outcome.how == "ended" and not (tmp_path / "run" / "summary.json").exists()
+    trained(tiny(samples=0), tmp_path / "run")
+    assert rows(tmp_path / "run") == rows(unbroken)
+
+
+class Kill(BaseException):
+    pass
+
+
+def test_a_kill_before_the_first_checkpoint_leaves_one_first_row(unbroken, tmp_path):
+    class KillAtSave(Callback):
+        def saving(self, run):
+            raise Kill
+
+    for _ in range(2):
+        with pytest.raises(Kill):
+            outcome_of(tiny(samples=0), tmp_path / "run", [KillAtSave()])
+    trained(tiny(samples=0), tmp_path / "run")
+    assert rows(tmp_path / "run") == rows(unbroken)
+
+
+def test_a_kill_between_sample_and_checkpoint_loses_no_sample(unbroken, tmp_path):
+    """Samples come first: one without its checkpoint is dropped and written again."""
+    samples = tmp_path / "run" / "samples.txt"
+
+    class KillAtSix(Callback):
+        def saving(self, run):
+            if run.at.step == 6:
+                assert "=== step 6 ===" in samples.read_text()
+                raise Kill
+
+    with pytest.raises(Kill):
+        outcome_of(tiny(samples=2), tmp_path / "run", [KillAtSix()])
+    trained(tiny(samples=2), tmp_path / "run")
+    assert samples.read_text() == (unbroken / "samples.txt").read_text()
+
+
+@pytest.mark.parametrize("size", [2, 3, 64])
+def test_fused_steps_are_the_single_steps(unbroken, tmp_path, size):
+    """Several steps in one program: the same numbers, and the same rows."""
+    trained(tiny(samples=0, fused=size), tmp_path / "run")
+    assert state_at(tmp_path / "run", STEPS) == state_at(unbroken, STEPS)
+    assert rows(tmp_path / "run") == rows(unbroken)
 
 
 def test_kill_resumes(unbroken, tmp_path):
@@ -105,14 +152,15 @@ def test_kill_resumes(unbroken, tmp_path):
     config = tiny(samples=0, checkpoint_every=1)
     script = (
         "import json, sys, time\n"
+        "from pathlib import Path\n"
         "from experiments.console.command_line import Options\n"
         "from experiments.config import Config, from_dict\n"
-        "from experiments.train.display import Silent\n"
+        "from experiments.train.callback import Callback\n"
         "from experiments.train.session import train\n"
-        "class Slow(Silent):\n"
-        "    def step(self, *_): time.sleep(0.5)\n"
+        "class Slow(Callback):\n"
+        "    def stepped(self, *_): time.sleep(0.5)\n"
         "config = from_dict(json.loads(sys.argv[1]), Config)\n"
-        "train(config, Options(sys.argv[2]), Slow())\n"
+        "train(config, Options(Path(sys.argv[2])), [Slow()])\n"
     )
     folder = tmp_path / "run"
     words = [sys.executable, "-c", script, json.dumps(to_dict(config)), str(folder)]
@@ -123,7 +171,7 @@ def test_kill_resumes(unbroken, tmp_path):
         time.sleep(0.05)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    run(config, folder)
+    trained(config, folder)
     assert last_state(folder) == last_state(unbroken)
 
 
@@ -136,16 +184,19 @@ def test_summary(unbroken):
         )
         tokens = prepare(tiny().data).splits[split].ids.size
         assert found["tokens"] == tokens
+        assert summary["scores"][split] == {"loss": found["nats_per_token"]}
+        assert 0 < summary["unknown_rate"][split] < 0.2
     assert summary["steps"] == STEPS
+    assert summary["stopped"] == f"train.steps {STEPS}"
     assert summary["optimum"] < summary["test"]["perplexity"]
     assert {"tokens_per_second", "seconds", "parameters", "versions"} <= set(summary)
 
 
 def test_every_step_is_logged(unbroken):
-    rows = [r for r in numbers(unbroken) if "loss" in r]
-    assert [r["step"] for r in rows] == list(range(1, STEPS + 1))
-    groups = numbers(unbroken)[0]["groups"]
-    for row in rows:
+    found = rows(unbroken, "loss")
+    assert [r["step"] for r in found] == list(range(1, STEPS + 1))
+    groups = rows(unbroken)[0]["groups"]
+    for row in found:
         for name in ("gradient_norms", "weight_norms", "update_ratios"):
             assert len(row[name]) == len(groups)
         total = math.sqrt(sum(g * g for g in row["gradient_norms"]))
@@ -153,8 +204,9 @@ def test_every_step_is_logged(unbroken):
         assert row["clipped_norm"] <= min(row["gradient_norm"], 5.0) * (1 + 1e-6)
 
 
-def test_samples_are_written(unbroken):
-    text = (unbroken / "samples.txt").read_text()
+def test_samples_are_written(unbroken, tmp_path):
+    trained(tiny(samples=2), tmp_path / "run")
+    text = (tmp_path / "run" / "samples.txt").read_text()
     assert [line for line in text.splitlines() if line.startswith("=== step")] == [
         "=== step 3 ===",
         "=== step 6 ===",
@@ -164,10 +216,136 @@ def test_samples_are_written(unbroken):
 def test_divergence_names_step_and_leaf(tmp_path):
     config = tiny(samples=0, checkpoint_every=1)
     optim = OptimConfig(optimizer="sgd", learning_rate=1e38, clip="none")
-    config = dataclasses.replace(config, optim=optim)
-    with pytest.raises(Diverged, match=r"step \d+: loss .*(softmax|layers|embedding)"):
-        train(config, Options(tmp_path / "run"), Silent())
+    outcome = outcome_of(dataclasses.replace(config, optim=optim), tmp_path / "run")
+    assert outcome.how == "diverged"
+    assert re.search(r"step \d+: .*(softmax|layers|emb)", str(outcome.error))
     assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_command_that_diverges_says_so(tmp_path, capsys):
+    words = "--data.corpus grammar --data.grammar-sentences 60 --model.hidden 6 "
+    words += "--model.softmax full "
+    words += "--optim.learning-rate 1e38 --optim.clip none --optim.optimizer sgd "
+    words += "--train.samples 0 --gradflow.every 0 --data.batch 8 --data.window 16"
+    with pytest.raises(SystemExit) as left:
+        main([*words.split(), "--run-dir", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert left.value.code == 2 and "not finite first in" in error
+    assert error.count("\n") == 1
+
+
+PACES = [(e, c) for e in (0, 1, 2, 3, 5, 7) for c in (0, 1, 4)]
+
+
+@pytest.mark.parametrize(("eval_every", "checkpoint_every"), PACES)
+def test_counters_move_on_evaluations_alone(tmp_path, eval_every, checkpoint_every):
+    """Plateau, patience and best, fed by any pace of evaluations beside epochs of 4
+    steps and checkpoints: the decisions are those read off the list of evaluations."""
+    config = tiny(
+        steps=15,
+        eval_every=eval_every,
+        checkpoint_every=checkpoint_every,
+        samples=0,
+        patience=3,
+    )
+    optim = OptimConfig(
+        optimizer="sgd", learning_rate=40.0, schedule="plateau", patience=2, clip="none"
+    )
+    outcome = outcome_of(dataclasses.replace(config, optim=optim), tmp_path / "run")
+    losses = {
+        r["step"]: r["valid_nats_per_token"]
+        for r in rows(tmp_path / "run", "valid_nats_per_token")
+    }
+    scale, best, waited, since = 1.0, math.inf, 0, 0
+    for row in rows(tmp_path / "run", "loss"):
+        assert row["learning_rate"] == pytest.approx(40.0 * scale)
+        if row["step"] in losses:
+            valid = losses[row["step"]]
+            better = valid < best
+            waited, since = (0, 0) if better else (waited + 1, since + 1)
+            best = min(valid, best)
+            if waited >= 2:
+                scale, waited = scale / 2, 0
+    at = outcome.run.at
+    assert (at.best, at.waited, at.schedule.scale) == (
+        pytest.approx(best),
+        since,
+        scale,
+    )
+    assert since >= 3 or at.step == 15
+    assert list(losses) == [
+        step for step in range(1, at.step + 1) if step % (eval_every or 4) == 0
+    ]
+
+
+def test_halving_compares_whole_epochs(tmp_path):
+    """Whatever the pace of evaluations; each epoch's loss is the mean of its steps."""
+    optim = OptimConfig(
+        optimizer="sgd", learning_rate=30.0, schedule="halve_on_rise", clip="none"
+    )
+    config = dataclasses.replace(tiny(steps=20, eval_every=2, samples=0), optim=optim)
+    trained(config, tmp_path / "run")
+    found, scale, last = rows(tmp_path / "run", "loss"), 1.0, math.inf
+    for epoch in range(4):
+        own = [row for row in found if row["epoch"] == epoch]
+        assert all(row["learning_rate"] == 30.0 * scale for row in own)
+        total, count = (
+            sum(r["loss"] * r["tokens"] for r in own),
+            sum(r["tokens"] for r in own),
+        )
+        scale, last = (scale / 2 if total / count > last else scale), total / count
+    assert scale < 1
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ({"steps": 7, "epochs": 9}, "train.steps 7 in epoch 2 of 9"),
+        ({"steps": 0, "epochs": 1}, "train.epochs 1"),
+        (
+            {"steps": 7, "epochs": 9, "minutes": 1e-9},
+            "train.minutes 1e-09 in epoch 1 of 9",
+        ),
+    ],
+)
+def test_a_bound_that_ends_a_run_says_so(tmp_path, train, told):
+    config = tiny(samples=0, **train)
+    outcome = outcome_of(config, tmp_path / "run")
+    assert outcome.summary is not None and outcome.summary["stopped"] == told
+    assert read_json(tmp_path / "run" / "summary.json")["stopped"] == told
+
+
+def test_a_run_cut_short_tells_its_schedule(tmp_path):
+    config = tiny(samples=0, epochs=500, steps=0, minutes=1e-9)
+    optim = dataclasses.replace(config.optim, schedule="cosine")
+    outcome = outcome_of(dataclasses.replace(config, optim=optim), tmp_path / "run")
+    assert outcome.summary is not None
+    assert outcome.summary["stopped"].endswith("0% along its cosine schedule")
+
+
+def test_patience_says_so(unbroken):
+    state = executor_of(tiny(patience=2, epochs=4)).plan
+    run = RunState.__new__(RunState)
+    run.config, run.at, run.steps = tiny(patience=2, epochs=4), type("At", (), {})(), 20
+    run.at.step, run.at.epoch, run.at.index, run.at.waited = 12, 2, 2, 2
+    assert state and run.stopped() == "train.patience 2 in epoch 3 of 4"
+
+
+def test_a_schedule_that_would_never_warm_up_is_refused(tmp_path):
+    """Where epochs bound the run, its steps are known only with its text."""
+    config = tiny(steps=0, epochs=2, samples=0)
+    optim = OptimConfig(warmup=9)
+    with pytest.raises(ConfigError, match="optim.warmup is 9 but .* make 8"):
+        outcome_of(dataclasses.replace(config, optim=optim), tmp_path / "run")
+    optim = OptimConfig(warmup=8)
+    trained(dataclasses.replace(config, optim=optim), tmp_path / "run")
+
+
+def test_a_position_of_before_is_read(unbroken):
+    meta = read_json(unbroken / "checkpoints" / "3" / "meta.json")["meta"]
+    assert {"nats", "count", "best", "valid", "waited", "schedule"} <= meta.keys()
+    assert len(meta["schedule"]) == len(ScheduleState())
+    assert from_dict(to_dict(tiny()), Config) == tiny()
 
 
 def test_another_config_is_refused(unbroken, capsys):
@@ -189,11 +367,22 @@ def test_another_config_is_refused(unbroken, capsys):
         (["--data.batch", "100000000", "--data.corpus", "grammar"], "shorter than"),
         (["--model.dropout.input", "0.5", "--model.dropout.kind", "none"], "dropout"),
         (["--optim.truncation", "3"], "dropout"),
+        (
+            ["--data.corpus", "grammar", "--model.hidden", "1000000000"],
+            "model.hidden is 1000000000: must lie in [1, 131072]",
+        ),
+        (
+            ["--data.corpus", "grammar", "--model.hidden", "100000", "--dry-run"],
+            "this machine has",
+        ),
+        (["--train.samples", "10000000"], "train.samples is 10000000"),
+        (["--train.eval-batch", "1000000000"], "train.eval_batch is 1000000000"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(argv, told, tmp_path, capsys):
     folder = tmp_path / "run"
     small = ["--data.grammar-sentences", "60", "--run-dir", str(folder)]
+    small += ["--model.embedding", "8", "--model.softmax", "full"]
     with pytest.raises(SystemExit) as left:
         main([*argv, *small])
     assert left.value.code == 2

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
+from experiments.applications.application import Prepared
+from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
 from experiments.benchmark.steps import step_cases
 from experiments.benchmark.timing import (
-    Stepper,
     by_model,
     interleaved,
     milliseconds,
@@ -30,11 +30,14 @@ from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
 from experiments.results.rows import Row
+from experiments.run.record import Text
 from experiments.train.allocator import keep_memory
-from experiments.train.engine import Engine, Shared, cores_as_devices
+from experiments.train.executor import One
 from experiments.train.group import group_of
+from experiments.train.plan import Plan
+from experiments.train.shared import Shared, cores_as_devices
 from lm.model import build
-from lm.train import init_state, numbers_of
+from lm.train import numbers_of
 
 CASES = ("characters_2x128", "characters_2x512", "zaremba_small")
 ROUNDS = 15
@@ -45,8 +48,11 @@ def measure() -> dict[str, Any]:
     cores_as_devices(2)
     found: dict[str, Any] = {}
     for name in CASES:
-        engines = {"1_device": Engine(), "2_devices": Shared(jax.devices()[:2])}
-        sides = {side: stepper(name, engine) for side, engine in engines.items()}
+        plan = plan_of_case(name)
+        sides = {
+            "1_device": stepper(plan, One(plan)),
+            "2_devices": stepper(plan, Shared(plan, jax.devices()[:2])),
+        }
         seconds = interleaved(sides, ROUNDS)
         found[name] = {side: milliseconds(s) for side, s in seconds.items()}
         found[name]["2_devices_speedup"] = ratio(
@@ -57,19 +63,25 @@ def measure() -> dict[str, Any]:
     return found
 
 
-def stepper(name: str, engine: Any):
-    """One step of a case, on an engine, as something to call and time."""
+def stepper(plan: Plan, executor: One):
+    """One step of a case, on an executor, as something to call and time."""
+    executor.restart([0], [plan.config])
+    (block,) = executor.fetch((((0, 0, 0),),))
+    numbers = executor.place([[numbers_of(plan.config)]])
+    return lambda: jax.block_until_ready(executor.step(block, numbers))
+
+
+def plan_of_case(name: str) -> Plan:
+    """A case as something to train, on one batch of random text."""
     vocabulary, window, lanes, config, optim = step_cases()[name]
-    model, key = build(config, vocabulary), jax.random.key(0)
-    numbers = jax.tree.map(np.float32, numbers_of(Config(model=config, optim=optim)))
-    here = engine.reading(Once(random_batch(vocabulary, window, lanes)))
-    return Stepper(
-        engine.state(init_state(model, optim, numbers, key, lanes)),
-        engine.train_step(model, optim),
-        engine.batch(here.batch_at(0, 0, 0)),
-        engine.everywhere(key),
-        engine.everywhere(numbers),
+    reading = Once(random_batch(vocabulary, window, lanes))
+    application = APPLICATION._replace(
+        problem=lambda *_: build(config, vocabulary),
+        reading=lambda *_: reading,
+        probed=lambda *_: None,
     )
+    prepared = Prepared(Text(name, "", ""), {})
+    return Plan(Config(model=config, optim=optim), application, prepared)
 
 
 class Once:
@@ -133,7 +145,8 @@ def main() -> None:
     keep_memory()
     given = Distributed(False, coordinator, int(processes), int(process))
     with group_of(given) as group:
-        sides = {"ours": stepper(name, Shared(jax.devices(), group))}
+        plan = plan_of_case(name)
+        sides = {"ours": stepper(plan, Shared(plan, jax.devices(), group))}
         print(json.dumps(milliseconds(interleaved(sides, ROUNDS)["ours"])))
 
 

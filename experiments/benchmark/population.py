@@ -19,9 +19,9 @@ from experiments.benchmark.timing import (
 from experiments.config import Config
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.train.executor import as_floats
 from experiments.train.keys import init_key
-from experiments.train.loop import fresh_state
-from experiments.train.slots import as_floats
+from experiments.train.plan import fresh_state
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 from lm.model import build
 from lm.population import (

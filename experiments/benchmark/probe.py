@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from data_pipeline.windows import windows
 from experiments.benchmark import Benchmark
 from experiments.benchmark.timing import (
     Stepper,
@@ -18,8 +19,8 @@ from experiments.benchmark.timing import (
 )
 from experiments.config import load_named
 from experiments.results.rows import Row
-from experiments.train.loop import fresh_state
-from experiments.train.probe import interval, make_measure, probed
+from experiments.train.plan import fresh_state
+from experiments.train.probe import interval, make_measure, spots
 from lm.model import build
 from lm.train import make_train_step, numbers_of
 
@@ -57,13 +58,13 @@ def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
     step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
     given = batch, jax.random.key(0), numbers_of(config)
     rng = np.random.default_rng(0)
-    text = probed(rng.integers(0, vocabulary, 20_000), config.gradflow)
-    assert text is not None
+    ids = rng.integers(0, vocabulary, 20_000)
+    text = windows(ids, config.gradflow.lags + 1, config.gradflow.lanes)
     params = model.init(jax.random.key(0))
     began = time.perf_counter()
     measure = jax.jit(make_measure(model, text)).lower(params).compile()
     compiling = time.perf_counter() - began
-    every = interval(config.gradflow, text.targets_TB.size, steps * lanes)
+    every = interval(config.gradflow, spots(text), steps * lanes)
     sides = {
         "step": Stepper(fresh_state(model, config, lanes), step, *given),
         "probe": lambda: jax.block_until_ready(measure(params)),

@@ -16,7 +16,7 @@ from experiments.benchmark.timing import Stepper, interleaved, milliseconds
 from experiments.config import load_named
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
-from experiments.train.loop import fresh_state
+from experiments.train.plan import fresh_state
 from lm.model import build
 from lm.optim import ScheduleState, after_epoch
 from lm.train import make_eval_step, make_train_step, numbers_of
@@ -53,7 +53,7 @@ def measure() -> dict[str, Any]:
             batch = batches.batch_at(config.seed, epoch, number)
             state, _ = step(state, batch, key, numbers_of(config, rate))
         losses.append(mean_loss(state.params))
-        schedule = after_epoch(config.optim, schedule, epoch + 1, losses[-1], 0.0)
+        schedule = after_epoch(config.optim, schedule, epoch + 1, losses[-1])
 
     lengths = np.array([batches.batch_at(0, 0, n).mask.sum() for n in range(100)])
     typical = int(np.argsort(lengths)[50])

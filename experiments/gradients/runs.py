@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipeline.dataset import prepare
+from experiments.applications.language_model.application import (
+    APPLICATION,
+    prepared_of,
+)
 from experiments.config import Config, GradflowConfig
 from experiments.console.interrupts import Interrupt
 from experiments.gradients.measures import (
@@ -30,10 +34,12 @@ from experiments.run.files import RunError, read_json
 from experiments.run.provenance import versions
 from experiments.run.record import check_same, text_of
 from experiments.train.allocator import keep_memory
-from experiments.train.display import Silent
-from experiments.train.logbook import Diverged
-from experiments.train.loop import Trainer, plan
+from experiments.train.callback import Callback
+from experiments.train.executor import One
+from experiments.train.loop import Entry, Loop
+from experiments.train.plan import plan_of
 from experiments.train.processes import Heard, Interrupted, run_all
+from experiments.train.run_state import Outcome, RunState
 from lm.layers import count_parameters
 from lm.losses import perplexity
 
@@ -150,55 +156,60 @@ def train_task(
     """
     keep_memory()
     dataset = prepared(task.config.data)
-    planned = plan(task.config, dataset)
+    planned = plan_of(task.config, APPLICATION, prepared_of(dataset))
     measure, made = (
-        make_measure(task.config, planned.model, dataset),
+        make_measure(task.config, planned.problem, dataset),
         made_by(make_measure),
     )
     check_made(task.directory, made)
-    text = text_of(dataset)
-    with open_run(task.directory, task.config, text) as run:
-        run.keep_vocabulary(dataset.vocabulary)
 
-        def keep(step: int, params: Any) -> None:
-            keep_measures(task.directory, made, step, measure(params))
+    def keep(step: int, params: Any) -> None:
+        keep_measures(task.directory, made, step, measure(params))
 
-        hook = Measuring(task, keep, advance)
-        trainer = Trainer(run, dataset, planned, hook)
-        advance(label(task), trainer.at.step)
-        if trainer.at.step == 0:
-            keep(0, trainer.state.params)
-        try:
-            if not trainer.train(stop):
-                raise Interrupted
-            run.summary(summary(trainer))
-        except Diverged as error:
-            run.summary({**summary(trainer), "diverged": str(error)})
+    hook = Measuring(task, keep, advance)
+    text = planned.prepared.text
+    entry = Entry(task.config, partial(open_run, task.directory, task.config, text))
+    loop = Loop([entry], One(planned), planned, [hook], conclude=False)
+    (outcome,) = loop.train(stop)
+    if outcome is None or outcome.how == "interrupted":
+        raise Interrupted
 
 
-def summary(trainer: Any) -> dict[str, Any]:
+def summary(run: RunState) -> dict[str, Any]:
     """summary.json: the loss after the last step, on the validation split alone."""
-    at = trainer.at
+    at = run.at
     return {
         "valid": {"nats_per_token": at.valid, "perplexity": perplexity(at.valid)},
         "steps": at.step,
         "seconds": at.seconds,
-        "parameters": count_parameters(trainer.state.params),
+        "parameters": count_parameters(run.plan.shapes.params),
         "versions": versions(),
     }
 
 
-class Measuring(Silent):
-    """Keeps the measures of each evaluation, and tells how far the run is."""
+class Measuring(Callback):
+    """Keeps the measures before training and of each evaluation, tells how far the run
+    is, and writes its summary."""
 
     def __init__(self, task: Task, keep: Callable[[int, Any], None], advance: Heard):
         self.task, self.keep, self.advance = task, keep, advance
 
-    def step(self, trainer, step: int, row: dict) -> None:
+    def begun(self, run: RunState) -> None:
+        self.advance(label(self.task), run.at.step)
+        if run.at.step == 0:
+            self.keep(0, run.params())
+
+    def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
         self.advance(label(self.task), 1)
 
-    def evaluation(self, trainer, row: dict) -> None:
-        self.keep(trainer.at.step, trainer.state.params)
+    def judged(self, run: RunState, row: dict[str, Any]) -> None:
+        self.keep(run.at.step, run.params())
+
+    def ended(self, run: RunState, outcome: Outcome) -> None:
+        if outcome.how == "finished":
+            run.run.summary(summary(run))
+        elif outcome.error is not None:
+            run.run.summary({**summary(run), "diverged": str(outcome.error)})
 
 
 def label(task: Task) -> str:

@@ -31,7 +31,7 @@ from experiments.sweep.space import Fields
 from experiments.sweep.storage import open_storage
 from experiments.sweep.study import Terms, terms_of
 from experiments.sweep.trials import Taken
-from experiments.train.logbook import Diverged
+from experiments.train.run_state import Diverged
 
 T = TypeVar("T")
 STORAGE_RETRIES = 6

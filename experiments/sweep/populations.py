@@ -4,6 +4,7 @@ are trained together, in one compiled step (`experiments.train.population`)."""
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from optuna import TrialPruned
 
@@ -13,8 +14,9 @@ from experiments.run.files import RunError
 from experiments.sweep.open_study import Interrupted, Lost, OpenStudy, Reporter, Runs
 from experiments.sweep.sampling import LEARNING
 from experiments.sweep.trials import Taken
-from experiments.train.logbook import Diverged
+from experiments.train.callback import Callback
 from experiments.train.population import same_shape, train_population
+from experiments.train.run_state import Diverged, Outcome, RunState
 
 RUNS = 64  # in work at once on one machine
 LEARNT = 16  # as many where each trial is chosen by what the others came to
@@ -42,9 +44,7 @@ class TrialRuns:
         """An evaluation of one of its runs; whether that run goes on. What ends one
         ends all: their mean would not be that of all seeds."""
         if not math.isfinite(value):
-            self.ended = self.ended or Diverged(
-                f"seed {seed}, step {step}: loss {value}"
-            )
+            self.ended = self.ended or Diverged(step, f"loss {value} of seed {seed}")
         elif seed == 0 and self.ended is None:
             try:
                 self.reporter.report(step, value)
@@ -52,13 +52,29 @@ class TrialRuns:
                 self.ended = error
         return self.ended is None
 
-    def came(self, finished: Sequence[Path | None]) -> Runs | BaseException:
+    def came(self, outcomes: Sequence[Outcome | None]) -> Runs | BaseException:
         """What came of it."""
         if self.ended is not None:
             return self.ended
-        if None in finished:
+        if any(o is None or o.how != "finished" for o in outcomes):
             return Interrupted()
         return [self.opened.summary_of(folder) for folder in self.folders]
+
+
+class Reports(Callback):
+    """Tells each member's trial of its evaluations."""
+
+    def __init__(self, members: Sequence[tuple[TrialRuns, int]]):
+        self.members = members
+
+    def judged(self, run: RunState, row: dict[str, Any]) -> bool:
+        trial, seed = self.members[run.number]
+        return not trial.report(seed, run.at.step, run.at.valid)
+
+    def ended(self, run: RunState, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            trial, seed = self.members[run.number]
+            trial.report(seed, outcome.error.step, math.nan)
 
 
 def run_next(opened: OpenStudy, stop: Interrupt) -> bool | None:
@@ -109,24 +125,20 @@ def train(opened: OpenStudy, group: list[TrialRuns], stop: Interrupt) -> bool:
     """One group to its end; False if it was interrupted."""
     members = [(trial, seed) for trial in group for seed in range(len(trial.configs))]
 
-    def report(number: int, step: int, value: float) -> bool:
-        trial, seed = members[number]
-        return trial.report(seed, step, value)
-
-    finished: list[Path | None] = [None] * len(members)
+    outcomes: list[Outcome | None] = [None] * len(members)
     failed: Exception | None = None
     try:
         if not stop:
-            finished = train_population(
+            outcomes = train_population(
                 [trial.configs[seed] for trial, seed in members],
                 [trial.folders[seed] for trial, seed in members],
-                report,
+                [Reports(members)],
                 stop=stop,
             )
     except Exception as error:
         failed = error if isinstance(error, RunError) else RunError(repr(error))
         failed.__cause__ = error
-    going_on, ended = True, iter(finished)
+    going_on, ended = True, iter(outcomes)
     for trial in group:
         own = [next(ended) for _ in trial.configs]
         going_on = opened.conclude(trial.taken, failed or trial.came(own)) and going_on

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from experiments.sweep.open_study import (
     open_study,
 )
 from experiments.sweep.trials import Taken
-from experiments.train.display import Silent
+from experiments.train.callback import Callback
+from experiments.train.run_state import RunState
 from experiments.train.session import train
 
 
-class PrunerCallback(Silent):
+class PrunerCallback(Callback):
     """Tells a reporter of the evaluations of a run, and knows when its first step came.
 
     first_step: (wall-clock, processor) seconds from when it was made until a step's
@@ -45,16 +47,16 @@ class PrunerCallback(Silent):
         self.began = time.perf_counter(), time.process_time()
         self.first_step: tuple[float, float] | None = None
 
-    def step(self, trainer: Any, step: int, row: dict) -> None:
+    def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
         """After each step."""
         if self.first_step is None:
             wall, processor = self.began
             now = time.perf_counter(), time.process_time()
             self.first_step = now[0] - wall, now[1] - processor
 
-    def evaluation(self, trainer: Any, row: dict) -> None:
+    def judged(self, run: RunState, row: dict[str, Any]) -> None:
         """After each evaluation."""
-        self.reporter.report(trainer.at.step, self.monitor.of_evaluation(row))
+        self.reporter.report(run.at.step, self.monitor.of_evaluation(row))
 
 
 def main() -> None:
@@ -126,14 +128,14 @@ def run_seeds(opened: OpenStudy, taken: Taken) -> Runs:
     found = []
     for seed in range(opened.terms.seeds):
         config = opened.plan.config(fields, seed)
-        heard = callback if seed == 0 else Silent()
+        heard = [callback] if seed == 0 else []
         found.append(run_seed(opened, config, taken.folder / f"seed-{seed}", heard))
     found[0]["first_step"] = callback.first_step
     return found
 
 
 def run_seed(
-    opened: OpenStudy, config: Config, directory: Path, heard: Silent
+    opened: OpenStudy, config: Config, directory: Path, heard: Sequence[Callback]
 ) -> dict[str, Any]:
     """One run: trained, gone on with, or read if it is finished already.
 

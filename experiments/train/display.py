@@ -15,6 +15,8 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn
 
+from experiments.train.callback import Callback
+from experiments.train.run_state import RunState
 from lm.losses import perplexity
 
 PLAIN_SECONDS = 10.0
@@ -23,20 +25,7 @@ BAR = 6
 DISPENSABLE = ("loss", "norm", "rate", "ppl", "clip", "horizon")
 
 
-class Silent:
-    """Shows nothing."""
-
-    def step(self, trainer, step: int, row: dict) -> None:
-        """After each optimizer step whose numbers were read back."""
-
-    def evaluation(self, trainer, row: dict) -> None:
-        """After each evaluation on the validation split."""
-
-    def close(self) -> None:
-        """At the end."""
-
-
-class Display(Silent):
+class Display(Callback):
     """The live line on a terminal; elsewhere a plain line every ten seconds."""
 
     def __init__(self, live: bool | None = None):
@@ -46,7 +35,7 @@ class Display(Silent):
         self.first: tuple[int, float] | None = None
         self.bar: Any = None
 
-    def step(self, trainer, step: int, row: dict) -> None:
+    def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
         self.recent.append(row)
         now = time.perf_counter()
         if self.first is None:
@@ -55,20 +44,17 @@ class Display(Silent):
         if now - self.drawn < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
             return
         self.drawn = now
-        parts = self._parts(trainer, step, now)
+        parts = self._parts(run, step, now)
         if self.live:
-            self._draw(trainer, parts)
+            self._draw(run, parts)
         else:
             print(f"step {step:,}  {' '.join(parts.values())}", flush=True)
 
-    def evaluation(self, trainer, row: dict) -> None:
-        at = trainer.at
-        train, valid = row["train_nats_per_token"], row["valid_nats_per_token"]
+    def judged(self, run: RunState, row: dict[str, Any]) -> None:
+        at = run.at
         text = (
-            f"step {at.step:,}  epoch {at.epoch + at.index / trainer.batches.steps:.2f}"
-            f"  train perplexity {perplexity(train):,.1f}"
-            f"  valid {valid:.4f} nats, perplexity {perplexity(valid):,.2f}"
-            f"{'  (best)' if valid <= at.best else ''}"
+            f"step {at.step:,}  epoch {at.epoch + at.index / run.per_epoch:.2f}"
+            f"  {evaluated(row)}{'  (best)' if at.valid <= at.best else ''}"
         )
         if self.bar is None:
             print(text)
@@ -81,7 +67,7 @@ class Display(Silent):
             self.bar.stop()
             self.bar = None
 
-    def _parts(self, trainer, step: int, now: float) -> dict[str, str]:
+    def _parts(self, run: RunState, step: int, now: float) -> dict[str, str]:
         """Rates and means over the recent steps, by the name that precedes each."""
         rows = self.recent
         assert self.first is not None
@@ -90,7 +76,6 @@ class Display(Silent):
         loss = sum(r["loss"] * r["tokens"] for r in rows) / max(tokens, 1)
         clipped = sum(r["clipped_norm"] < 0.999 * r["gradient_norm"] for r in rows)
         rate = tokens / len(rows) * steps / seconds
-        probe = getattr(trainer, "probe", None)
         parts = {
             "rate": f"{_short(rate)} tokens/s",
             "loss": f"loss {loss:.2f}",
@@ -98,33 +83,45 @@ class Display(Silent):
             "norm": f"|g| {rows[-1]['gradient_norm']:.2g}",
             "clip": f"clip {clipped / len(rows):.0%}",
         }
-        if probe is not None and probe.horizon is not None:
-            parts["horizon"] = f"horizon {probe.horizon}"
-        return parts | {"left": f"left {_clock(self._left(trainer, steps, seconds))}"}
+        if not run.plan.application.nats:
+            del parts["ppl"]
+        if run.horizon is not None:
+            parts["horizon"] = f"horizon {run.horizon}"
+        return parts | {"left": f"left {_clock(self._left(run, steps, seconds))}"}
 
-    def _left(self, trainer, steps: int, seconds: float) -> float:
+    def _left(self, run: RunState, steps: int, seconds: float) -> float:
         """Seconds until the last step or the time bound, whichever comes first."""
-        left = (trainer.steps - trainer.at.step) * seconds / max(steps, 1)
-        minutes = trainer.config.train.minutes
-        return min(left, 60 * minutes - trainer.at.seconds) if minutes else left
+        left = (run.steps - run.at.step) * seconds / max(steps, 1)
+        minutes = run.config.train.minutes
+        return min(left, 60 * minutes - run.at.seconds) if minutes else left
 
-    def _draw(self, trainer, parts: dict[str, str]) -> None:
+    def _draw(self, run: RunState, parts: dict[str, str]) -> None:
         if self.bar is None:
             columns = (TextColumn("{task.fields[where]}"), BarColumn(BAR))
             self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))
             self.task = self.bar.add_task("", total=1, where="", line="")
             self.bar.start()
-        where = f"epoch {trainer.at.epoch + 1}/{trainer.config.train.epochs or '∞'}"
+        where = f"epoch {run.at.epoch + 1}/{run.config.train.epochs or '∞'}"
         room = self.bar.console.width - len(where) - BAR - 3
         line = fitting(parts, room)
-        self.bar.update(
-            self.task, completed=self._share(trainer), where=where, line=line
-        )
+        self.bar.update(self.task, completed=self._share(run), where=where, line=line)
 
-    def _share(self, trainer) -> float:
-        minutes = trainer.config.train.minutes
-        in_time = trainer.at.seconds / (60 * minutes) if minutes else 0.0
-        return max(trainer.at.step / trainer.steps, in_time)
+    def _share(self, run: RunState) -> float:
+        minutes = run.config.train.minutes
+        in_time = run.at.seconds / (60 * minutes) if minutes else 0.0
+        return max(run.at.step / run.steps, in_time)
+
+
+def evaluated(row: dict[str, Any]) -> str:
+    """A row of an evaluation in words."""
+    if "valid_perplexity" in row:
+        train, valid = row["train_nats_per_token"], row["valid_nats_per_token"]
+        return (
+            f"train perplexity {perplexity(train):,.1f}  valid {valid:.4f} nats, "
+            f"perplexity {row['valid_perplexity']:,.2f}"
+        )
+    named = {name.replace("_", " "): value for name, value in row.items()}
+    return "  ".join(f"{name} {value:.4f}" for name, value in named.items())
 
 
 def fitting(parts: dict[str, str], room: int) -> str:

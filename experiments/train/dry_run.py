@@ -5,46 +5,39 @@ import time
 
 import jax
 
-from data_pipeline.batches import batches_for
-from data_pipeline.dataset import prepare
-from experiments.config import Config, to_dict
-from experiments.train.engine import make_engine
-from experiments.train.loop import fresh_state
+from experiments.config import RunConfig, to_dict
+from experiments.train.plan import plan
 from experiments.train.position import planned_steps
+from experiments.train.shared import devices_of, make_executor
 from lm.layers import count_parameters
-from lm.model import build
-from lm.train import numbers_of
 
 
-def dry_run(config: Config) -> None:
+def dry_run(config: RunConfig) -> None:
     """Prints config, data, parameters and memory; compiles one step; leaves."""
     print(json.dumps(to_dict(config), indent=2))
-    dataset = prepare(config.data)
-    batches = batches_for(config.data, dataset.splits["train"])
-    model = build(config.model, dataset.vocabulary.size)
-    state = jax.eval_shape(lambda: fresh_state(model, config, batches.batch))
-    engine = make_engine(config)
-    step = engine.train_step(model, config.optim)
-    batch = batches.batch_at(config.seed, 0, 0)
+    devices_of(config)  # before JAX starts
+    planned = plan(config)
+    executor = make_executor(planned)
     started = time.perf_counter()
-    lowered = step.lower(state, batch, jax.random.key(0), numbers_of(config))
-    memory = lowered.compile().memory_analysis()
+    memory = executor.lower().compile().memory_analysis()
     seconds = time.perf_counter() - started
-    facts = dataset.corpus.facts
-    steps = planned_steps(config, batches.steps)
+    prepared, shapes = planned.prepared, planned.shapes
+    per_epoch = planned.reading.steps
+    steps = planned_steps(config, per_epoch)
     rows = {
-        "corpus": f"{dataset.corpus.name}, {dataset.corpus.fingerprint[:12]}",
-        "tokens": ", ".join(f"{k} {v:,}" for k, v in facts["tokens"].items()),
-        "vocabulary": f"{dataset.vocabulary.size:,}",
-        "steps": f"{batches.steps:,} an epoch, at most {steps:,}",
-        "parameters": f"{count_parameters(state.params):,}",
-        "state": f"{_bytes(state) / 2**20:.1f} MiB (parameters, optimizer, carry)",
+        "corpus": f"{prepared.text.name}, {prepared.text.fingerprint[:12]}",
+        "data": prepared.told,
+        "steps": f"{per_epoch:,} an epoch, at most {steps:,}",
+        "parameters": f"{count_parameters(shapes.params):,}",
+        "state": f"{_bytes(shapes) / 2**20:.1f} MiB (parameters, optimizer, carry)",
         "work space": f"{memory.temp_size_in_bytes / 2**20:.1f} MiB a step"
         if memory
         else "unknown",
-        "device": f"{engine.devices} × {jax.devices()[0].device_kind}",
+        "device": f"{executor.devices} × {jax.devices()[0].device_kind}",
         "compiled": f"in {seconds:.1f} s",
     }
+    for line in prepared.notes:
+        print(line)
     for name, value in rows.items():
         print(f"{name:12}{value}")
 

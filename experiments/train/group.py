@@ -30,7 +30,7 @@ from jax.experimental.multihost_utils import broadcast_one_to_all, process_allga
 
 from data_pipeline.errors import DataError
 from data_pipeline.vocabulary import Vocabulary
-from experiments.config import Config, to_dict
+from experiments.config import RunConfig, to_dict
 from experiments.console.command_line import Distributed
 from experiments.run.checkpoint import Check, Checkpoints
 from experiments.run.directory import Run, open_run
@@ -192,7 +192,7 @@ def _leave_at_once(line: str, code: int) -> None:
     os._exit(code)
 
 
-def alike(group: Group, config: Config, fingerprint: str) -> None:
+def alike(group: Group, config: RunConfig, fingerprint: str) -> None:
     """Raises Agreed where the processes were given different configs or texts."""
     for what, own in (("config", json.dumps(to_dict(config))), ("corpus", fingerprint)):
         given = group.exchange(own)
@@ -204,7 +204,9 @@ def alike(group: Group, config: Config, fingerprint: str) -> None:
             )
 
 
-def open_shared(group: Group, run_dir: Path | None, config: Config, text: Text) -> Run:
+def open_shared(
+    group: Group, run_dir: Path | None, config: RunConfig, text: Text
+) -> Run:
     """The run, opened by the leader; an `Onlooker` in the other processes."""
     run = None
     with group.together():
@@ -215,7 +217,7 @@ def open_shared(group: Group, run_dir: Path | None, config: Config, text: Text) 
     return run or Onlooker(Path(directory), quiet(config), resumed, lock=-1)
 
 
-def quiet(config: Config) -> Config:
+def quiet(config: RunConfig) -> RunConfig:
     """The config without what only shows or writes something."""
     return replace(
         config,

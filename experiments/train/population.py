@@ -1,6 +1,6 @@
 """Populations: many runs that differ in numbers alone, trained together.
 
-    finished = train_population(configs, directories, report)
+    outcomes = train_population(configs, directories, callbacks)
 
 Every member leaves an ordinary run directory, the same as if it had been trained by
 itself: it can be resumed, scored and sampled from like any other. On an accelerator
@@ -11,14 +11,20 @@ A member that has ended, was pruned or has diverged leaves its slot to the next 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.dataset import prepare
-from experiments.config import Config, flatten, kinds_of, to_dict
+from experiments.config import RunConfig, flatten, kinds_of, to_dict
 from experiments.console.interrupts import Interrupt
+from experiments.run.directory import open_run
+from experiments.run.files import say
 from experiments.train.allocator import keep_memory
-from experiments.train.members import Population, Report
+from experiments.train.callback import Callback
+from experiments.train.loop import Entry, Loop
+from experiments.train.many import Many
+from experiments.train.plan import check_steps, plan
+from experiments.train.run_state import Outcome, RunState
 from lm.config import ConfigError
 
 # What members may differ in: numbers that the compiled step takes as arguments, and
@@ -26,7 +32,7 @@ from lm.config import ConfigError
 FREE = ("traced", "host", "bound", "pacing")
 
 
-def shape_of(config: Config) -> dict[str, Any]:
+def shape_of(config: RunConfig) -> dict[str, Any]:
     """What has to be the same in all members of a population: {dotted field: value}."""
     kinds = kinds_of(type(config))
     return {
@@ -36,20 +42,25 @@ def shape_of(config: Config) -> dict[str, Any]:
     }
 
 
-def same_shape(a: Config, b: Config) -> bool:
+def spread(config: RunConfig) -> float:
+    """By how much windows differ in length, where the data have windows."""
+    return flatten(to_dict(config)).get("data.window_spread", 0.0)
+
+
+def same_shape(a: RunConfig, b: RunConfig) -> bool:
     """Whether two runs can be members of one population.
 
     Never where windows have random lengths: members would not stay in step.
     """
-    return shape_of(a) == shape_of(b) and not a.data.window_spread
+    return shape_of(a) == shape_of(b) and not spread(a)
 
 
-def check_alike(configs: Sequence[Config]) -> None:
+def check_alike(configs: Sequence[RunConfig]) -> None:
     """Raises ConfigError where the configs cannot be one population."""
     first = configs[0]
-    if first.data.window_spread and len(configs) > 1:
+    if spread(first) and len(configs) > 1:
         raise ConfigError(
-            f"data.window_spread is {first.data.window_spread}: windows of random "
+            f"data.window_spread is {spread(first)}: windows of random "
             "lengths cannot be read by a population; set it to 0, or train the runs "
             "one by one"
         )
@@ -64,21 +75,28 @@ def check_alike(configs: Sequence[Config]) -> None:
                 )
 
 
+class Told(Callback):
+    """Says of a member that it has diverged; the others go on."""
+
+    def ended(self, run: RunState, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            say(f"{run.run.directory} diverged: {outcome.error}")
+
+
 def train_population(
-    configs: Sequence[Config],
+    configs: Sequence[RunConfig],
     directories: Sequence[Path],
-    report: Report,
+    callbacks: Sequence[Callback] = (),
     *,
     chunk: int = 0,
     stop: Interrupt | None = None,
-) -> list[Path | None]:
-    """Trains runs together; the directory of each that has finished, else None.
+) -> list[Outcome | None]:
+    """Trains runs together; what came of each, None of those that were not begun.
 
     Args:
       configs: of one shape, see `same_shape`.
       directories: one each; those that hold their run already are resumed.
-      report: (member, step, validation nats per token) -> go on? Asked after each
-        evaluation of a member. A diverged one is reported once more, with nan.
+      callbacks: hear of all members; `run.number` says which one it is.
       chunk: members trained at once; 0: as many as fit into memory.
       stop: when set, all members are saved and left; they can be resumed.
 
@@ -87,11 +105,14 @@ def train_population(
     """
     check_alike(configs)
     keep_memory()
-    dataset = prepare(configs[0].data)
-    population = Population(configs, directories, report, dataset, chunk)
-    try:
-        population.train(Interrupt() if stop is None else stop)
-    finally:
-        for member in population.members:
-            member.run.close()
-    return population.finished
+    planned = plan(configs[0])
+    for config in configs:
+        check_steps(config, planned.reading.steps)
+    size = min(chunk or len(configs), len(configs))
+    executor = Many(planned, size, fit=not chunk)
+    entries = [
+        Entry(config, partial(open_run, directory, config, planned.prepared.text))
+        for config, directory in zip(configs, directories, strict=True)
+    ]
+    loop = Loop(entries, executor, planned, [Told(), *callbacks])
+    return loop.train(Interrupt() if stop is None else stop)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 
-from experiments.config import Config
+from experiments.config import RunConfig
 from lm.optim import ScheduleState
 
 
@@ -47,7 +47,7 @@ class Position:
         return cls(**values, schedule=schedule)
 
 
-def planned_steps(config: Config, per_epoch: int) -> int:
+def planned_steps(config: RunConfig, per_epoch: int) -> int:
     """The last step that the config allows, time aside."""
     train = config.train
     bounds = [train.epochs * per_epoch] if train.epochs else []

@@ -22,8 +22,6 @@ become columns of RUN/gradflow.npz, the first axis of each being the probe:
 """
 
 import math
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,14 +29,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipeline.windows import Windows, windows
+from data_pipeline.windows import Windows
 from experiments.config import GradflowConfig
-from experiments.run.probes import FILE, _load, _save, _shapes
+from experiments.run.probes import Rows
+from experiments.train.callback import Callback as Listener
 from lm.gradflow import through_time as flow
 from lm.gradflow.gates import drifting, gates_of, layers_of, statistics
 from lm.gradflow.jacobians import radius, recurrent_blocks
-
-WRITE_SECONDS = 20.0
 
 # A probed token costs about as much as COST trained ones (`benchmark probe` measures
 # it), so that probes `every` steps take COST·probed/(every·trained) of the time. SHARE
@@ -47,11 +44,6 @@ COST = 2.0
 SHARE = 0.03
 RESAMPLES, SQUARINGS = 400, 10
 SELDOM = 50  # more columns than these nobody can look at
-
-
-def probed(ids: np.ndarray, config: GradflowConfig) -> Windows | None:
-    """What is probed, windows of `lags` + 1 tokens; None where it is hardly a text."""
-    return windows(ids, config.lags + 1, config.lanes) if len(ids) > 2 else None
 
 
 def interval(config: GradflowConfig, probed: int, trained: float) -> int:
@@ -114,88 +106,66 @@ def _inside(model: Any, params: Any, inputs: Any, start: Any) -> dict[str, Any]:
     }
 
 
-class Probe:
-    """The probes of a run in progress.
+class Probe(Listener):
+    """The probes of one run in progress.
 
     every    steps between them; 0: there are none.
-    horizon  of the top layer, by the latest probe that was read back; None before.
     """
 
-    def __init__(
-        self,
-        run: Any,
-        model: Any,
-        ids: np.ndarray,
-        tokens: float,
-        measure: Callable[[Any], dict[str, Any]] | None = None,
-    ):
+    def __init__(self, run: Any, measure: Callable[[int], dict[str, Any]]):
         """Goes on with the columns of a run that is rewound already.
 
         Args:
-          run: an `experiments.run.Run`.
-          ids: the validation text.
-          tokens: in a training step, on average.
-          measure: in place of `make_measure`'s, compiled: for runs that share one.
+          measure: (slot) -> the columns of a probe of the run there.
         """
-        config = run.config.gradflow
-        text = probed(ids, config)
-        self.every, self.horizon = 0, None
-        self._path, self._rows, self._pending = run.directory / FILE, [], None
-        self._written, self._unwritten = time.monotonic(), False
-        if text is None or config.every == 0:
+        config, plan = run.config.gradflow, run.plan
+        self.every = 0
+        if plan.probed is None or config.every == 0:
             return
-        self.every = interval(config, text.targets_TB.size, tokens)
-        self._measure = measure or jax.jit(make_measure(model, text))
-        # The end of a run that now goes on is no place for a probe.
-        self._rows = [row for row in _load(self._path) if not row["last"]]
+        trained = plan.prepared.size / plan.reading.steps
+        self.every = interval(config, spots(plan.probed), trained)
+        self._measure, self._pending = measure, None
+        self._rows = Rows(run.run.directory)
 
-    def after(self, step: int, params: Any) -> None:
-        """To be called after every step, and before the first: probes where one is
-        due, and reads back the one before."""
+    def taken(self, run: Any) -> None:
+        """Probes where one is due, and reads back the one before."""
         if self.every:
-            self._settle()
-            if step % self.every == 0 and not self._has(step):
-                self._begin(step, params, last=False)
+            self._settle(run)
+            step = run.at.step
+            if step % self.every == 0 and step not in self._rows:
+                self._begin(run, last=False)
 
-    def finish(self, step: int, params: Any) -> None:
+    def over(self, run: Any) -> None:
         """At the end of a run."""
         if self.every:
-            self._settle()
-            if not self._has(step):
-                self._begin(step, params, last=True)
-            self.flush()
+            self._settle(run)
+            if run.at.step not in self._rows:
+                self._begin(run, last=True)
+                self._settle(run)
+            self._rows.close()
 
-    def flush(self) -> None:
-        """Writes what is not written; before each checkpoint, so that a run that goes
-        on from there lacks nothing."""
-        self._settle()
-        if self._unwritten:
-            _save(self._path, self._rows)
-            self._written, self._unwritten = time.monotonic(), False
+    def saving(self, run: Any) -> None:
+        """Writes what is not written, so that a run that goes on from the checkpoint
+        lacks nothing."""
+        if self.every:
+            self._settle(run)
+            self._rows.flush()
 
-    def _has(self, step: int) -> bool:
-        return any(row["step"] == step for row in self._rows)
-
-    def _begin(self, step: int, params: Any, last: bool) -> None:
+    def _begin(self, run: Any, last: bool) -> None:
         """Hands a probe to the device; nobody waits for it."""
-        self._pending = (step, last, self._measure(params))
+        self._pending = (run.at.step, last, self._measure(run.slot))
 
-    def _settle(self) -> None:
+    def _settle(self, run: Any) -> None:
         """Reads back the probe under way."""
         if self._pending is None:
             return
         (step, last, found), self._pending = self._pending, None
-        row = {name: np.asarray(value) for name, value in found.items()}
-        row = {"step": np.int64(step), "last": np.bool_(last), **row}
-        if self._rows and _shapes(self._rows[0]) != _shapes(row):
-            print(
-                f"note: the probes in {self._path} from before step {step} were made "
-                "with other gradflow.lags or by another version; they are dropped",
-                file=sys.stderr,
-            )
-            self._rows = []
-        self._rows.append(row)
-        self.horizon = int(row["horizon_L"][-1])
-        self._unwritten = True
-        if time.monotonic() - self._written > WRITE_SECONDS:
-            self.flush()
+        # A copy: a view would keep the device's buffer alive.
+        row = {name: np.array(value) for name, value in found.items()}
+        self._rows.add({"step": np.array(step), "last": np.array(last), **row})
+        run.horizon = int(row["horizon_L"][-1])
+
+
+def spots(batch: Any) -> int:
+    """Steps times lanes of a batch."""
+    return max(int(np.prod(np.shape(leaf)[:2])) for leaf in jax.tree.leaves(batch))

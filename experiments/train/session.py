@@ -1,70 +1,84 @@
 """One run from its config to its summary, alone or in a group of processes."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from data_pipeline.dataset import prepare
-from experiments.config import Config
+from experiments.config import RunConfig
 from experiments.console.command_line import Options
 from experiments.console.interrupts import interrupts
 from experiments.run.directory import Run
-from experiments.run.record import text_of
 from experiments.train.allocator import keep_memory
-from experiments.train.display import Display, Silent
-from experiments.train.engine import make_engine
+from experiments.train.callback import Callback
+from experiments.train.display import Display
 from experiments.train.group import Group, alike, group_of, open_shared
-from experiments.train.logbook import conclude
-from experiments.train.loop import Trainer, plan
+from experiments.train.loop import Entry, Loop
+from experiments.train.plan import Plan, plan
+from experiments.train.run_state import Outcome, RunState
+from experiments.train.scores import told
+from experiments.train.shared import devices_of, make_executor
 from lm.layers import count_parameters
 
 
-def train(config: Config, options: Options, display: Any = None) -> Path | None:
+def train(
+    config: RunConfig, options: Options, callbacks: Sequence[Callback] | None = None
+) -> Path | None:
     """Runs to the end, writes the summary and prints it; the run's directory, or None
-    if it was interrupted."""
+    if it was interrupted or a callback ended it.
+
+    Args:
+      callbacks: in place of the progress display.
+    """
     keep_memory()
     with group_of(options.distributed) as group:
-        return train_in(group, config, options, display)
+        return train_in(group, config, options, callbacks)
 
 
 def train_in(
-    group: "Group", config: Config, options: Options, display: Any
+    group: Group,
+    config: RunConfig,
+    options: Options,
+    callbacks: Sequence[Callback] | None,
 ) -> Path | None:
     """`train`, by one process of a group that all do the same."""
     with group.together():
-        dataset = prepare(config.data)
-        planned = plan(config, dataset)
-        engine = make_engine(config, group)
-        engine.train_step(planned.model, config.optim)  # refuses what it cannot do
-    alike(group, config, dataset.corpus.fingerprint)
-    with open_shared(group, options.run_dir, config, text_of(dataset)) as run:
-        run.keep_vocabulary(dataset.vocabulary)
-        display = (display or Display()) if group.leader else Silent()
+        devices_of(config, group)  # before JAX starts
+        planned = plan(config)
+        executor = make_executor(planned, group)
+    text = planned.prepared.text
+    alike(group, config, text.fingerprint)
+    with open_shared(group, options.run_dir, config, text) as run:
+        heard = [Announcement(executor.devices), *shown(group, callbacks)]
+        entry = Entry(run.config, lambda: run)
+        loop = Loop([entry], executor, planned, heard if group.leader else ())
         with interrupts() as stop:
-            trainer = Trainer(run, dataset, planned, display, engine)
-            say(group, describe(trainer, dataset.corpus))
-            try:
-                finished = trainer.train(stop)
-            finally:
-                display.close()
-        if not finished:
-            name = stop.name or "another process"
-            say(
-                group, f"interrupted ({name}) at step {trainer.at.step}, saved; resume:"
-            )
-            say(group, f"  {resume_command(run, group)}")
-            return None
-        finish(trainer, dataset)
-        return run.directory
+            (outcome,) = loop.train(stop)
+    assert outcome is not None
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.how == "interrupted":
+        name, step = stop.name or "another process", outcome.run.at.step
+        say(group, f"interrupted ({name}) at step {step}, saved; resume:")
+        say(group, f"  {resume_command(run, group)}")
+    if outcome.how != "finished":
+        return None
+    if group.leader:
+        print("\n".join(lines_of(outcome)), flush=True)
+    return run.directory
 
 
-def say(group: "Group", line: str) -> None:
+def shown(group: Group, callbacks: Sequence[Callback] | None) -> Sequence[Callback]:
+    """The progress display, unless there are others in its place."""
+    return [Display()] if callbacks is None and group.leader else callbacks or ()
+
+
+def say(group: Group, line: str) -> None:
     """A line of the leader's to standard output."""
     if group.leader:
         print(line, flush=True)
 
 
-def resume_command(run: "Run", group: "Group") -> str:
+def resume_command(run: Run, group: Group) -> str:
     """How to go on. A group may have another size then, and another coordinator."""
     if group.processes == 1:
         return run.resume_command()
@@ -72,40 +86,44 @@ def resume_command(run: "Run", group: "Group") -> str:
     return f"the same command with {where}, on any number of processes"
 
 
-def describe(trainer: "Trainer", corpus: Any) -> str:
+class Announcement(Callback):
+    """Lines on what is about to be trained."""
+
+    def __init__(self, devices: int):
+        self.devices = devices
+
+    def begun(self, run: RunState) -> None:
+        """Prints them."""
+        for line in run.plan.prepared.notes:
+            print(line)
+        print(describe(run, self.devices), flush=True)
+
+
+def describe(run: RunState, devices: int) -> str:
     """A line on what is about to be trained."""
-    model = trainer.config.model
-    where = f"resuming at step {trainer.at.step:,}, " if trainer.at.step else ""
-    devices = trainer.engine.devices
+    plan: Plan = run.plan
+    prepared, config = plan.prepared, run.config
+    where = f"resuming at step {run.at.step:,}, " if run.at.step else ""
     shared = f"{devices} devices, " if devices > 1 else ""
+    size, name = count_parameters(plan.shapes.params), prepared.text.name
     return (
-        f"{where}{shared}{model.layers}-layer {model.cell}, {model.hidden} units, "
-        f"{count_parameters(trainer.state.params):,} parameters; corpus {corpus.name}: "
-        f"{corpus.facts['tokens']['train']:,} training tokens, vocabulary "
-        f"{corpus.facts['vocabulary']:,}; run {trainer.run.directory}"
+        f"{where}{shared}{plan.application.told(config)}, {size:,} parameters; corpus "
+        f"{name}: {prepared.told}; run {run.run.directory}"
     )
 
 
-def finish(trainer: "Trainer", dataset: Any) -> dict[str, Any]:
-    """Reads validation and test splits with the best parameters; writes the summary.
-
-    The test split is read here, once, and nowhere else.
-    """
-    params, step = trainer.best()
-    totals = {
-        name: trainer.evaluate(params, dataset.splits[name])
-        for name in ("valid", "test")
-    }
-    summary = conclude(trainer, dataset.corpus, totals, step, count_parameters(params))
-    if not trainer.engine.leader:
-        return summary
+def lines_of(outcome: Outcome) -> list[str]:
+    """What a finished run tells."""
+    run, summary = outcome.run, outcome.summary or {}
+    remarks = run.plan.prepared.remarks
+    lines = []
     for name in ("valid", "test"):
-        found = summary[name]
-        print(
-            f"{name:5} perplexity {found['perplexity']:.2f}, "
-            f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
-        )
+        beside = f", {remarks[name]}" if name in remarks else ""
+        lines.append(f"{name:5} {told(summary[name])}{beside}")
     if "optimum" in summary:
-        print(f"exact optimum  {summary['optimum']:.2f}, by the entropy of the corpus")
-    print(f"run {trainer.run.directory}, best of step {step:,}")
-    return summary
+        lines.append(
+            f"exact optimum  {summary['optimum']:.2f}, by the entropy of the corpus"
+        )
+    lines.append(f"stopped by {summary['stopped']}")
+    lines.append(f"run {run.run.directory}, best of step {summary['best_step']:,}")
+    return lines

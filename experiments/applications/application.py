@@ -1,0 +1,84 @@
+"""What an application is: the record that training, sweeps and reports go by.
+
+An application binds a config, its data and what is trained. `experiments.applications`
+names them; nothing outside knows more of one than these two records.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from experiments.run.record import Text
+
+
+def nothing(run: Any) -> None:
+    """Keeps nothing in a run's directory."""
+
+
+class Prepared(NamedTuple):
+    """The data of a config, read and checked.
+
+    text      what tells it from another one, see `experiments.run.record.Text`.
+    splits    "train", "valid" and "test", each as the application's `reading` takes it.
+    size      terms of the loss in the training split: tokens, say.
+    told      the data in a few words, for a run's first line.
+    facts     JSON values that go into summary.json.
+    remarks   by split: what has to be read beside its scores.
+    notes     lines to be told before training.
+    save      (run) -> None: keeps in its directory what new input needs.
+    source    whatever the application's own functions need besides.
+    """
+
+    text: Text
+    splits: Mapping[str, Any]
+    size: int = 0
+    told: str = ""
+    facts: Mapping[str, Any] = {}
+    remarks: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+    save: Callable[[Any], None] = nothing
+    source: Any = None
+
+
+class Application(NamedTuple):
+    """Something that can be trained and used.
+
+    config        the class of its configs, an `experiments.config.RunConfig`.
+    told          (config) -> the model in a few words, for a run's first line.
+    prepare       (config) -> Prepared.
+    restore       (config, run's directory) -> Prepared without splits: what `problem`
+                  and `predict` need of a run whose data may be gone.
+    problem       (config, prepared) -> what is trained.
+    reading       (config, prepared, split, evaluation) -> a `Reading` of that split; in
+                  an evaluation everything counts exactly once.
+    probed        (config, prepared) -> a batch for the probes of the gradient flow;
+                  None where there is too little to probe.
+    write         (config, prepared, samples) -> (params, key) -> texts; None: none are
+                  written on the way.
+    final_scores  (config, prepared, params) -> {split: {name: number}}: what the host
+                  computes with the best parameters; None: nothing.
+    predict       (trained, lines, options) -> an iterable of records, one a line, each
+                  with a "text" and whatever numbers go with it; None: cannot be.
+    report        (run) -> sections of a report; None: none of its own.
+    monitor       the score that best, patience, plateau and sweeps look at: smaller is
+                  better, or larger where it is written with a minus before it.
+    nats          whether the loss is nats per token, so that perplexities are shown.
+    """
+
+    config: type
+    told: Callable
+    prepare: Callable
+    restore: Callable
+    problem: Callable
+    reading: Callable
+    probed: Callable
+    write: Callable | None = None
+    final_scores: Callable | None = None
+    predict: Callable | None = None
+    report: Callable | None = None
+    monitor: str = "loss"
+    nats: bool = False
+
+    def monitored(self, means: Mapping[str, float]) -> float:
+        """The number that is looked at, smaller being better."""
+        name = self.monitor.removeprefix("-")
+        return -means[name] if name != self.monitor else means[name]

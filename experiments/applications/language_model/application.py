@@ -1,0 +1,121 @@
+"""The language model, bound to its config and its data."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.batches import Reading, batches_for
+from data_pipeline.dataset import prepare
+from data_pipeline.types import Corpus, Dataset
+from data_pipeline.windows import Windows, windows
+from experiments.applications.application import Application, Prepared
+from experiments.applications.language_model.reading import evaluation_batches
+from experiments.applications.language_model.writing import make_writer
+from experiments.config import Config
+from experiments.run.directory import read_run
+from experiments.run.record import text_of
+from lm.model import LanguageModel, build
+
+SAMPLE_TOKENS = 100
+MUCH_UNKNOWN = 0.2
+
+
+def prepare_text(config: Config) -> Prepared:
+    """The corpus of `config.data`."""
+    return prepared_of(prepare(config.data))
+
+
+def prepared_of(dataset: Dataset) -> Prepared:
+    """A dataset as training knows it; it stays in `source`."""
+    facts = dataset.corpus.facts
+    kept: dict[str, Any] = {}
+    if "optimal_perplexity" in facts:
+        kept["optimum"] = facts["optimal_perplexity"]
+    unknown = facts.get("unknown_rate", {})
+    if unknown:
+        kept["unknown_rate"] = unknown
+    return Prepared(
+        text=text_of(dataset),
+        splits=dataset.splits,
+        size=facts["tokens"]["train"],
+        told=f"{facts['tokens']['train']:,} training tokens, vocabulary "
+        f"{facts['vocabulary']:,}",
+        facts=kept,
+        remarks={name: f"{rate:.2%} unknown" for name, rate in unknown.items()},
+        notes=tuple(much_unknown(unknown)),
+        save=lambda run: run.keep_vocabulary(dataset.vocabulary),
+        source=dataset,
+    )
+
+
+def much_unknown(rates: dict[str, float]) -> list[str]:
+    """A line where so many words are `<unk>` that a perplexity says little."""
+    much = {name: rate for name, rate in rates.items() if rate > MUCH_UNKNOWN}
+    told = ", ".join(f"{rate:.0%} of {name}" for name, rate in much.items())
+    if not told:
+        return []
+    return [
+        f"note: {told} is <unk>, which is easily guessed: perplexities are of little "
+        "worth; raise --data.max-vocabulary or lower --data.min-count"
+    ]
+
+
+def restore(config: Config, directory: Path) -> Prepared:
+    """The vocabulary that a run keeps."""
+    _, vocabulary = read_run(directory, Config)
+    dataset = Dataset(vocabulary, {}, Corpus("", "", {}))
+    return Prepared(text_of(dataset), {}, source=dataset)
+
+
+def problem(config: Config, prepared: Prepared) -> LanguageModel:
+    """The model."""
+    return build(config.model, prepared.source.vocabulary.size)
+
+
+def reading(
+    config: Config, prepared: Prepared, split: str, evaluation: bool = False
+) -> Reading:
+    """The batches of a split, for training or for an evaluation."""
+    tokens = prepared.splits[split]
+    if evaluation:
+        return evaluation_batches(config, tokens)
+    return batches_for(config.data, tokens)
+
+
+def write(
+    config: Config, prepared: Prepared, samples: int
+) -> Callable[[Any, Any], list[str]]:
+    """(params, key) -> texts for samples.txt."""
+    return make_writer(
+        config,
+        prepared.source.vocabulary,
+        problem(config, prepared),
+        samples=samples,
+        max_tokens=SAMPLE_TOKENS,
+    )
+
+
+def told(config: Config) -> str:
+    """The model in a few words."""
+    model = config.model
+    return f"{model.layers}-layer {model.cell}, {model.hidden} units"
+
+
+def probed(config: Config, prepared: Prepared) -> Windows | None:
+    """Windows of validation text, `gradflow.lags` + 1 tokens each; None where it is
+    hardly a text."""
+    ids, probe = prepared.splits["valid"].ids, config.gradflow
+    return windows(ids, probe.lags + 1, probe.lanes) if len(ids) > 2 else None
+
+
+APPLICATION = Application(
+    config=Config,
+    told=told,
+    prepare=prepare_text,
+    restore=restore,
+    problem=problem,
+    reading=reading,
+    probed=probed,
+    write=write,
+    nats=True,
+)

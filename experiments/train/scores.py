@@ -1,0 +1,72 @@
+"""Scores by name: what evaluations give, as numbers, rows and summaries."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from lm.losses import Sum, perplexity
+
+Scores = dict[str, Sum]
+
+
+def added_up(sums: Sequence[Any]) -> Any:
+    """Trees of numbers, one a batch, as one of their sums in float64."""
+    found = jax.device_get(list(sums))
+    return jax.tree.map(lambda *x: np.sum(np.asarray(x, np.float64), axis=0), *found)
+
+
+def scores_of(sums: Any, member: Any = ()) -> Scores:
+    """Sums by name as Python numbers; `member` picks one where they have an axis N."""
+    return {
+        name: Sum(float(total[member]), int(count[member]))
+        for name, (total, count) in sums.items()
+    }
+
+
+def means(scores: Mapping[str, Sum]) -> dict[str, float]:
+    """Each score's total over its count."""
+    return {name: ratio(*score) for name, score in scores.items()}
+
+
+def ratio(total: float, count: float) -> float:
+    """total/count; nan of nothing."""
+    return total / count if count else math.nan
+
+
+def evaluation_row(
+    scores: Mapping[str, float], train: float, nats: bool
+) -> dict[str, float]:
+    """What metrics.jsonl says of an evaluation; `train` is the loss of the epoch."""
+    row = {f"valid_{name}": value for name, value in scores.items()}
+    if not nats:
+        return {**row, "train_loss": train}
+    loss = row.pop("valid_loss")
+    told = {"valid_nats_per_token": loss, "valid_perplexity": perplexity(loss)}
+    return {**told, **row, "train_nats_per_token": train}
+
+
+def result(scores: Scores, nats: bool) -> dict[str, Any]:
+    """What summary.json says of a split."""
+    mean = means(scores)
+    if not nats:
+        return {**mean, "count": scores["loss"].count}
+    return {
+        "nats_per_token": mean["loss"],
+        "perplexity": perplexity(mean["loss"]),
+        "tokens": scores["loss"].count,
+    }
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """A split's `result` in a line."""
+    if "perplexity" in found:
+        return (
+            f"perplexity {found['perplexity']:.2f}, "
+            f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
+        )
+    named = {name: value for name, value in found.items() if name != "count"}
+    parts = [f"{name} {value:.4f}" for name, value in named.items()]
+    return ", ".join([*parts, f"{found['count']:,} counted"])
