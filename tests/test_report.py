@@ -207,6 +207,31 @@ def test_numbers_that_are_not_finite(copied):
     checked(report([copied], None, spectra=False))
 
 
+def test_a_loss_that_is_not_in_nats_has_no_perplexity(copied):
+    """Scores have their own names, in curves and in the table."""
+    lines = (copied / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        if "train_nats_per_token" in row:
+            row["valid_loss"] = row.pop("valid_nats_per_token")
+            row["train_loss"] = row.pop("train_nats_per_token")
+            row["valid_accuracy"] = 1 / row.pop("valid_perplexity")
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (copied / "metrics.jsonl").write_text(text)
+    summary = json.loads((copied / "summary.json").read_text())
+    found = {"loss": 1.25, "accuracy": 0.5, "count": 7}
+    summary |= {"valid": found, "test": found}
+    (copied / "summary.json").write_text(json.dumps(summary))
+    run = read_run_files(copied, "x")
+    assert not run.nats and set(run.metrics.valid) == {
+        *("step", "train", "loss", "accuracy")
+    }
+    text = checked(report([copied], None, spectra=False))
+    assert "valid loss" in text and "test loss" in text and "1.25" in text
+    assert "accuracy, validation" in text
+    assert "perplexity" not in text and "nats per token" not in text
+
+
 def test_texts_are_escaped(copied):
     (copied / "samples.txt").write_text("=== step 5 ===\n<script>alert('&')</script>\n")
     config = json.loads((copied / "config.json").read_text())
@@ -280,7 +305,7 @@ def test_thinned_keeps_evenly_spaced_rows():
     for count in (0, 1, 7, 8, 100, 1001):
         kept = Thinned(4)
         for number in range(count):
-            kept.add(lambda number=number: number)
+            kept.add(number)
         assert len(kept.rows) <= 8 and kept.rows[:1] == list(range(count))[:1]
         assert len(set(np.diff(kept.rows))) <= 1
 

@@ -68,9 +68,13 @@ def learning_curves(
     train: Mapping[str, Curve],
     valid: Mapping[str, Curve],
     floor: float | None = None,
+    nats: bool = True,
 ) -> Figure:
-    """Training loss (smoothed, and its spread) and validation loss, in nats per token
-    on the left and as perplexity on the right. floor: the best loss there can be."""
+    """Training loss (smoothed, and its spread) and validation loss.
+
+    floor: the best loss there can be. nats: it is in nats per token, and perplexities
+    stand on the right.
+    """
     reading = (
         "Lines: training loss, each point the mean over its share of the steps; "
         "shaded: smallest and largest single step. Large open marks: validation loss. "
@@ -89,8 +93,9 @@ def learning_curves(
         if floor is not None:
             limit_line(axes, floor, "the optimum, by the entropy of the corpus")
         axes.set_xlabel("training step")
-        axes.set_ylabel("loss, nats per token")
-        _perplexities(axes)
+        axes.set_ylabel("loss, nats per token" if nats else "loss")
+        if nats:
+            _perplexities(axes)
         legend(axes)
     return figure
 
@@ -157,7 +162,7 @@ def clip_events(
             nothing_here(above, "nothing finite was logged")
             return figure
         _ticks(above, np.asarray(norms.x)[clipped])
-        above.set_ylabel("loss, nats per token")
+        above.set_ylabel("training loss")
         below.set_ylabel("‖gradient‖")
         below.set_xlabel("training step")
         if found[1] and min(finite(norms)[1]) > 0:

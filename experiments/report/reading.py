@@ -2,7 +2,7 @@
 that does not. A run may be unfinished, killed, from before there were probes, or so
 long that its metrics are read in passing and thinned out."""
 
-import json
+import math
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.config import Config
 from experiments.run.files import RunError, read_json
+from experiments.run.metrics import read_metrics
 from experiments.run.probes import FILE, read_probe
 from experiments.run.record import config_of
 
@@ -24,7 +25,8 @@ class Metrics(NamedTuple):
     """metrics.jsonl as arrays.
 
     steps   {field: (S,)} of every training step.
-    valid   {"step", "valid", "train"}: (E,) of every evaluation, nats per token.
+    valid   {"step", "train", "loss", …}: (E,) of every evaluation: the training loss,
+            and the scores of the validation split by name.
     groups  names of the parameter groups.
     at      (R,) steps at which the norms per group were kept.
     norms   {field: (R, P)}.
@@ -62,6 +64,12 @@ class RunFiles(NamedTuple):
     samples: str
     notes: list[str]
 
+    @property
+    def nats(self) -> bool:
+        """Whether its loss is told in nats per token, so that it has perplexities."""
+        ended = (self.summary or {}).get("valid", {})
+        return "nats_per_token" in self.metrics.valid or "perplexity" in ended
+
 
 class Thinned:
     """Keeps some of many rows, evenly spaced, without knowing how many there will be:
@@ -71,10 +79,14 @@ class Thinned:
         self.wanted, self.every, self.seen = wanted, 1, 0
         self.rows: list[Any] = []
 
-    def add(self, make: Callable[[], Any]) -> None:
-        """Takes or leaves a row, which is made only if it is taken."""
-        if self.seen % self.every == 0:
-            self.rows.append(make())
+    def wants(self) -> bool:
+        """Whether the next row will be taken."""
+        return self.seen % self.every == 0
+
+    def add(self, row: Any) -> None:
+        """Takes or leaves a row."""
+        if self.wants():
+            self.rows.append(row)
             if len(self.rows) >= 2 * self.wanted:
                 self.rows, self.every = self.rows[::2], 2 * self.every
         self.seen += 1
@@ -84,34 +96,47 @@ def read_metrics_file(path: Path) -> Metrics:
     """A metrics.jsonl of any length, line by line. Lines that are not JSON, such as a
     kill leaves at the end, are counted and passed over."""
     steps = {name: array("d") for name in STEP_FIELDS}
-    valid = {name: array("d") for name in ("step", "valid", "train")}
-    kept, groups, broken = Thinned(GROUP_ROWS), [], 0
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-                if "loss" in row:
-                    numbers = [float(row[name]) for name in STEP_FIELDS]
-                    for name, number in zip(STEP_FIELDS, numbers, strict=True):
-                        steps[name].append(number)
-                    kept.add(lambda row=row: (row["step"], _norms(row)))
-                elif "valid_nats_per_token" in row:
-                    valid["step"].append(float(row["step"]))
-                    valid["valid"].append(float(row["valid_nats_per_token"]))
-                    valid["train"].append(float(row["train_nats_per_token"]))
-                groups = row.get("groups", groups)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                broken += 1
+    kept, groups, evaluations, broken = Thinned(GROUP_ROWS), [], [], []
+    for row in read_metrics(path, broken.append):
+        try:
+            if "loss" in row:
+                numbers = [float(row[name]) for name in STEP_FIELDS]
+                norms = _norms(row) if kept.wants() else None
+                for name, number in zip(STEP_FIELDS, numbers, strict=True):
+                    steps[name].append(number)
+                kept.add((row["step"], norms))
+            elif found := scores(row):
+                evaluations.append(found)
+            groups = row.get("groups", groups)
+        except (ValueError, KeyError, TypeError) as error:
+            broken.append(str(error))
     rows = [r for r in kept.rows if all(len(part) == len(groups) for part in r[1])]
     norms_RFP = np.array([r[1] for r in rows]).reshape(len(rows), 3, len(groups))
+    names = set.intersection(*map(set, evaluations)) if evaluations else set()
     return Metrics(
         {name: np.array(values) for name, values in steps.items()},
-        {name: np.array(values) for name, values in valid.items()},
+        {name: np.array([found[name] for found in evaluations]) for name in names},
         groups,
         np.array([r[0] for r in rows], float),
         {name: norms_RFP[:, n] for n, name in enumerate(GROUP_FIELDS)},
-        broken,
+        len(broken),
     )
+
+
+def scores(row: dict[str, Any]) -> dict[str, float]:
+    """The scores of an evaluation by name, with its step, and with the training loss
+    as "train"; {} of a row of another kind. A loss that the row tells in nats per token
+    is under "nats_per_token" too."""
+    train = row.get("train_loss", row.get("train_nats_per_token"))
+    if train is None:
+        return {}
+    found = {
+        name.removeprefix("valid_"): float(value)
+        for name, value in row.items()
+        if name.startswith("valid_")
+    }
+    found.setdefault("loss", found.get("nats_per_token", math.nan))
+    return {**found, "step": float(row["step"]), "train": float(train)}
 
 
 def _norms(row: dict[str, Any]) -> list[list[float]]:

@@ -20,11 +20,27 @@ def learning(runs: list[RunFiles]) -> Iterator[Picture]:
         steps, found = run.metrics.steps, run.metrics.valid
         train[run.name] = Curve(steps["step"], steps["loss"])
         if len(found.get("step", ())):
-            valid[run.name] = Curve(found["step"], found["valid"])
+            valid[run.name] = Curve(found["step"], found["loss"])
         floors.add((run.summary or {}).get("optimum"))
     optimum = floors.pop() if len(floors) == 1 else None
     floor = None if optimum is None else float(np.log(optimum))
-    yield "learning_curves", figures.learning_curves(train, valid, floor)
+    nats = all(run.nats for run in runs)
+    yield "learning_curves", figures.learning_curves(train, valid, floor, nats)
+    for name in score_names(runs):
+        curves = {
+            run.name: Curve(run.metrics.valid["step"], run.metrics.valid[name])
+            for run in runs
+            if name in run.metrics.valid
+        }
+        reading = "A score of the validation split, at each evaluation."
+        title = f"{name.replace('_', ' ')}, validation"
+        yield name, figures.over_training(curves, title, name, reading)
+
+
+def score_names(runs: list[RunFiles]) -> list[str]:
+    """What evaluations scored beside the loss, in any of the runs."""
+    own = {"step", "train", "loss", "nats_per_token", "perplexity"}
+    return sorted({name for run in runs for name in run.metrics.valid} - own)
 
 
 def reach(runs: list[RunFiles]) -> Iterator[Picture]:

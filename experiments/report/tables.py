@@ -2,44 +2,36 @@
 
 from typing import Any
 
+import numpy as np
+
 from experiments.config import flatten, to_dict
 from experiments.figures.page import Cell, Html, table_block
 from experiments.report.reading import RunFiles
 from experiments.results.rows import shown
 from lm.losses import perplexity
 
-SUMMARY = (
-    "run",
-    "cell",
-    "parameters",
-    "steps",
-    "valid perplexity",
-    "test perplexity",
-    "horizon by layer, tokens",
-    "clipped",
-    "tokens/s",
-    "time",
-    "state",
-)
-
 
 def summary_table(runs: list[RunFiles]) -> Html:
-    """One row a run; the best validation perplexity is set off."""
-    perplexities = [_valid(run) for run in runs]
-    known = [p for p in perplexities if p is not None]
+    """One row a run; the best validation score is set off."""
+    score = "perplexity" if all(run.nats for run in runs) else "loss"
+    values = [_valid(run, score) for run in runs]
+    known = [value for value in values if value is not None]
     best = min(known) if len(known) > 1 else None
     rows = [
-        _summary_row(run, perplexity, perplexity is not None and perplexity == best)
-        for run, perplexity in zip(runs, perplexities, strict=True)
+        _summary_row(run, score, value, value is not None and value == best)
+        for run, value in zip(runs, values, strict=True)
     ]
-    return table_block(SUMMARY, rows)
+    head = ["run", "cell", "parameters", "steps", f"valid {score}", f"test {score}"]
+    head += ["horizon by layer, steps", "clipped", "tokens/s", "time", "state"]
+    return table_block(head, rows)
 
 
-def _summary_row(run: RunFiles, valid: float | None, best: bool) -> list[Any]:
+def _summary_row(
+    run: RunFiles, score: str, valid: float | None, best: bool
+) -> list[Any]:
     model, found, steps = run.config.model, run.summary or {}, run.metrics.steps
     last = int(steps["step"][-1]) if len(steps["step"]) else 0
     clipped = steps["clipped_norm"] < 0.999 * steps["gradient_norm"]
-    test = found.get("test", {}).get("perplexity")
     horizon = run.probe["horizon_L"][-1] if "horizon_L" in run.probe else []
     return [
         run.name,
@@ -47,7 +39,7 @@ def _summary_row(run: RunFiles, valid: float | None, best: bool) -> list[Any]:
         number(found.get("parameters"), ",.0f"),
         number(found.get("steps", last), ",.0f"),
         Cell(number(valid, ",.2f"), best, "best" if best else ""),
-        number(test, ",.2f"),
+        number(_of_split(found, "test", score), ",.2f"),
         " / ".join(str(int(h)) for h in horizon) or "–",
         f"{clipped.mean():.0%}" if len(clipped) else "–",
         number(found.get("tokens_per_second"), ",.0f"),
@@ -56,14 +48,21 @@ def _summary_row(run: RunFiles, valid: float | None, best: bool) -> list[Any]:
     ]
 
 
-def _valid(run: RunFiles) -> float | None:
-    """Validation perplexity: the summary's, else that of the best evaluation."""
-    if run.summary and "valid" in run.summary:
-        return float(run.summary["valid"]["perplexity"])
-    evaluations = run.metrics.valid.get("valid", ())
-    if len(evaluations) == 0:
-        return None
-    return perplexity(min(evaluations))
+def _valid(run: RunFiles, score: str) -> float | None:
+    """A score of the validation split: the summary's, else that of the best
+    evaluation."""
+    ended = _of_split(run.summary or {}, "valid", score)
+    evaluations = run.metrics.valid.get("loss", ())
+    if ended is not None or len(evaluations) == 0:
+        return ended
+    least = float(np.nanmin(evaluations))
+    return perplexity(least) if score == "perplexity" else least
+
+
+def _of_split(summary: dict[str, Any], split: str, score: str) -> float | None:
+    """A score that a summary tells of a split; a loss in nats is a loss."""
+    found = summary.get(split, {})
+    return found.get(score, found.get("nats_per_token") if score == "loss" else None)
 
 
 def config_table(runs: list[RunFiles]) -> Html:

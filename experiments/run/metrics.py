@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,9 +74,14 @@ class Metrics:
             file.truncate(end)
 
 
-def read_metrics(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_metrics(
+    path: str | Path, pass_over: Callable[[str], None] | None = None
+) -> Iterator[dict[str, Any]]:
     """The rows of a `metrics.jsonl`, one at a time. A torn last line, as a kill leaves
-    it, is left out; a broken line elsewhere raises RunError."""
+    it, is left out; a broken line elsewhere raises RunError.
+
+    pass_over: is told of each broken line instead, the last one too.
+    """
     broken = ""
     with reading(path), open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -90,6 +95,9 @@ def read_metrics(path: str | Path) -> Iterator[dict[str, Any]]:
                     raise ValueError("not an object")
             except (ValueError, RecursionError) as error:
                 broken = f"{path}, line {number}: {_short(error)}"
+                if pass_over is not None:
+                    pass_over(broken)
+                    broken = ""
                 continue
             yield row
 
