@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# A file stays in one process, for its fixtures; tests/conftest.py puts them in order.
+TESTS = $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Test files that import lm, and neither experiments nor data_pipeline.
 LM = $(shell grep -lE '^from lm' tests/test_*.py | xargs grep -LE '(from|import) (experiments|data_pipeline)')
 
@@ -44,10 +46,10 @@ types: $(VENV)/.tested
 	$(VENV)/bin/basedpyright
 
 check: lint types
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(LM)
+	$(TESTS) $(LM)
 
 test: lint types
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(TESTS)
 
 clean:
 	rm -rf .venv* .pytest_cache .ruff_cache .hypothesis

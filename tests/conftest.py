@@ -18,6 +18,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between devices
 
 
+# Files that train runs or start processes, by how their names begin. They go first, so
+# that no worker is left alone with one of them when the others are done.
+SLOW = ("sweep", "study", "distributed", "lost", "population", "train", "restart")
+SLOW += ("run", "report", "old_runs", "score", "engine", "checkpoint", "long_memory")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, each in its own order."""
+    items.sort(key=lambda i: not i.path.stem.removeprefix("test_").startswith(SLOW))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
     """What a module compiled goes when it is done: all together are gigabytes."""

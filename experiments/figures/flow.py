@@ -49,7 +49,7 @@ def lag_profiles(
                 band = (np.maximum(low, SMALLEST), visible(high))
                 axes.fill_between(lags, *band, color=style["color"], alpha=0.2, lw=0)
             axes.plot(lags, visible(values), label=written(name), **style)
-        limit_line(axes, 0.01, "1 %: the horizon", left=True)
+        limit_line(axes, 0.01, "1 %: the horizon")
         axes.set_xlabel("lag k, in tokens before the loss")
         axes.set_ylabel("gradient that is left, G(k) / G(0)")
         axes.set_title(f"How far back the gradient reaches: {written(title)}")
