@@ -193,10 +193,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     longest = settings.pop("order")
     with user_errors():
         dataset = prepare(DataConfig(**settings))
+        unknown = dataset.corpus.facts["unknown_rate"]
         for order in range(1, longest + 1):
             scores = baseline(dataset, order)
             valid, test = (scores[s]["perplexity"] for s in ("valid", "test"))
-            print(f"{order}-gram  valid {valid:8.2f}  test {test:8.2f}")
+            print(
+                f"{order}-gram  valid {valid:8.2f}  test {test:8.2f}  with "
+                f"{unknown['valid']:.1%} and {unknown['test']:.1%} unknown"
+            )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from experiments.console.command_line import command_line, user_errors
 from experiments.console.printable import json_line, visible
@@ -103,7 +103,7 @@ def show(options: Score, sentences: Sequence["Sentence"]) -> None:
     if options.jsonl:
         for sentence in shown:
             print(json_line(sentence.record(options.per_token)))
-        total |= {"warning": said} if (said := warning(total)) else {}
+        total |= {"warning": said} if (said := warning(total["unknown_rate"])) else {}
         print(json_line({"total": total}), file=sys.stderr)
         return
     print(f"{'ln P':>10}  {'ppl':>9}  {'tokens':>6}  sentence")
@@ -118,16 +118,16 @@ def show(options: Score, sentences: Sequence["Sentence"]) -> None:
         f"{total['perplexity']:.4f} with {total['unknown_rate']:.1%} unknown, "
         f"{total['oov']:,} out of vocabulary"
     )
-    if said := warning(total):
+    if said := warning(total["unknown_rate"]):
         print(f"warning: {said}", file=sys.stderr)
 
 
-def warning(total: dict[str, Any]) -> str:
+def warning(unknown_rate: float) -> str:
     """What is to be said of a text of which the model hardly knows a word; or ""."""
-    if total["unknown_rate"] <= MANY_UNKNOWN:
+    if unknown_rate <= MANY_UNKNOWN:
         return ""
     return (
-        f"{total['unknown_rate']:.0%} of the tokens are not in the model's vocabulary "
+        f"{unknown_rate:.0%} of the tokens are not in the model's vocabulary "
         "and count as <unk>: the perplexity says little about this text"
     )
 

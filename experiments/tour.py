@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import load_named
 from experiments.console.command_line import Options, command_line, user_errors
 from experiments.console.printable import visible
+from experiments.score import warning
 
 if TYPE_CHECKING:
     from experiments.applications.language_model.trained import Trained
@@ -108,6 +109,8 @@ def beside_ngram(run_dir: Path, cell: str, dataset: Any) -> Iterator[str]:
             f"  {split:5}   {cell} {ours:.2f}   4-gram {theirs:.2f}   "
             f"({ours / theirs - 1:+.1%})   with {unknown:.1%} unknown"
         )
+        if said := warning(unknown):
+            yield f"  warning: {said}"
 
 
 def written(trained: "Trained", samples: int = 5) -> list[str]:

@@ -1,5 +1,6 @@
 """The n-gram baseline: a distribution, equal to a plain reading of the formula."""
 
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -91,3 +92,13 @@ def test_more_context_helps_on_the_grammar_but_never_beats_it():
     assert nats[2] > data.corpus.facts["grammar_nats_per_token"]["test"]
     with pytest.raises(ValueError, match="order is 0"):
         ngram.fit(data.splits["train"], data.vocabulary.size, 0)
+
+
+def test_the_command_tells_how_many_words_are_unknown(tmp_path, capsys):
+    text = tmp_path / "t.txt"
+    text.write_text("the cat sat .\na dog ran off now\n" * 40)
+    ngram.main(["--corpus", str(text), "--max-vocabulary", "4", "--order", "2"])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["1-gram", "2-gram"]
+    told = re.compile(r"with [56]\d\.\d% and [56]\d\.\d% unknown$")
+    assert all(told.search(row) for row in rows)
