@@ -199,6 +199,23 @@ def test_what_the_sweep_did_not_write_is_not_overwritten(copied, capsys):
     sweep_here(*words)
 
 
+def test_a_file_where_a_folder_should_be(tmp_path):
+    claim(tmp_path, Study())
+    (tmp_path / "figures").write_text("mine")
+    with pytest.raises(RunError, match="figures is a file where a sweep has a folder"):
+        look(tmp_path)
+    with pytest.raises(RunError, match="cannot be written"):
+        write_own(tmp_path, {"figures/x.png": b"x"})
+    assert (tmp_path / "figures").read_text() == "mine"
+
+
+class Study:
+    """As much of a study as a mark needs."""
+
+    user_attrs = {"identity": "0"}
+    study_name = "s"
+
+
 def test_a_mark_has_to_be_a_mark(tmp_path):
     (tmp_path / MARK).write_text("[]")
     with pytest.raises(RunError, match="not a sweep's mark"):
@@ -212,10 +229,6 @@ def test_a_mark_has_to_be_a_mark(tmp_path):
 
 
 def test_all_files_are_written_or_none(tmp_path):
-    class Study:
-        user_attrs = {"identity": "0"}
-        study_name = "s"
-
     claim(tmp_path, Study())
     write_own(tmp_path, {"table.csv": b"1", "table.json": b"2"})
     write_own(tmp_path, {"table.csv": b"3", "table.json": b"2"})

@@ -1,6 +1,7 @@
 """Studies: made once, joined, refused; trials taken once each and never lost."""
 
 import json
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -273,6 +274,23 @@ def test_the_same_space_joins_and_another_is_refused(storage, tmp_path):
     assert len(trials.all_trials(join(storage, "s", terms(), GRID, False)[0])) == GRID
 
 
+def test_what_a_program_imports_belongs_to_the_space(storage, tmp_path, monkeypatch):
+    """The program's text is the same, what it gives is not."""
+    text = "import rates_of\ndef SPACE(trial): return rates_of.fields(trial)"
+    helper = tmp_path / "rates_of.py"
+    give = "def fields(trial): trial.suggest_float('optim.clip_at', 1.0, {})"
+    helper.write_text(give.format("2.0"))
+    monkeypatch.syspath_prepend(tmp_path)
+    how = {"seeds": 1, "sampler": "random", "sampler_seed": 0, "pruner": "none"}
+    plan = plan_of(source({"config": "grammar"}, text))
+    join(storage, "s", terms_of_plan(plan, threads=1, **how), 3, False)
+    join(storage, "s", terms_of_plan(plan, threads=1, **how), 3, False)
+    monkeypatch.setattr(sys.modules["rates_of"], "fields", lambda trial: {})
+    with pytest.raises(RunError, match="what it imports was changed"):
+        join(storage, "s", terms_of_plan(plan, threads=1, **how), 3, True)
+    del sys.modules["rates_of"]
+
+
 def test_a_study_is_enlarged_only_when_asked(storage):
     own = terms("random")
     join(storage, "s", own, 4, False)
@@ -287,7 +305,7 @@ def test_a_study_of_before_has_its_base_and_no_text(storage):
     """As they were kept until there were fingerprints."""
     made = optuna.create_study(study_name="s", storage=storage)
     kept = vars(terms())
-    new = ("base", "texts", "code", "program", "plan")
+    new = ("base", "texts", "code", "program", "draws", "plan")
     base = {k: v for k, v in flatten(to_dict(PLAN.base)).items() if k != "optim.eps"}
     base = {f"base {k}": v for k, v in {**base, "optim.eps": 1e-3}.items()}
     made.set_user_attr("terms", {k: v for k, v in kept.items() if k not in new})

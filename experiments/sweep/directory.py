@@ -79,6 +79,11 @@ def look(directory: Path) -> None:
                 f"{directory / name} is a link, which a sweep does not follow: move it "
                 "away, or give another --sweep-dir"
             )
+        if name in FOLDERS and (directory / name).is_file():
+            raise RunError(
+                f"{directory / name} is a file where a sweep has a folder: move it "
+                "away, or give another --sweep-dir"
+            )
     names = {path.name for path in directory.iterdir()} - {LOCK}
     if not names or read_mark(directory) is not None:
         return
@@ -207,20 +212,30 @@ def write_own(directory: Path, files: Mapping[str, bytes]) -> None:
     Raises:
       RunError: for one that is there and that the sweep did not write as it is now.
     """
-    with _locked(directory):
-        mark = read_mark(directory)
-        if mark is None:
-            raise RunError(f"{directory} has lost its mark, {MARK}: nothing is written")
-        refuse_strangers(directory, files, mark)
-        made = mark["made"]
-        for name, data in files.items():
-            # The one that is there, and the one that is coming.
-            made[name] = [*made.get(name, [])[-1:], _digest(data)]
-        write_json_atomic(directory / MARK, mark)
-        for name, data in files.items():
-            (directory / name).parent.mkdir(exist_ok=True)
-            with whole_or_nothing(directory / name) as file:
-                file.write(data)
+    try:
+        with _locked(directory):
+            _write_own(directory, files)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or directory} cannot be written: {error.strerror}; the "
+            "results are safe in the study: the same command with --resume writes them"
+        ) from None
+
+
+def _write_own(directory: Path, files: Mapping[str, bytes]) -> None:
+    mark = read_mark(directory)
+    if mark is None:
+        raise RunError(f"{directory} has lost its mark, {MARK}: nothing is written")
+    refuse_strangers(directory, files, mark)
+    made = mark["made"]
+    for name, data in files.items():
+        # The one that is there, and the one that is coming.
+        made[name] = [*made.get(name, [])[-1:], _digest(data)]
+    write_json_atomic(directory / MARK, mark)
+    for name, data in files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        with whole_or_nothing(directory / name) as file:
+            file.write(data)
 
 
 def refuse_strangers(directory: Path, names: Iterable[str], mark: Any) -> None:

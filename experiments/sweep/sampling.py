@@ -146,7 +146,7 @@ def gridded(plan: Plan) -> bool:
         return plan.space.finite()
     return not any(
         isinstance(kind, FloatDistribution) and kind.step is None
-        for trial, _ in _looked_at(plan)
+        for trial, _ in looked_at(plan)
         for kind in trial.distributions.values()
     )
 
@@ -156,7 +156,7 @@ def varied_fields(plan: Plan) -> list[str]:
     own = [field for node in plan.space.varied for field in node.fields]
     if plan.space.program is None:
         return own
-    drawn = [fields for _, fields in _looked_at(plan)]
+    drawn = [fields for _, fields in looked_at(plan)]
     names = dict.fromkeys(name for fields in drawn for name in fields)
     apart = [n for n in names if any(f.get(n) != drawn[0].get(n) for f in drawn)]
     return list(dict.fromkeys(own + apart))
@@ -170,12 +170,13 @@ def log_fields(plan: Plan) -> set[str]:
         return found
     return found | {
         name
-        for trial, _ in _looked_at(plan)
+        for trial, _ in looked_at(plan)
         for name, kind in trial.distributions.items()
         if getattr(kind, "log", False)
     }
 
 
-def _looked_at(plan: Plan) -> Iterator[tuple[optuna.Trial, Fields]]:
+def looked_at(plan: Plan) -> Iterator[tuple[optuna.Trial, Fields]]:
+    """Trials by which a program is known, always the same."""
     sampler = Corners()
     return examples(plan.space, lambda _: sampler, LOOKED_AT)

@@ -199,6 +199,12 @@ def place_of(options: Sweep) -> tuple[Path, str]:
     directory.look(folder)
     database = (folder / directory.DATABASE).absolute()
     if not options.storage:
+        mark = directory.read_mark(folder)
+        if mark is not None and mark["study"] != options.study:
+            raise RunError(
+                f"{folder} holds the runs of another sweep, {mark['study']!r}: give "
+                "another --sweep-dir"
+            )
         if database.exists() and not options.resume:
             raise RunError(
                 f"{folder} holds a sweep: give --resume to go on with it, or another "
@@ -206,7 +212,7 @@ def place_of(options: Sweep) -> tuple[Path, str]:
             )
         if options.resume and not database.exists():
             raise RunError(f"{folder} holds no sweep to resume (no study.db)")
-        if not database.exists() and directory.read_mark(folder) is not None:
+        if not database.exists() and mark is not None:
             raise RunError(
                 f"{folder} holds the runs of a sweep whose study.db is gone: give "
                 "another --sweep-dir"

@@ -22,7 +22,7 @@ from optuna.storages import BaseStorage
 
 from experiments.config import flatten, from_dict, load_named, of_kinds, to_dict
 from experiments.run.files import RunError
-from experiments.sweep.sampling import grid
+from experiments.sweep.sampling import grid, looked_at
 from experiments.sweep.space import Fields
 from experiments.sweep.space_file import RUNNING, Plan, Source, nested, plan_of
 
@@ -41,6 +41,7 @@ class Terms:
     base          the base config; None in studies made before it was kept.
     texts         fingerprints of the texts read; None likewise.
     code          digest of the code that trains, see `provenance.code`; None likewise.
+    draws         digest of what the program gives, whatever it imports; or empty.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Terms:
     base: dict[str, Any] | None = field(default=None, repr=False)
     texts: list[str] | None = None
     code: str | None = None
+    draws: str = ""
 
     @cached_property
     def plan(self) -> Plan:
@@ -88,8 +90,11 @@ def terms_of_plan(plan: Plan, **how: Any) -> Terms:
     """Terms of a space that is read here and now. how: the other fields."""
     source = plan.source
     space = {k: v for k, v in source.raw.items() if k not in RUNNING}
-    base = to_dict(plan.base)
-    return Terms(source.name, space, program=source.program, base=base, **how)
+    kept = {"program": source.program, "base": to_dict(plan.base)}
+    if source.program:
+        drawn = [fields for _, fields in looked_at(plan)]
+        kept["draws"] = digest(json.dumps(drawn, sort_keys=True))
+    return Terms(source.name, space, **kept, **how)
 
 
 def join(
@@ -190,6 +195,11 @@ def check_same(name: str, old: Terms, new: Terms) -> None:
         raise RunError(
             f"study {name!r} has another space: {told}; give {anew}, or the space as "
             "it was"
+        )
+    if old.draws != new.draws:
+        raise RunError(
+            f"study {name!r} has another space: SPACE(trial) does not give the fields "
+            f"that it gave, so what it imports was changed; give {anew}"
         )
     if texts and old.texts != new.texts:
         pairs = (_short(old.texts), _short(new.texts))
