@@ -43,6 +43,7 @@ from lm.cells.elman import ElmanState
 from lm.config import OptimConfig
 from lm.types import Batch
 
+pytestmark = pytest.mark.usefixtures("compile_cache")
 KEY = jax.random.key(0)
 TRIAL = Trial(
     variant="gru",
@@ -63,6 +64,15 @@ never = Interrupt()
 
 def nobody(what, pieces):
     """No display."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_sequences():
+    """Looks and exams at fewer sequences than the studies have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_memory_trials, "LOOK", 100)
+        patch.setattr(long_memory_trials, "EXAM", 1_000)
+        yield
 
 
 # --- networks and what they are asked ----------------------------------------------
