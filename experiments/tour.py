@@ -157,6 +157,7 @@ def reach(run_dir: Path, trained: "Trained", dataset: Any, lags: int = 40) -> st
     import jax
 
     from data_pipeline.windows import windows
+    from experiments.applications.language_model.application import batch_of
     from experiments.figures import lag_profiles, save
     from experiments.train.keys import init_key
     from lm.gradflow.through_time import lag_profile
@@ -166,7 +167,8 @@ def reach(run_dir: Path, trained: "Trained", dataset: Any, lags: int = 40) -> st
 
     @jax.jit
     def measure(params):
-        return lag_profile(model, params, *text, model.initial_state(params, lanes))
+        start = model.initial_state(params, lanes)
+        return lag_profile(model.problem, params, start, batch_of(text))
 
     untrained = model.init(init_key(jax.random.key(trained.config.seed)))
     profiles = {

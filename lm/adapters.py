@@ -4,8 +4,8 @@
     cell_of_flax   a Flax cell, linen or nnx, as a `Cell`
     flax_cell      a `Cell` as an nnx cell, for `nnx.RNN`
 
-What comes out is a cell like any other: `lm.model.build(config, vocabulary, cell)`
-trains it, and every instrument of `lm.gradflow` measures it.
+What comes out is a cell like any other: `build(config, vocabulary, cell)` of
+`lm.models.language_model` trains it, and every instrument of `lm.gradflow` measures it.
 """
 
 from collections.abc import Callable

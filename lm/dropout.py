@@ -33,6 +33,15 @@ class Lanes(NamedTuple):
     count: int
 
 
+class PlaceKeys(NamedTuple):
+    """One key a kind of dropout, of one place."""
+
+    weight: Any
+    embedding: Any
+    features: Any
+    zoneout: Any
+
+
 class Dropout(NamedTuple):
     """What a model needs in training: the key, the probabilities and, where devices
     share the batch, the lanes here; their masks are those of the whole batch."""
@@ -40,6 +49,25 @@ class Dropout(NamedTuple):
     key: Any = None
     rates: Rates = Rates()
     lanes: Lanes | None = None
+    here: PlaceKeys | None = None
+
+    def at(self, number: Any) -> "Dropout":
+        """The same at a place inside, a layer or the output, with keys of its own."""
+        key = jax.random.fold_in(self.key, number)
+        return self._replace(key=key, here=PlaceKeys(*jax.random.split(key, 4)))
+
+    @property
+    def keys(self) -> PlaceKeys:
+        """What each kind of dropout draws from here."""
+        return self.here or PlaceKeys(*jax.random.split(self.key, 4))
+
+
+def features(dropout: Dropout | None, xs: Array, kind: str, rate: str) -> Array:
+    """xs_TBD dropped by the kind and rate of these names; in evaluation as it is."""
+    if dropout is None:
+        return xs
+    probability = getattr(dropout.rates, rate)
+    return DROPOUTS[kind](dropout.keys.features, xs, probability, dropout.lanes)
 
 
 def rates_of(config: DropoutConfig) -> Rates:
@@ -108,7 +136,7 @@ def weight_drop(cell: Cell, key: Array, params: Params, rate) -> Params:
 def zoneout(
     key: Array, state: State, steps: int, rate, lanes: Lanes | None = None
 ) -> State:
-    """Update weights of Krueger 2017: a state of (T, B, H), 0 where the old is kept.
+    """Update weights of Krueger 2017: a state of (T, B, …), 0 where the old is kept.
 
     Unlike dropout nothing is scaled; evaluation uses `zoneout_mean`.
     """
@@ -122,9 +150,10 @@ def zoneout(
 
 
 def zoneout_mean(state: State, steps: int, rate) -> State:
-    """The expectation of `zoneout`'s weights, 1 − rate, as (T, B, 1)."""
+    """The expectation of `zoneout`'s weights, 1 − rate, as (T, B, 1, …)."""
 
     def mean(leaf):
-        return jnp.full((steps, leaf.shape[0], 1), 1.0 - rate, leaf.dtype)
+        shape = (steps, leaf.shape[0], *(1,) * (leaf.ndim - 1))
+        return jnp.full(shape, 1.0 - rate, leaf.dtype)
 
     return jax.tree.map(mean, state)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lm.config import at_least, within
-from lm.model import LanguageModel
+from lm.models.language_model import LanguageModel
 from lm.types import Array, Params, State
 
 Step = Callable[[Params, State, Array], tuple[State, Array]]

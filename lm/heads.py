@@ -1,22 +1,12 @@
-"""Models of tasks: a recurrent stack whose outputs are not its inputs' alphabet.
-
-A language model predicts what it reads. A task asks something else: a number after a
-sequence of pairs, one of four classes, a letter at each step. `build_task_model`
-gives the same record of pure functions as `lm.model.build`, so that everything made
-for language models (training steps, taps, lag profiles, Jacobians) serves here too;
-what differs is how its outputs are judged, and that is a `Head`.
-"""
+"""How outputs are judged that are not the next word: classes and numbers."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from lm.config import ConfigError, ModelConfig
-from lm.losses import Sum, token_nats
-from lm.model import LanguageModel, build
-from lm.types import Array, Cell, Params
+from lm.losses import token_nats
+from lm.types import Array, Sum
 
 
 class Head(NamedTuple):
@@ -30,8 +20,8 @@ class Head(NamedTuple):
     right: Callable[[Array, Array], Array]
 
     def total(self, outputs_TBC: Array, targets_TB: Array, mask_TB: Array) -> Sum:
-        """Losses summed where the mask is 1, and the mask's sum; for a regression the
-        sum is of squared errors, whatever its field is called."""
+        """Losses (nats, or squared errors) summed where the mask is 1, and the mask's
+        sum."""
         losses_TB = self.losses(outputs_TBC, targets_TB)
         return Sum(jnp.sum(losses_TB * mask_TB), jnp.sum(mask_TB))
 
@@ -60,31 +50,3 @@ def regression(tolerance: float) -> Head:
         lambda outputs, targets: jnp.square(error(outputs, targets)),
         lambda outputs, targets: jnp.abs(error(outputs, targets)) < tolerance,
     )
-
-
-def build_task_model(
-    config: ModelConfig, d_in: int, d_out: int, cell: Cell | None = None
-) -> LanguageModel:
-    """The stack that `config` describes, from d_in inputs to d_out outputs a step.
-
-    Inputs are (T, B, d_in) floats, or (T, B) ids below d_in as one-hot rows by index.
-    `model.logits(params, hs)` gives the d_out outputs. cell: in place of the
-    registry's.
-
-    Raises:
-      ConfigError: if the config has an embedding: a task's inputs go into the cell.
-    """
-    if config.embedding:
-        raise ConfigError(
-            f"model.embedding is {config.embedding}: a task feeds its inputs into the "
-            "cell, so set it to 0"
-        )
-    model = build(config, d_out, cell)
-
-    def init(key: Array) -> Params:
-        key_stack, key_first = jax.random.split(key)
-        params = model.init(key_stack)
-        first = model.cells[0].init(key_first, d_in)
-        return params | {"layers": (first, *params["layers"][1:])}
-
-    return model._replace(init=init)

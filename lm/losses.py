@@ -1,29 +1,11 @@
-"""Cross-entropy as (sum, count) pairs, in nats, and what is read off it.
-
-Sums are added over windows and divided once: never a mean of means.
-"""
+"""Losses of single outputs, their sums, and what is read off them."""
 
 import math
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lm.types import Array
-
-
-class Sum(NamedTuple):
-    """Nats over the counted tokens, and how many they are."""
-
-    nats: Any
-    count: Any
-
-    def __add__(self, other):
-        return Sum(self.nats + other[0], self.count + other[1])
-
-    def mean(self):
-        """Nats per token."""
-        return self.nats / self.count
+from lm.types import Array, Sum
 
 
 @jax.custom_vjp

@@ -23,20 +23,24 @@ from jax.sharding import PartitionSpec as P
 
 from lm.config import ConfigError, OptimConfig
 from lm.dropout import Lanes
-from lm.losses import Sum
-from lm.model import LanguageModel
+from lm.lanes import lane_axis
+from lm.problem import Problem
 from lm.train import TrainState, make_eval_step, make_loss, make_train_step
-from lm.types import Array, Batch, Params, State
+from lm.types import Array, Params, State
 
 AXIS = "lanes"
-WHOLE, BY_LANE = P(), P(AXIS)  # BY_LANE: recurrent state, (B, H)
-BATCH = Batch(P(None, AXIS), P(None, AXIS), P(None, AXIS), P(AXIS))
+WHOLE, BY_LANE = P(), P(AXIS)  # BY_LANE: recurrent state, (B, …)
 STATE = TrainState(WHOLE, WHOLE, WHOLE, carry=BY_LANE, average=WHOLE)
 
 
 def make_mesh(devices: Sequence[Any]) -> Mesh:
     """The devices in a row; device d has the d-th share of the lanes."""
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def batch_specs(batch: Any) -> Any:
+    """How the fields of a batch are split: a tree of its structure."""
+    return jax.tree.map(lambda x: P(*[None] * lane_axis(x), AXIS), batch)
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
@@ -48,37 +52,38 @@ def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
     return TrainState(*(sharding(s, p) for s, p in zip(STATE, state, strict=True)))
 
 
-def make_shared_gradient(model: LanguageModel, optim: OptimConfig, devices: int):
+def make_shared_gradient(problem: Problem, optim: OptimConfig, devices: int):
     """`lm.train.make_gradient` for one of `devices` that share the lanes.
 
     To be called on each of them under `shard_map`: params are whole, carry and batch
     those of the lanes here; the gradient and the Sum are those of all lanes.
     """
 
-    def gradient(params: Params, carry: State, batch: Batch, key: Array, rates):
-        loss = make_loss(model, optim, Lanes(lax.axis_index(AXIS), devices))
-        share = share_of(optim, batch, devices)
+    def gradient(params: Params, carry: State, batch: Any, key: Array, rates):
+        here = Lanes(lax.axis_index(AXIS), devices)
+        loss = make_loss(problem, optim, here)
 
         def part(params):
-            scalar, rest = loss(params, carry, batch, key, rates)
-            return share * scalar, rest
+            scalar, (carry_after, total) = loss(params, carry, batch, key, rates)
+            share = share_of(optim, total.count, devices)
+            return share * scalar, (carry_after, total)
 
-        raw, (carry, total) = jax.grad(part, has_aux=True)(params)
+        raw, (after, total) = jax.grad(part, has_aux=True)(params)
         raw, total = lax.psum((raw, total), AXIS)
-        return raw, (carry, total)
+        return raw, (after, total)
 
     return gradient
 
 
-def share_of(optim: OptimConfig, batch: Batch, devices: int):
+def share_of(optim: OptimConfig, count: Array, devices: int):
     """What the loss over the lanes here weighs in that over all lanes."""
     if optim.reduction == "time_sum":
         return 1 / devices
-    count = batch.mask.sum()
+    count = lax.stop_gradient(count)
     return count / lax.psum(count, AXIS).clip(1)
 
 
-def make_shared_train_step(model: LanguageModel, optim: OptimConfig, mesh: Mesh):
+def make_shared_train_step(problem: Problem, optim: OptimConfig, mesh: Mesh):
     """`lm.train.make_train_step` over a mesh: the same arguments and results, with
     the carry and the batch split by lanes and the rest on every device."""
     if optim.omega:
@@ -86,28 +91,37 @@ def make_shared_train_step(model: LanguageModel, optim: OptimConfig, mesh: Mesh)
             f"optim.omega is {optim.omega} and {mesh.size} devices share the batch: Ω "
             "is not summed over devices; train on one, or set optim.omega to 0"
         )
-    gradient = make_shared_gradient(model, optim, mesh.size)
-    return jax.shard_map(
-        make_train_step(model, optim, gradient),
-        mesh=mesh,
-        in_specs=(STATE, BATCH, WHOLE, WHOLE),
-        out_specs=(STATE, WHOLE),
-        check_vma=False,  # what is whole comes from psum, and is tested to be
+    step = make_train_step(
+        problem, optim, make_shared_gradient(problem, optim, mesh.size)
     )
 
+    def train_step(state: TrainState, batch: Any, key: Array, numbers: Any):
+        return jax.shard_map(
+            step,
+            mesh=mesh,
+            in_specs=(STATE, batch_specs(batch), WHOLE, WHOLE),
+            out_specs=(STATE, WHOLE),
+            check_vma=False,  # what is whole comes from psum, and is tested to be
+        )(state, batch, key, numbers)
 
-def make_shared_eval_step(model: LanguageModel, mesh: Mesh):
+    return train_step
+
+
+def make_shared_eval_step(problem: Problem, mesh: Mesh):
     """`lm.train.make_eval_step` over a mesh."""
-    step = make_eval_step(model)
+    step = make_eval_step(problem)
 
-    def eval_step(params: Params, carry: State, batch: Batch) -> tuple[State, Sum]:
-        carry, total = step(params, carry, batch)
-        return carry, lax.psum(total, AXIS)
+    def here(params: Params, carry: State, batch: Any):
+        carry, totals = step(params, carry, batch)
+        return carry, lax.psum(totals, AXIS)
 
-    return jax.shard_map(
-        eval_step,
-        mesh=mesh,
-        in_specs=(WHOLE, BY_LANE, BATCH),
-        out_specs=(BY_LANE, WHOLE),
-        check_vma=False,
-    )
+    def eval_step(params: Params, carry: State, batch: Any):
+        return jax.shard_map(
+            here,
+            mesh=mesh,
+            in_specs=(WHOLE, BY_LANE, batch_specs(batch)),
+            out_specs=(BY_LANE, WHOLE),
+            check_vma=False,
+        )(params, carry, batch)
+
+    return eval_step

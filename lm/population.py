@@ -12,9 +12,8 @@ Over several devices the axis N is split, and each device runs its own members.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,67 +21,38 @@ from jax import lax
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
-from lm.config import InitConfig, ModelConfig, OptimConfig
-from lm.model import LanguageModel, build
+from lm.config import OptimConfig
 from lm.optim import Hyperparameters
+from lm.problem import InitNumbers, Problem
 from lm.train import TrainState, init_state, make_eval_step, make_train_step
 from lm.types import Array
 
 AXIS = "members"
 
 
-class InitNumbers(NamedTuple):
-    """The numbers of an `InitConfig`; each may be traced."""
-
-    scale: Any
-    gain: Any
-    forget_bias: Any
-
-
-class TracedInit(InitConfig):
-    """An `InitConfig` whose numbers are traced. They were checked before they were."""
-
-    def __post_init__(self):
-        pass
-
-
-def init_numbers(config: InitConfig) -> InitNumbers:
-    """The config's numbers."""
-    return InitNumbers(config.scale, config.gain, config.forget_bias)
-
-
-def with_init(config: ModelConfig, numbers: InitNumbers) -> ModelConfig:
-    """The config with these numbers in place of its own."""
-    known = {f.name: getattr(config.init, f.name) for f in fields(InitConfig)}
-    return replace(config, init=TracedInit(**(known | numbers._asdict())))
-
-
-def make_population_init(
-    config: ModelConfig, optim: OptimConfig, vocabulary: int, lanes: int
-):
+def make_population_init(problem: Problem, optim: OptimConfig, lanes: int):
     """init(keys_N, inits_N, numbers_N) -> states_N: `init_state` of every member."""
 
     def init(key: Array, inits: InitNumbers, numbers: Hyperparameters) -> TrainState:
-        model = build(with_init(config, inits), vocabulary)
-        return init_state(model, optim, numbers, key, lanes)
+        return init_state(problem, optim, numbers, key, lanes, inits)
 
     return jax.vmap(init)
 
 
-def make_population_step(model: LanguageModel, optim: OptimConfig):
+def make_population_step(problem: Problem, optim: OptimConfig):
     """train_step(states_N, batches_N, keys_N, numbers_N) -> (states_N, infos_N).
 
     The leaves of batches_N are those of `Batch` behind an axis N, padded to one
     length T. Padding behind the end of a window changes nothing but the carried
     state, which has to start anew (`fresh`) in the next window.
     """
-    return jax.vmap(make_train_step(model, optim))
+    return jax.vmap(make_train_step(problem, optim))
 
 
-def make_population_eval(model: LanguageModel):
-    """eval_step(params_N, carries_N, batch) -> (carries_N, Sums_N): one batch for all,
-    since nobody shuffles what is evaluated on."""
-    return jax.vmap(make_eval_step(model), in_axes=(0, 0, None))
+def make_population_eval(problem: Problem):
+    """eval_step(params_N, carries_N, batch) -> (carries_N, {name: Sums_N}): one batch
+    for all, since nobody shuffles what is evaluated on."""
+    return jax.vmap(make_eval_step(problem), in_axes=(0, 0, None))
 
 
 def member(stacked: Any, n) -> Any:

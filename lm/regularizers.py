@@ -23,20 +23,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lm.model import LanguageModel
-from lm.types import Array, Cell, Params, State
-from lm.unroll import Driver, one_step
-
-
-class Path(NamedTuple):
-    """What one layer did in a window.
-
-    before   the states before each step, leaves (T, B, H).
-    zs_TBG   what the cell read of its input.
-    """
-
-    before: State
-    zs_TBG: Any
+from lm.config import ConfigError
+from lm.lanes import by_lane, rows
+from lm.problem import Problem
+from lm.recording import Recorded
+from lm.types import Array, Cell, Context, Params, Part, State
 
 
 class Deviation(NamedTuple):
@@ -51,20 +42,26 @@ class Deviation(NamedTuple):
 
 
 def omega(
-    model: LanguageModel, params: Params, paths: tuple[Path, ...], δ: State
+    parts: tuple[Part, ...],
+    params: Params,
+    recorded: dict[str, Recorded],
+    δ: dict[str, State],
 ) -> Deviation:
     """Ω of a window, to be differentiated with respect to `params`.
 
-    paths  of each layer, from a `recorder`.
-    δ      ∂E/∂state_t, per layer a state of (T, B, H) arrays: gradients of taps.
+    recorded  of each part, from `lm.recording`.
+    δ         ∂E/∂state_t of each part, leaves (T, B, …): gradients of taps.
     """
-    layers = zip(model.cells, params["layers"], paths, δ, strict=True)
-    squares, counts = zip(*(layer_omega(*layer) for layer in layers), strict=True)
+    found = [
+        part_omega(part.cell, part.of(params), recorded[part.name], δ[part.name])
+        for part in parts
+    ]
+    squares, counts = zip(*found, strict=True)
     return Deviation(sum(squares), sum(counts))
 
 
-def layer_omega(cell: Cell, params: Params, path: Path, δ: State) -> Deviation:
-    """Ω of one layer, over the steps k = 0 … T−2 and all lanes.
+def part_omega(cell: Cell, params: Params, path: Recorded, δ: State) -> Deviation:
+    """Ω of one cell, over the steps k = 0 … T−2 and all lanes.
 
     Steps and lanes become lanes of one step: a vector-Jacobian product with all of
     them at once gives every δ_{k+1}·∂x_{k+1}/∂x_k. Its gradient reaches the leaves
@@ -88,8 +85,8 @@ def layer_omega(cell: Cell, params: Params, path: Path, δ: State) -> Deviation:
 
 
 def norm(state: State) -> Array:
-    """Euclidean norms over all leaves (N, H): (N,), with gradient 0 at 0."""
-    squares_N = sum(jnp.sum(jnp.square(x), axis=-1) for x in jax.tree.leaves(state))
+    """Euclidean norms over all leaves (N, …): (N,), with gradient 0 at 0."""
+    squares_N = sum(jnp.sum(jnp.square(rows(x)), 1) for x in jax.tree.leaves(state))
     zero_N = squares_N == 0
     return jnp.where(zero_N, 0, jnp.sqrt(jnp.where(zero_N, 1, squares_N)))
 
@@ -101,52 +98,40 @@ def unit_vectors(state: State) -> tuple[State, Array]:
     would be 0 in float32 long before it is itself.
     """
     leaves = jax.tree.leaves(state)
-    largest_N = jnp.max(jnp.stack([jnp.max(jnp.abs(x), axis=-1) for x in leaves]), 0)
+    largest_N = jnp.max(jnp.stack([jnp.max(jnp.abs(rows(x)), 1) for x in leaves]), 0)
     there_N = largest_N > jnp.finfo(largest_N.dtype).tiny
-    scale_N1 = jnp.where(there_N, largest_N, 1)[:, None]
-    scaled = jax.tree.map(lambda x: x / scale_N1, state)
-    length_N1 = jnp.where(there_N, norm(scaled), 1)[:, None]
-    return jax.tree.map(lambda x: x / length_N1, scaled), there_N
+    scale_N = jnp.where(there_N, largest_N, 1)
+    scaled = jax.tree.map(lambda x: x / by_lane(scale_N, x), state)
+    length_N = jnp.where(there_N, norm(scaled), 1)
+    return jax.tree.map(lambda x: x / by_lane(length_N, x), scaled), there_N
 
 
-def recorder() -> tuple[Driver, list[Path]]:
-    """A driver for `unroll`, and the list to which it adds the `Path` of each layer.
-
-    The list belongs to one call of `model.apply`, and to the same trace.
-    """
-    paths: list[Path] = []
-
-    def recorded(cell, params, zs, state, fresh, events, reverse):
-        def body(state, at):
-            new = one_step(cell, params, fresh, state, *at)
-            return new, (state, cell.output(new))
-
-        last, (before, hs) = lax.scan(body, state, (zs, events), reverse=reverse)
-        paths.append(Path(before, zs))
-        return last, hs
-
-    return recorded, paths
-
-
-def gradient_with_omega(model: LanguageModel, loss, weight: float):
+def gradient_with_omega(problem: Problem, loss, weight: float):
     """gradient(params, carry, batch, key, rates) -> (∂E + weight·∂⁺Ω, loss's aux).
 
-    loss  as `lm.train.make_loss` gives it: (params, carry, batch, key, rates, *,
-          taps, driver) -> (E, aux).
+    loss  as `lm.train.make_loss` gives it: (params, carry, batch, key, rates, context)
+          -> (E, aux).
+
+    Raises:
+      ConfigError: for a network that reads from the right.
     """
+    if any(part.reverse for part in problem.parts):
+        raise ConfigError(
+            f"optim.omega is {weight}: Ω follows the gradient from each step to the "
+            "one before, and this network reads from the right as well; set it to 0"
+        )
 
     def gradient(params, carry, batch, *rest):
-        steps = len(batch.inputs)
-        taps = jax.tree.map(lambda s: jnp.zeros((steps, *s.shape), s.dtype), carry)
-
         def recorded(params, taps):
-            driver, paths = recorder()
-            value, aux = loss(params, carry, batch, *rest, taps=taps, driver=driver)
-            return value, (aux, tuple(paths))
+            kept: dict[str, Recorded] = {}
+            value, aux = loss(
+                params, carry, batch, *rest, Context(taps=taps, recorded=kept)
+            )
+            return value, (aux, kept)
 
         both = jax.grad(recorded, argnums=(0, 1), has_aux=True)
-        (raw, δ), (aux, paths) = both(params, taps)
-        extra = jax.grad(lambda p: omega(model, p, paths, δ).mean())(params)
+        (raw, δ), (aux, kept) = both(params, problem.taps(params, batch))
+        extra = jax.grad(lambda p: omega(problem.parts, p, kept, δ).mean())(params)
         return jax.tree.map(lambda g, e: g + weight * e, raw, extra), aux
 
     return gradient

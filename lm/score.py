@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from lm.losses import token_nats
-from lm.model import LanguageModel
-from lm.train import start
+from lm.models.language_model import LanguageModel
+from lm.problem import start
 from lm.types import Array, Batch, Params, State
 
 
@@ -16,7 +16,7 @@ def make_score_step(model: LanguageModel):
     """
 
     def score_step(params: Params, carry: State, batch: Batch) -> tuple[State, Array]:
-        carry = start(model, params, carry, batch.fresh)
+        carry = start(model.initial_state, params, carry, batch.fresh)
         carry, hs = model.apply(params, batch.inputs, carry)
         nats_TB = token_nats(model.logits(params, hs), batch.targets)
         return carry, jnp.where(batch.mask > 0, nats_TB, 0.0)

@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lm.config import OptimConfig
+from lm.config import ConfigError, OptimConfig
 from lm.dropout import Dropout, Lanes, rates_of
-from lm.losses import Sum, cross_entropy
-from lm.model import LanguageModel
+from lm.lanes import lanes_of
 from lm.optim import Hyperparameters, clipper, optimizer
+from lm.problem import InitNumbers, Problem
 from lm.regularizers import gradient_with_omega
-from lm.truncation import truncated_apply
-from lm.types import Array, Batch, Params, State
+from lm.types import Array, Context, Params, State, Sum
 
 
 class TrainState(NamedTuple):
@@ -28,7 +27,7 @@ class TrainState(NamedTuple):
     step       () int32, how many steps were taken.
     params     the model's.
     opt_state  optax's.
-    carry      the recurrent state at the end of the last window, leaves (B, H).
+    carry      what the last batch hands on: recurrent states, leaves (B, …).
     average    averaged parameters, or None.
     """
 
@@ -42,7 +41,7 @@ class TrainState(NamedTuple):
 class StepInfo(NamedTuple):
     """What one step measured; P groups, one per leaf of `params` (`group_names`).
 
-    loss            nats summed over the window's tokens, and their count.
+    loss            the problem's, summed, and the count of its terms.
     gradient_norm   global, before clipping.
     clipped_norm    global, after clipping.
     gradients_P, weights_P, updates_P
@@ -71,6 +70,11 @@ def group_names(params: Params) -> list[str]:
     return [jax.tree_util.keystr(p, simple=True, separator=".") for p, _ in paths]
 
 
+def count_parameters(params: Params) -> int:
+    """How many numbers a pytree of arrays (or of their shapes) holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def norms(tree: Params) -> Array:
     """(P,) Euclidean norms of the leaves."""
     return jnp.sqrt(
@@ -79,79 +83,80 @@ def norms(tree: Params) -> Array:
 
 
 def init_state(
-    model: LanguageModel, optim: OptimConfig, numbers, key: Array, batch: int
+    problem: Problem,
+    optim: OptimConfig,
+    numbers: Hyperparameters,
+    key: Array,
+    batch: int,
+    inits: InitNumbers | None = None,
 ) -> TrainState:
-    """Fresh parameters and an optimizer at rest, for B = batch lanes."""
-    params = model.init(key)
+    """Fresh parameters and an optimizer at rest, for B = batch lanes.
+
+    inits: in place of the config's own, see `Problem.init`.
+    """
+    params = problem.init(key, inits)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=optimizer(optim, numbers).init(params),
-        carry=model.initial_state(params, batch),
+        carry=problem.carry(params, batch),
         average=None if optim.average == "none" else jax.tree.map(jnp.copy, params),
     )
 
 
-def start(model: LanguageModel, params: Params, carry: State, fresh_B: Array) -> State:
-    """The carried state, but the initial one in lanes that start anew."""
-    initial = model.initial_state(params, fresh_B.shape[0])
-    fresh_B1 = fresh_B[:, None]
-    return jax.tree.map(lambda i, c: jnp.where(fresh_B1, i, c), initial, carry)
+def make_loss(problem: Problem, optim: OptimConfig, here: Lanes | None = None):
+    """loss(params, carry, batch, key, rates, context) -> (value, (carry, Sum)).
 
+    The value is what is differentiated: the problem's loss per term, or summed over
+    time and averaged over lanes (`optim.reduction`). here: see `lm.parallel`.
 
-def make_loss(
-    model: LanguageModel,
-    optim: OptimConfig,
-    here: Lanes | None = None,
-    measure=cross_entropy,
-):
-    """loss(params, carry, batch, key, rates, *, taps, driver) -> (value, (carry, Sum)).
-
-    The value is what is differentiated: nats per token, or summed over time and
-    averaged over lanes (`optim.reduction`). here: see `lm.parallel`. measure: what to
-    take in place of cross-entropy, (outputs, targets, mask) -> Sum (see `lm.heads`).
+    Raises:
+      ConfigError: for `optim.truncation` of a problem that has no such form.
     """
+    if optim.truncation:
+        problem = truncated(problem, optim.truncation)
 
-    def loss(params, carry, batch: Batch, key, rates, *, taps=None, driver=None):
-        carry = start(model, params, carry, batch.fresh)
-        dropout = None if key is None else Dropout(key, rates, here)
-        if optim.truncation:
-            carry, hs = truncated_apply(
-                model, params, batch.inputs, carry, optim.truncation
-            )
-        else:
-            carry, hs = model.apply(
-                params, batch.inputs, carry, dropout=dropout, taps=taps, driver=driver
-            )
-        total = measure(model.logits(params, hs), batch.targets, batch.mask)
-        lanes = batch.targets.shape[1]
-        tokens = jnp.maximum(total.count, 1)
-        value = total.nats / (tokens if optim.reduction == "token" else lanes)
-        return value, (carry, total)
+    def loss(params, carry, batch, key, rates, context=Context()):
+        if key is not None:
+            context = context._replace(dropout=Dropout(key, rates, here))
+        carry, total = problem.loss(params, carry, batch, context)
+        terms = jnp.maximum(total.count, 1)
+        divisor = terms if optim.reduction == "token" else lanes_of(batch)
+        return total.total / divisor, (carry, total)
 
     return loss
 
 
-def make_gradient(model: LanguageModel, optim: OptimConfig, measure=cross_entropy):
+def truncated(problem: Problem, τ: int) -> Problem:
+    """The problem with τ steps of gradient; ConfigError where it cannot."""
+    if problem.truncated is None:
+        raise ConfigError(
+            f"optim.truncation is {τ}, but what is trained here is not cut into "
+            "steps: set it to 0"
+        )
+    return problem.truncated(τ)
+
+
+def make_gradient(problem: Problem, optim: OptimConfig):
     """gradient(params, carry, batch, key, rates) -> (∂value/∂params, (carry, Sum)).
 
     With `optim.omega`, plus that many times the immediate derivative of Ω.
     """
-    loss = make_loss(model, optim, measure=measure)
+    loss = make_loss(problem, optim)
     if optim.omega:
-        return gradient_with_omega(model, loss, optim.omega)
+        return gradient_with_omega(problem, loss, optim.omega)
     return jax.grad(loss, has_aux=True)
 
 
-def make_train_step(model: LanguageModel, optim: OptimConfig, gradient=None):
+def make_train_step(problem: Problem, optim: OptimConfig, gradient=None):
     """train_step(state, batch, key, numbers) -> (state, info).
 
     gradient: in place of `make_gradient`'s, with its signature.
     """
-    gradient = gradient or make_gradient(model, optim)
+    gradient = gradient or make_gradient(problem, optim)
 
     def train_step(
-        state: TrainState, batch: Batch, key: Array, numbers: Hyperparameters
+        state: TrainState, batch: Any, key: Array, numbers: Hyperparameters
     ) -> tuple[TrainState, StepInfo]:
         now = jax.random.fold_in(key, state.step)
         raw, (carry, total) = gradient(
@@ -161,6 +166,7 @@ def make_train_step(model: LanguageModel, optim: OptimConfig, gradient=None):
         updates, opt_state = optimizer(optim, numbers).update(
             clipped, state.opt_state, state.params
         )
+        updates = at_own_rates(problem, updates)
         params = optax.apply_updates(state.params, updates)
         gradients_P = norms(raw)
         gradient_norm = jnp.linalg.norm(gradients_P)
@@ -170,12 +176,31 @@ def make_train_step(model: LanguageModel, optim: OptimConfig, gradient=None):
             clipped_norm=clipped_norm(optim, gradient_norm, clipped, numbers),
             gradients_P=gradients_P,
             weights_P=norms(params),
-            updates_P=update_norms(optim, updates, gradients_P, gradient_norm, numbers),
+            updates_P=update_norms(
+                problem, optim, updates, gradients_P, gradient_norm, numbers
+            ),
         )
         average = averaged(optim, state.average, params, state.step)
         return TrainState(state.step + 1, params, opt_state, carry, average), info
 
     return train_step
+
+
+def at_own_rates(problem: Problem, updates: Params) -> Params:
+    """The updates times each cell's own factors (`Cell.rates`)."""
+    factors: dict[Any, float] = {
+        (*part.path, name): factor
+        for part in problem.parts
+        for name, factor in (part.cell.rates or {}).items()
+    }
+    if not factors:
+        return updates
+
+    def scaled(path, update):
+        keys = tuple(getattr(k, "key", getattr(k, "idx", None)) for k in path)
+        return factors.get(keys, 1.0) * update
+
+    return jax.tree_util.tree_map_with_path(scaled, updates)
 
 
 def clipped_norm(optim: OptimConfig, gradient_norm, clipped: Params, numbers):
@@ -185,10 +210,14 @@ def clipped_norm(optim: OptimConfig, gradient_norm, clipped: Params, numbers):
     return gradient_norm if optim.clip == "none" else jnp.linalg.norm(norms(clipped))
 
 
-def update_norms(optim: OptimConfig, updates: Params, gradients_P, norm, numbers):
+def update_norms(
+    problem: Problem, optim: OptimConfig, updates: Params, gradients_P, norm, numbers
+):
     """(P,) norms of the updates; for plain SGD they follow from the gradients', which
     saves a pass over all parameters."""
-    if optim.optimizer != "sgd" or optim.weight_decay or optim.clip == "value":
+    plain = optim.optimizer == "sgd" and not optim.weight_decay
+    own = any(part.cell.rates for part in problem.parts)
+    if not plain or optim.clip == "value" or own:
         return norms(updates)
     scale = jnp.minimum(1.0, numbers.clip_at / norm) if optim.clip == "norm" else 1.0
     return jnp.abs(numbers.learning_rate) * scale * gradients_P
@@ -210,13 +239,11 @@ def evaluation_params(state: TrainState) -> Params:
     return state.params if state.average is None else state.average
 
 
-def make_eval_step(model: LanguageModel):
-    """eval_step(params, carry, batch) -> (carry, Sum): no dropout, state carried."""
+def make_eval_step(problem: Problem):
+    """eval_step(params, carry, batch) -> (carry, {name: Sum}): no dropout, state
+    carried."""
 
-    def eval_step(params: Params, carry: State, batch: Batch) -> tuple[State, Sum]:
-        carry = start(model, params, carry, batch.fresh)
-        carry, hs = model.apply(params, batch.inputs, carry)
-        logits = model.logits(params, hs)
-        return carry, cross_entropy(logits, batch.targets, batch.mask)
+    def eval_step(params: Params, carry: State, batch: Any):
+        return problem.evaluate(params, carry, batch)
 
     return eval_step

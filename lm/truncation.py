@@ -6,48 +6,71 @@ back nowhere, the last through all of it. Here every ∂ℓ_t/∂W takes exactly
 Peng 1990, BPTT(h).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lm.types import Array, Params, State
+from lm.config import ConfigError
+from lm.recording import Recorded, state_of
+from lm.types import Context, Indexed, Layer, Params, State
 
 
-def states_before(model, params: Params, inputs_TB: Array, state: State) -> State:
-    """The states before each step, leaves (T, B, H), and after the last."""
-    layers = []
-
-    def recording(cell, params, zs, state, fresh, events, reverse):
-        def body(state, z):
-            after = cell.step(params, state, z)
-            return after, (state, cell.output(after))
-
-        after, (before, hs) = lax.scan(body, state, zs)
-        layers.append(before)
-        return after, hs
-
-    after, _ = model.apply(params, inputs_TB, state, driver=recording)
-    return tuple(layers), after
+def states_before(
+    layer: Layer, params: Params, xs: Any, state: State
+) -> tuple[State, State]:
+    """The layer's states before each step, leaves (T, B, …), and after the last."""
+    recorded: dict[str, Recorded] = {}
+    after, _ = layer.apply(params, xs, state, Context(recorded=recorded))
+    return state_of(recorded, state), after
 
 
-def truncated_apply(
-    model, params: Params, inputs_TB: Array, state: State, τ: int
-) -> tuple[State, Array]:
-    """`model.apply` whose hs_TBH keep only τ recurrent steps of gradient.
+def truncated(layer: Layer, τ: int) -> Layer:
+    """The layer, its outputs keeping only τ recurrent steps of gradient.
 
     The states are found by one pass that no gradient sees; then each position
     becomes a lane of its own that starts τ steps earlier and is unrolled to here,
     so the whole costs τ + 1 steps of T·B lanes. With τ ≥ T − 1 the gradient is the
-    full one. There is no dropout here: its two passes would draw different masks.
+    full one. Only for layers that have a step, and for nothing in the context: a
+    dropout's two passes would draw different masks.
+
+    Raises:
+      ConfigError: for a layer that reads from the right.
     """
-    inputs_TB = jnp.asarray(inputs_TB)
-    T, B = inputs_TB.shape[:2]
-    τ = min(τ, T - 1)
-    before, after = states_before(model, *lax.stop_gradient((params, inputs_TB, state)))
-    begin = jnp.maximum(jnp.arange(T) - τ, 0)
-    lanes = jax.tree.map(lambda s: s[begin].reshape(T * B, -1), before)
-    at = jnp.arange(τ + 1)[:, None] + jnp.arange(T)[None, :] - τ
-    windows = inputs_TB[jnp.maximum(at, 0)].reshape(τ + 1, T * B, *inputs_TB.shape[2:])
-    mask = jnp.repeat(at >= 0, B, axis=1)
-    _, hs = model.apply(params, windows, lax.stop_gradient(lanes), mask_TB=mask)
-    return after, hs[-1].reshape(T, B, -1)
+    if layer.step is None:
+        raise ConfigError(
+            f"optim.truncation is {τ}: a network that reads from the right has no "
+            "steps back to count; set it to 0"
+        )
+
+    def apply(params: Params, xs: Any, state: State, context: Context = Context()):
+        ids_or_rows = xs.ids_TB if isinstance(xs, Indexed) else xs
+        T, B = ids_or_rows.shape[:2]
+        steps = min(τ, T - 1)
+        before, after = states_before(layer, *lax.stop_gradient((params, xs, state)))
+        begin = jnp.maximum(jnp.arange(T) - steps, 0)
+        lanes = jax.tree.map(lambda s: s[begin].reshape(T * B, *s.shape[2:]), before)
+        at = jnp.arange(steps + 1)[:, None] + jnp.arange(T)[None, :] - steps
+
+        def window(xs):
+            xs = jnp.asarray(xs)
+            cut = xs[jnp.maximum(at, 0)]
+            return cut.reshape(steps + 1, T * B, *xs.shape[2:])
+
+        windows = over_time(window, xs)
+        mask = jnp.repeat(at >= 0, B, axis=1)
+        inner = Context(mask_TB=mask, name=context.name)
+        _, ys = layer.apply(params, windows, lax.stop_gradient(lanes), inner)
+        return after, ys[-1].reshape(T, B, -1)
+
+    return layer._replace(apply=apply)
+
+
+def over_time(function, xs: Any) -> Any:
+    """`function` on what of a layer's input has an axis T: of `Indexed` the ids."""
+    return (
+        xs._replace(ids_TB=function(xs.ids_TB))
+        if isinstance(xs, Indexed)
+        else function(xs)
+    )

@@ -1,4 +1,4 @@
-"""The vocabulary of the whole package: the dimension key, `Cell` and `Batch`.
+"""The words of the whole package: the dimension key, and the records made of functions.
 
 Dimension key. Array names end in the letters of their axes, in order:
 
@@ -7,18 +7,48 @@ Dimension key. Array names end in the letters of their axes, in order:
     S source length K lags, beams, candidates                 N parallel runs
 
 so `xs_TBD` is time-major and batched, `h_BH` is one step of a hidden state and
-`logits_TBV` scores every word at every step. A `State` is a NamedTuple of (B, H)
-arrays, its fields read by name (`state.h`), never by position.
+`logits_TBV` scores every word at every step. A `State` is a NamedTuple of arrays whose
+first axis is B, of any rank (a matrix memory is (B, heads, D, D)); its fields are read
+by name (`state.h`), never by position.
+
+A `Cell` is one recurrence, a `Layer` a sequence to a sequence with a state, and a
+`Problem` (lm.problem) what is trained. No JAX is imported here: types only.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-
-Array = jax.Array
+Array = Any  # a jax.Array, or what may stand for one in a trace
 Params = Any
 State = Any
+
+
+class Sum(NamedTuple):
+    """A total (of nats, of squared errors, of right answers) over `count` of them.
+
+    Sums are added over windows and devices and divided once: never a mean of means.
+    """
+
+    total: Any
+    count: Any
+
+    def __add__(self, other):  # type: ignore[override]
+        return Sum(self.total + other[0], self.count + other[1])
+
+    def mean(self):
+        """total / count."""
+        return self.total / self.count
+
+
+class Indexed(NamedTuple):
+    """Rows of a table by index, the input of a layer before it is looked up.
+
+    table_VD  word vectors.
+    ids_TB    which row stands where; any leading axes, so (B,) in a single step.
+    """
+
+    table_VD: Any
+    ids_TB: Any
 
 
 class Batch(NamedTuple):
@@ -43,12 +73,13 @@ class Cell(NamedTuple):
     name           the registry's name, for messages and figures.
     d_hidden       H.
     init           (key, d_in) -> params.
-    initial_state  (params, batch) -> state, leaves (B, H).
+    initial_state  (params, batch) -> state, leaves (B, …).
     project        (params, xs_TBD) -> zs_TBG: all that does not depend on the
                    state, for every step at once. Integer xs_TB are one-hot rows
                    by index. Works for any leading axes, so `project(params, x_B)`
                    serves a single step.
-    step           (params, state, z_BG) -> state. Derived for factored cells.
+    step           (params, state, z_BG) -> state. Derived for factored and linear
+                   cells.
     output         (state) -> h_BH, what the layer above sees.
     recurrent      names of the leaves of `params` that multiply the state: what
                    weight-drop drops and what spectral radii are taken of.
@@ -57,10 +88,18 @@ class Cell(NamedTuple):
                    r = output(state) @ w_HG. No matrix product happens inside, and
                    of `params` only the vectors are there to be read. `output` is
                    linear in the state (a field of it, or a sum of fields).
+    coefficients   linear cells only: (params, zs_TBG) -> (a, b), two states of
+                   (T, B, …) arrays: h_t = a_t ⊙ h_{t−1} + b_t.
     gates          (params, state_before, z_BG) -> {name: (B, H)}: what the step that
                    starts there lets through, in [0, 1]. The gates by name, and, for
                    a cell with a squashing unit φ, "slope": |φ′| at its candidate.
                    Only looked at, never trained through. None: not known.
+    blocks         names of the k blocks of G in packed order: ("input", "forget", …).
+    retention      the gate that keeps the old state, by its name in `gates`; None:
+                   there is none.
+    readout        (params, zs_TBG, states, leaves (T, B, …)) -> hs_TBH, in place of
+                   `output`, where what goes up also reads the input. None: `output`.
+    rates          {leaf of `params`: factor on the learning rate}.
     """
 
     name: str
@@ -73,4 +112,80 @@ class Cell(NamedTuple):
     recurrent: tuple[str, ...]
     w_HG: Callable[[Params], Array] | None = None
     pointwise: Callable[[Params, Array, Array, State], State] | None = None
+    coefficients: Callable[[Params, Array], tuple[State, State]] | None = None
     gates: Callable[[Params, State, Array], dict[str, Array]] | None = None
+    blocks: tuple[str, ...] = ()
+    retention: str | None = None
+    readout: Callable[[Params, Array, State], Array] | None = None
+    rates: Any = None
+
+
+class Part(NamedTuple):
+    """A cell at its place in something larger: what instruments look at.
+
+    name     "0", "1", … in a stack; "encoder.0.forward" further in.
+    cell     the recurrence.
+    path     keys from the whole's parameters to the cell's own.
+    reverse  whether it reads from the last step to the first.
+    """
+
+    name: str
+    cell: Cell
+    path: tuple[Any, ...] = ()
+    reverse: bool = False
+
+    def of(self, params: Params) -> Params:
+        """The cell's own parameters out of the whole's."""
+        for key in self.path:
+            params = params[key]
+        return params
+
+    def under(self, name: str, *path: Any) -> "Part":
+        """The same part, seen from one level further out."""
+        whole = f"{name}.{self.name}" if self.name and name else name or self.name
+        return self._replace(name=whole, path=(*path, *self.path))
+
+
+class Context(NamedTuple):
+    """What holds during one application of a layer; None: nothing.
+
+    mask_TB   1 where a step is real. Where it is 0 the state passes through unchanged.
+    reset_TB  1 where the initial state replaces the state before the step.
+    dropout   `lm.dropout.Dropout`: key, rates, lanes. None in evaluation.
+    taps      {part's name: a state of (T, B, …) arrays added to the state after each
+              step}; their gradients at 0 are the ∂L/∂state_t.
+    driver    who loops over time (lm.unroll); None: the fastest that a cell allows.
+    recorded  a dict that gets {part's name: lm.recording.Recorded}, in the same trace.
+    reverse   read from the last step to the first.
+    name      of the place, as in `Part`. Combinators extend it.
+    """
+
+    mask_TB: Any = None
+    reset_TB: Any = None
+    dropout: Any = None
+    taps: Any = None
+    driver: Any = None
+    recorded: dict[str, Any] | None = None
+    reverse: bool = False
+    name: str = ""
+
+
+class Layer(NamedTuple):
+    """A sequence to a sequence, with a state.
+
+    d_out          width of what goes up.
+    init           (key, d_in) -> params.
+    initial_state  (params, batch) -> state, leaves (B, …).
+    apply          (params, xs, state, context) -> (state, ys_TBO). xs is (T, B, D), or
+                   (T, B) ids as one-hot rows, or `Indexed`.
+    step           (params, state, x) -> (state, y_BO), x without the axis T. None
+                   where the layer reads from the right.
+    parts          the cells inside.
+    """
+
+    d_out: int
+    init: Callable[[Any, int], Params]
+    initial_state: Callable[[Params, int], State]
+    apply: Callable[..., tuple[State, Any]]
+    step: Callable[[Params, State, Any], tuple[State, Any]] | None
+    parts: tuple[Part, ...] = ()

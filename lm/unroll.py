@@ -2,14 +2,17 @@
 
 `unroll` takes a cell over a whole sequence. It hands the loop to a *driver*:
 
-    deferred   the default for factored cells: its backward pass is a reverse scan
-               that only emits the gradients of the gates; each weight matrix then
-               gets its gradient from one product over all steps and lanes.
-    scanned    `lax.scan` and autodiff, for any cell. Weight gradients are summed
-               inside the scan's carry, one product a step.
-    looped     a Python loop with the same signature: the oracle of both.
+    deferred    the default for factored cells: its backward pass is a reverse scan
+                that only emits the gradients of the gates; each weight matrix then
+                gets its gradient from one product over all steps and lanes.
+    associated  for linear cells: h_t = a_t·h_{t−1} + b_t by an associative scan, all
+                steps at once in O(log T) turns.
+    sequential  for linear cells, and their default: the same (a, b), one after another.
+    scanned     `lax.scan` and autodiff, for any cell. Weight gradients are summed
+                inside the scan's carry, one product a step.
+    looped      a Python loop with the same signature: the oracle of all.
 
-All three give the same numbers; tests hold them together.
+All give the same numbers; tests hold them together.
 """
 
 from collections.abc import Callable
@@ -20,18 +23,35 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lm.lanes import by_lane
 from lm.products import flat
 from lm.types import Array, Cell, Params, State
 
 
 class Events(NamedTuple):
-    """What may happen to the state at a step besides the cell; None: nothing.
+    """What happens to the state besides the cell; None: nothing.
 
-    reset   (T, B, 1) 0/1: before this step the state becomes the initial state.
-    update  a state of (T, B, 1 or H) weights u: h_t = u·new + (1 − u)·old. Masks and
-            zoneout. Constants: no gradient flows to them.
-    taps    a state of (T, B, H) arrays added to the state after the step. Their
-            gradients at 0 are the ∂L/∂h_t.
+    reset_TB  true where the initial state replaces the state before the step.
+    mask_TB   false where the step is padding: the state passes through unchanged.
+              The numbers behind it must be finite all the same: 0·NaN is NaN.
+    zoneout   a state of (T, B, …) weights u: h_t = u·new + (1 − u)·old.
+    taps      a state of (T, B, …) arrays added to the state after the step. Their
+              gradients at 0 are the ∂L/∂h_t.
+    """
+
+    reset_TB: Any = None
+    mask_TB: Any = None
+    zoneout: Any = None
+    taps: Any = None
+
+
+class StepEvents(NamedTuple):
+    """`Events` as a driver reads them, step by step.
+
+    reset   (T, B) 0/1.
+    update  a state of weights u, masks and zoneout in one. Constants: no gradient
+            flows to them.
+    taps    as they are.
     """
 
     reset: Any = None
@@ -47,36 +67,20 @@ def unroll(
     params: Params,
     xs_TBD: Array,
     state: State,
+    events: Events = Events(),
     *,
-    reset_TB: Array | None = None,
-    mask_TB: Array | None = None,
-    zoneout: Any = None,
-    taps: State | None = None,
     reverse: bool = False,
     driver: Driver | None = None,
 ) -> tuple[State, Array]:
     """The cell over a sequence: (state after the last step, hs_TBH).
 
     xs_TBD   (T, B, D) floats, or (T, B) integers as one-hot rows by index.
-    state    where to start, leaves (B, H).
-    reset_TB true where the initial state replaces the state before the step.
-    mask_TB  false where the step is padding: the state passes through unchanged.
-             The numbers behind it must be finite all the same: 0·NaN is NaN.
-    zoneout  a state of (T, B, H) update weights, see `Events`.
-    taps     see `Events`.
+    state    where to start, leaves (B, …).
     reverse  from the last step to the first; hs stay in the order of xs.
     """
+    zs_TBG = cell.project(params, xs_TBD)
     return unroll_projected(
-        cell,
-        params,
-        cell.project(params, xs_TBD),
-        state,
-        reset_TB=reset_TB,
-        mask_TB=mask_TB,
-        zoneout=zoneout,
-        taps=taps,
-        reverse=reverse,
-        driver=driver,
+        cell, params, zs_TBG, state, events, reverse=reverse, driver=driver
     )
 
 
@@ -85,27 +89,34 @@ def unroll_projected(
     params: Params,
     zs_TBG: Array,
     state: State,
+    events: Events = Events(),
     *,
-    reset_TB: Array | None = None,
-    mask_TB: Array | None = None,
-    zoneout: Any = None,
-    taps: State | None = None,
     reverse: bool = False,
     driver: Driver | None = None,
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
     drive = driver or default_driver(cell)
-    fresh = cell.initial_state(params, zs_TBG.shape[1])
-    dtype = zs_TBG.dtype
-    reset = None if reset_TB is None else reset_TB[..., None].astype(dtype)
+    fresh = cell.initial_state(params, jax.tree.leaves(zs_TBG)[0].shape[1])
+    read = cell.readout
+    if read is not None:
+        cell = cell._replace(output=lambda state: state)
+    each = step_events(events, state)
+    last, hs = drive(cell, params, zs_TBG, state, fresh, each, reverse)
+    return last, hs if read is None else read(params, zs_TBG, hs)
+
+
+def step_events(events: Events, state: State) -> StepEvents:
+    """Masks and zoneout as one weight, in the state's own type."""
+    dtype = jax.tree.leaves(state)[0].dtype
+    reset, mask, zoneout, taps = events
+    reset = None if reset is None else reset.astype(dtype)
     update = zoneout
-    if mask_TB is not None:
-        mask = mask_TB[..., None].astype(dtype)
-        update = jax.tree.map(lambda s: mask, state) if update is None else update
-        if zoneout is not None:
-            update = jax.tree.map(lambda u: mask * u, zoneout)
-    events = Events(reset, lax.stop_gradient(update), taps)
-    return drive(cell, params, zs_TBG, state, fresh, events, reverse)
+    if mask is not None:
+        shaped = jax.tree.map(lambda s: by_lane(mask.astype(dtype), s), state)
+        update = (
+            shaped if zoneout is None else jax.tree.map(jnp.multiply, shaped, zoneout)
+        )
+    return StepEvents(reset, lax.stop_gradient(update), taps)
 
 
 def default_driver(cell: Cell) -> Driver:
@@ -113,17 +124,21 @@ def default_driver(cell: Cell) -> Driver:
     is the one to step through with a debugger."""
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped
+    if cell.coefficients:
+        return sequential
     return deferred if cell.pointwise else scanned
 
 
-def _restart(reset: Array | None, fresh: State, state: State) -> State:
-    """The initial state where reset is 1."""
+def restart(reset: Array | None, fresh: State, state: State) -> State:
+    """The initial state where reset_B is 1."""
     if reset is None:
         return state
-    return jax.tree.map(lambda f, s: jnp.where(reset > 0, f, s), fresh, state)
+    return jax.tree.map(
+        lambda f, s: jnp.where(by_lane(reset, s) > 0, f, s), fresh, state
+    )
 
 
-def _finish(events: Events, new: State, old: State) -> State:
+def finish(events: StepEvents, new: State, old: State) -> State:
     """The new state after masks, zoneout and taps of one step."""
     if events.update is not None:
         new = jax.tree.map(lambda u, n, o: u * n + (1 - u) * o, events.update, new, old)
@@ -133,11 +148,11 @@ def _finish(events: Events, new: State, old: State) -> State:
 
 
 def one_step(
-    cell: Cell, params: Params, fresh: State, state: State, z: Array, events: Events
+    cell: Cell, params: Params, fresh: State, state: State, z: Array, events: StepEvents
 ) -> State:
     """One step of any driver; `events` are those of the step, leaves (B, ·)."""
-    old = _restart(events.reset, fresh, state)
-    return _finish(events, cell.step(params, old, z), old)
+    old = restart(events.reset, fresh, state)
+    return finish(events, cell.step(params, old, z), old)
 
 
 def scanned(cell, params, zs, state, fresh, events, reverse):
@@ -152,12 +167,74 @@ def scanned(cell, params, zs, state, fresh, events, reverse):
 
 def looped(cell, params, zs, state, fresh, events, reverse):
     """A Python loop: slow and plain."""
-    hs = [jnp.empty(0)] * len(zs)
-    for t in reversed(range(len(zs))) if reverse else range(len(zs)):
+    steps = range(len(jax.tree.leaves(zs)[0]))
+    hs: dict[int, Any] = {}
+    for t in reversed(steps) if reverse else steps:
         z, now = jax.tree.map(lambda x, t=t: x[t], (zs, events))
         state = one_step(cell, params, fresh, state, z, now)
         hs[t] = cell.output(state)
-    return state, jnp.stack(hs)
+    return state, jax.tree.map(lambda *h: jnp.stack(h), *(hs[t] for t in steps))
+
+
+def sequential(cell, params, zs, state, fresh, events, reverse):
+    """h_t = a_t·h_{t−1} + b_t one step after another, no products in the loop."""
+
+    def body(state, at):
+        state = jax.tree.map(lambda a, b, s: a * s + b, *at, state)
+        return state, cell.output(state)
+
+    coefficients = with_events(cell.coefficients(params, zs), fresh, events)
+    return lax.scan(body, state, coefficients, reverse=reverse)
+
+
+def associated(cell, params, zs, state, fresh, events, reverse):
+    """h_t = a_t·h_{t−1} + b_t for all t at once (Blelloch 1990, section 1.4.1).
+
+    (a, b) after (a', b') is (a·a', a·b' + b), which is associative. Memory: O(T).
+    """
+    a, b = with_events(cell.coefficients(params, zs), fresh, events)
+    first = -1 if reverse else 0
+    b = jax.tree.map(lambda a, b, s: b.at[first].add(a[first] * s), a, b, state)
+
+    def combine(before, after):
+        return after[0] * before[0], after[0] * before[1] + after[1]
+
+    def solve(a, b):
+        whole = jnp.broadcast_to(a, b.shape)
+        return lax.associative_scan(combine, (whole, b), reverse=reverse)[1]
+
+    states = jax.tree.map(solve, a, b)
+    last = jax.tree.map(lambda s: s[0 if reverse else -1], states)
+    return last, jax.vmap(cell.output)(states)
+
+
+def with_events(coefficients: tuple[State, State], fresh: State, events: StepEvents):
+    """(a, b) of every step with what happens to the state folded in.
+
+    Reset r first, then the cell, then mask and zoneout u, then taps:
+    h = u·(a·old + b) + (1 − u)·old + tap with old = (1 − r)·h₋ + r·fresh.
+    """
+
+    def fold(a, b, fresh, u, tap):
+        if u is not None:
+            a, b = u * a + 1 - u, u * b
+        if events.reset is not None:
+            r = by_lane(events.reset, fresh)
+            a, b = a * (1 - r), b + a * r * fresh[None]
+        return a, b if tap is None else b + tap
+
+    leaves, treedef = jax.tree.flatten(coefficients[1])
+    none = [None] * len(leaves)
+    each = zip(
+        jax.tree.leaves(coefficients[0]),
+        leaves,
+        jax.tree.leaves(fresh),
+        none if events.update is None else jax.tree.leaves(events.update),
+        none if events.taps is None else jax.tree.leaves(events.taps),
+        strict=True,
+    )
+    a, b = zip(*(fold(*leaf) for leaf in each), strict=True)
+    return jax.tree.unflatten(treedef, a), jax.tree.unflatten(treedef, b)
 
 
 def deferred(cell, params, zs, state, fresh, events, reverse):
@@ -171,9 +248,9 @@ def deferred(cell, params, zs, state, fresh, events, reverse):
 def _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events):
     def body(state, at):
         z, now = at
-        old = _restart(now.reset, fresh, state)
+        old = restart(now.reset, fresh, state)
         new = cell.pointwise(vectors, z, cell.output(old) @ w_HG, old)
-        new = _finish(now, new, old)
+        new = finish(now, new, old)
         return new, cell.output(new)
 
     return lax.scan(body, state, (zs, events), reverse=reverse)
@@ -184,10 +261,10 @@ def _deferred_forward(cell, reverse, vectors, w_HG, zs, state, fresh, events):
 
     def body(state, at):
         z, now = at
-        old = _restart(now.reset, fresh, state)
+        old = restart(now.reset, fresh, state)
         h_old = cell.output(old)
         new, pull = jax.vjp(cell.pointwise, vectors, z, h_old @ w_HG, old)
-        new = _finish(now, new, old)
+        new = finish(now, new, old)
         return new, (cell.output(new), h_old, pull)
 
     last, (hs, hs_old, pulls) = lax.scan(body, state, (zs, events), reverse=reverse)
@@ -217,8 +294,10 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
         if δ_kept is not None:
             δ_old = jax.tree.map(jnp.add, δ_old, δ_kept)
         if now.reset is not None:
-            δ_fresh = jax.tree.map(lambda f, d: f + now.reset * d, δ_fresh, δ_old)
-            δ_old = jax.tree.map(lambda d: (1 - now.reset) * d, δ_old)
+            δ_fresh = jax.tree.map(
+                lambda f, d: f + by_lane(now.reset, d) * d, δ_fresh, δ_old
+            )
+            δ_old = jax.tree.map(lambda d: (1 - by_lane(now.reset, d)) * d, δ_old)
         # A cell that adds z and r hands back one array for both: emit it once.
         δ_r = None if δ_r is δ_z else δ_r
         return (δ_old, δ_fresh), (δ_vectors, δ_z, δ_r, δ_tap)

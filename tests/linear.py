@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lm.adapters import cell_of
 from lm.config import ModelConfig
-from lm.model import build
+from lm.models.language_model import build
 
 
 def linear_cell(hidden: int):

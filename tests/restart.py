@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm.config import ModelConfig
-from lm.gradflow.record import record
 from lm.gradflow.through_time import field_norms, state_gradients
 from lm.losses import token_nats
-from lm.model import build
+from lm.models.language_model import build
+from lm.recording import record
+from lm.types import Batch, Context
 from lm.unroll import scanned
 from tests.zoo import ZOO, close
 
@@ -16,6 +17,7 @@ T, B, V, H = 4, 2, 7, 3
 RNG = np.random.default_rng(0)
 IDS, TARGETS = jnp.asarray(RNG.integers(0, V, (2, T, B)), jnp.int32)
 WEIGHTS = jnp.asarray(RNG.normal(size=(T, B)), jnp.float32)
+BATCH = Batch(IDS, TARGETS, WEIGHTS, jnp.zeros(B, bool))
 
 
 def restarted(model, params, layers, number, t):
@@ -28,17 +30,16 @@ def restarted(model, params, layers, number, t):
 
     def rest(own):
         states = [jax.tree.map(lambda s: s[t], layer.after) for layer in layers]
-        states[number], h = own, model.cells[number].output(own)
+        states[number], h = own, model.parts[number].cell.output(own)
         for above in range(number + 1, len(layers)):
-            cell, weights = model.cells[above], params["layers"][above]
+            cell, weights = model.parts[above].cell, params["layers"][above]
             old = jax.tree.map(lambda s: s[t], layers[above].before)
             states[above] = cell.step(weights, old, cell.project(weights, h))
             h = cell.output(states[above])
         now = WEIGHTS[t] * token_nats(model.logits(params, h), TARGETS[t])
         later_TB = jnp.broadcast_to(jnp.arange(T)[:, None] > t, (T, B))
-        _, hs = model.apply(
-            params, IDS, tuple(states), mask_TB=later_TB, driver=scanned
-        )
+        later = Context(mask_TB=later_TB, driver=scanned)
+        _, hs = model.apply(params, IDS, tuple(states), later)
         nats = token_nats(model.logits(params, hs), TARGETS)
         return jnp.sum(now) + jnp.sum(jnp.where(later_TB, WEIGHTS * nats, 0))
 
@@ -53,18 +54,18 @@ def check(name: str, depth: int):
     def both():
         params = jax.tree.map(lambda p: 1.5 * p, model.init(jax.random.key(1)))
         state = jax.tree.map(lambda s: s + 0.5, model.initial_state(params, B))
-        got = state_gradients(model, params, IDS, TARGETS, WEIGHTS, state)
-        layers = record(model, params, IDS, state)
+        got = state_gradients(model.problem, params, state, BATCH)
+        layers = list(record(model.apply, params, IDS, state).values())
 
         def at(t):
             numbers = range(depth)
-            return tuple(restarted(model, params, layers, n, t) for n in numbers)
+            return {f"{n}": restarted(model, params, layers, n, t) for n in numbers}
 
         return got, jax.vmap(at)(jnp.arange(T))
 
     got, want = both()
     close(got, want, rtol=1e-5, atol=1e-5)
     assert max(float(abs(leaf).max()) for leaf in jax.tree.leaves(want)) > 1e-2
-    norms = field_norms(got)
-    assert len(norms) == depth and tuple(norms[0]) == ZOO[name].fields
-    close(norms[0]["h"], np.linalg.norm(want[0].h, axis=-1), atol=1e-5)
+    norms = field_norms(got["0"])
+    assert len(got) == depth and tuple(norms) == ZOO[name].fields
+    close(norms["h"], np.linalg.norm(want["0"].h, axis=-1), atol=1e-5)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
-from lm.model import build
+from lm.models.language_model import build
 from lm.train import init_state, make_train_step, numbers_of
 from lm.types import Batch
 
@@ -85,9 +85,9 @@ def case(name: str) -> dict[str, np.ndarray]:
     config = MODELS.get(name, MODELS["plain"])
     optim = OPTIMS.get(name, OptimConfig("adam", 0.05, clip_at=0.5))
     model, numbers = build(config, V), numbers_of(Whole(config, optim))
-    state = init_state(model, optim, numbers, jax.random.key(3), B)
+    state = init_state(model.problem, optim, numbers, jax.random.key(3), B)
     found = named(state.params, f"{name}/init")
-    step = jax.jit(make_train_step(model, optim))
+    step = jax.jit(make_train_step(model.problem, optim))
     for number in range(2):
         key = jax.random.fold_in(jax.random.key(5), number)
         state, info = step(state, batch(), key, numbers)

@@ -15,8 +15,8 @@ from lm.cells import make_cell
 from lm.config import ConfigError, ModelConfig, OptimConfig
 from lm.dropout import Rates
 from lm.gradflow import gates, jacobians, lyapunov, norms, terms, through_time
-from lm.gradflow.transitions import of_model
-from lm.model import build
+from lm.gradflow.transitions import of_layer
+from lm.models.language_model import build
 from lm.optim import Hyperparameters
 from lm.train import init_state, make_gradient, make_train_step
 from lm.types import Batch
@@ -116,10 +116,10 @@ class Counting(Squared):
 def instruments(model, params):
     """Every instrument of lm.gradflow, in one function."""
     state = model.initial_state(params, B)
-    given = (model, params, IDS, TARGETS, state)
-    step = of_model(model, params)
+    given = (model.problem, params, state, BATCH)
+    step = of_layer(model.layer, params)
     jacobian = jacobians.step_jacobians(step, state, jnp.asarray(IDS))
-    gradient = make_gradient(model, OptimConfig())
+    gradient = make_gradient(model.problem, OptimConfig())
 
     def of_lane(lane):
         ids, targets, mask = (x[:, None] for x in lane)
@@ -129,16 +129,16 @@ def instruments(model, params):
 
     lanes = tuple(x.T for x in (IDS, TARGETS, BATCH.mask))
     return {
-        "norms": through_time.norms_through_time(*given[:4], BATCH.mask, state),
+        "norms": through_time.norms_through_time(*given),
         "profile": through_time.lag_profile(*given),
-        "terms": terms.bptt_terms(*given),
-        "bias": terms.truncation_bias(model, params, BATCH, state, [1, 2]),
+        "terms": terms.bptt_terms(model.layer, params, IDS, TARGETS, state),
+        "bias": terms.truncation_bias(model.layer, params, BATCH, state, [1, 2]),
         "singular": jacobians.singular_values(jacobian),
         "products": jacobians.product_singular_values(jacobian[:, 0]),
-        "radius": jacobians.spectral_radius(params["layers"][0], model.cells[0]),
+        "radius": jacobians.spectral_radius(params["layers"][0], model.parts[0].cell),
         "exponents": lyapunov.lyapunov_spectrum(step, state, IDS, 1),
-        "gates": gates.gate_statistics(model, params, IDS, state),
-        "state": gates.state_statistics(model, params, IDS, state),
+        "gates": gates.gate_statistics(*given),
+        "state": gates.state_statistics(*given),
         "noise": norms.noise_scale_of(of_lane, lanes, B),
     }
 
@@ -164,8 +164,8 @@ def test_a_flax_cell_trains(name):
     model = build(ModelConfig(layers=2, hidden=H, embedding=D), V, OWN[name])
     optim = OptimConfig(optimizer="sgd", learning_rate=0.5)
     numbers = Hyperparameters(0.5, 5.0, 0.0, Rates())
-    state = init_state(model, optim, numbers, jax.random.key(0), B)
-    step = jax.jit(make_train_step(model, optim))
+    state = init_state(model.problem, optim, numbers, jax.random.key(0), B)
+    step = jax.jit(make_train_step(model.problem, optim))
     first = state.params
     losses = []
     for _ in range(3):

@@ -12,7 +12,7 @@ from experiments.benchmark.steps import step_cases, step_sides
 from experiments.benchmark.timing import random_batch
 from experiments.results import rows as results
 from lm.config import ModelConfig, OptimConfig
-from lm.model import build
+from lm.models.language_model import build
 from tests.source import ROOT
 
 

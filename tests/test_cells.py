@@ -45,9 +45,11 @@ def test_description_and_shapes(name):
     params = cell.init(jax.random.key(0), D)
     G = entry.gates * H
     shapes = {"w_x": (D, G), "w_h": (H, G), "b": (G,), "b_hn": (H,)}
-    names = {"w_x", "w_h", *entry.biases}
+    names = {"w_x", *entry.biases} | (set() if entry.linear else {"w_h"})
     assert {k: v.shape for k, v in params.items()} == {k: shapes[k] for k in names}
-    assert cell.recurrent == ("w_h",)
+    assert cell.recurrent == (() if entry.linear else ("w_h",))
+    assert (cell.coefficients is not None) == entry.linear
+    assert len(cell.blocks) == entry.gates
     state = cell.initial_state(params, B)
     assert state._fields == entry.fields
     assert all(s.shape == (B, H) and not s.any() for s in state)
@@ -108,6 +110,8 @@ TINY = {  # H = D = B = 1: (w_x, w_h, other vectors, x, state, new state)
         (2,),
         (0.95,),
     ),
+    # z = ¾, h̃ = 3; h' = ¼·1 + ¾·3
+    "min_gru": ([LN3, 2], [], {"b": [0, 1]}, 1, (1,), (2.5,)),
 }
 
 

@@ -8,13 +8,15 @@ import pytest
 from lm.cells import CELLS
 from lm.config import ModelConfig
 from lm.gradflow import gates
-from lm.gradflow.record import Recorded, record
-from lm.model import build
+from lm.models.language_model import build
+from lm.recording import Recorded, record
+from lm.types import Batch
 from tests.zoo import B, H, cell_of, close, window
 
 pytestmark = pytest.mark.usefixtures("strict")
 V = 5
 IDS = np.random.default_rng(0).integers(0, V, (6, B)).astype(np.int32)
+BATCH = Batch(IDS, IDS, np.ones((6, B), np.float32), np.zeros(B, bool))
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -71,17 +73,19 @@ def test_layers_of_a_model(name):
     """Statistics of each layer are those of its cell on what that layer reads."""
     model = build(ModelConfig(name, layers=2, hidden=H, embedding=3), V)
     params = model.init(jax.random.key(0))
-    given = (model, params, IDS, model.initial_state(params, B))
+    state = model.initial_state(params, B)
+    given = (model.problem, params, state, BATCH)
     found = jax.jit(gates.gate_statistics, static_argnums=0)(*given)
     assert len(found) == 2
-    _, hs = model.apply(*given[1:])
-    layers = record(*given)
+    _, hs = model.apply(params, IDS, state)
+    layers = list(record(model.apply, params, IDS, state).values())
     close(layers[1].after.h, hs)
     close(layers[1].before.h[1:], hs[:-1])
     close(
-        model.cells[1].project(params["layers"][1], layers[0].after.h), layers[1].zs_TBG
+        model.parts[1].cell.project(params["layers"][1], layers[0].after.h),
+        layers[1].zs_TBG,
     )
-    look = model.cells[1].gates
+    look = model.parts[1].cell.gates
     assert look
     every = np.stack(
         [
@@ -89,8 +93,8 @@ def test_layers_of_a_model(name):
             for old, z in zip(unstack(layers[1].before), layers[1].zs_TBG, strict=True)
         ]
     )
-    close(found[1]["slope"].mean, every.mean())
-    norm = gates.state_statistics(*given)[1].norm_T
+    close(found["1"]["slope"].mean, every.mean())
+    norm = gates.state_statistics(*given)["1"].norm_T
     close(norm, np.linalg.norm(hs, axis=-1).mean(1), rtol=1e-5)
 
 
@@ -106,8 +110,8 @@ def test_a_forget_gate_that_is_known():
     bias = np.zeros(4 * H, np.float32)
     bias[H : 2 * H] = np.log(f / (1 - f))
     params["layers"][0]["b"] = jnp.asarray(bias)
-    given = (model, params, IDS, model.initial_state(params, B))
-    close(gates.time_constants(*given)[0], np.full(H, 20.0), rtol=1e-3)
+    given = (model.problem, params, model.initial_state(params, B), BATCH)
+    close(gates.time_constants(*given)["0"], np.full(H, 20.0), rtol=1e-3)
     assert float(gates.gate_statistics(*given)[0]["forget"].above_90) == 1
 
 
@@ -116,8 +120,8 @@ def test_dead_units():
     params = model.init(jax.random.key(0))
     bias = jnp.asarray([9.0, -9.0, 9.0])
     params["layers"][0].update(b=bias, w_h=jnp.zeros((H, H)))
-    given = (model, params, IDS, model.initial_state(params, B))
-    close(gates.dead_units(*given)[0], 1 / 3)
+    given = (model.problem, params, model.initial_state(params, B), BATCH)
+    close(gates.dead_units(*given)["0"], 1 / 3)
     assert gates.time_constants(*given) == [None]
 
 

@@ -25,7 +25,7 @@ from lm.generate import (
     read_prompt,
     tempered,
 )
-from lm.model import build
+from lm.models.language_model import build
 
 pytestmark = pytest.mark.usefixtures("strict")
 V, STOP = 7, 0

@@ -7,7 +7,7 @@ import pytest
 
 from lm.config import ModelConfig
 from lm.gradflow import jacobians, transitions
-from lm.model import build
+from lm.models.language_model import build
 from tests.zoo import DISTINCT, ZOO, B, H, cell_of, close, window
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -50,7 +50,7 @@ def test_the_states_of_a_whole_model_are_one_vector():
     model = build(ModelConfig("lstm", layers=2, hidden=H, embedding=3), 5)
     params = model.init(jax.random.key(0))
     state = model.initial_state(params, B)
-    step = transitions.of_model(model, params)
+    step = transitions.of_layer(model.layer, params)
     flatten, unflatten, fields = transitions.vectors(state)
     assert list(fields) == ["0.h", "0.c", "1.h", "1.c"]
     random = jnp.asarray(RNG.normal(size=(B, 4 * H)), jnp.float32)

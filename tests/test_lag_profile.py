@@ -7,6 +7,7 @@ import pytest
 
 from lm.gradflow import through_time
 from lm.losses import token_nats
+from lm.types import Batch
 from tests.linear import linear_model, with_recurrent
 from tests.zoo import close
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("strict")
 T, B, V, H = 12, 3, 5, 4
 RNG = np.random.default_rng(0)
 IDS, TARGETS = RNG.integers(0, V, (2, T, B)).astype(np.int32)
+BATCH = Batch(IDS, TARGETS, np.ones((T, B), np.float32), np.ones(B, bool))
 
 
 def test_a_linear_rnn_has_the_norms_of_the_powers_of_its_matrix():
@@ -30,9 +32,9 @@ def test_a_linear_rnn_has_the_norms_of_the_powers_of_its_matrix():
     δ = np.asarray(jax.grad(last)(hs[-1]), np.float64)
     powers = [np.linalg.matrix_power(w.T.astype(np.float64), k) for k in range(T)]
     want_KB = np.stack([np.linalg.norm(δ @ power, axis=1) for power in powers])
-    got_LKB = through_time.lag_norms(model, params, IDS, TARGETS, state)
+    got_LKB = through_time.lag_norms(model.problem, params, state, BATCH)["0"][None]
     close(got_LKB, want_KB[None], rtol=1e-4, atol=1e-7)
-    got = through_time.lag_profile(model, params, IDS, TARGETS, state)
+    got = through_time.lag_profile(model.problem, params, state, BATCH)
     close(got.raw_LK, want_KB.mean(1)[None], rtol=1e-4, atol=1e-7)
 
 

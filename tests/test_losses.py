@@ -28,7 +28,7 @@ def test_by_hand():
     logits = jnp.log(jnp.array([[[1.0, 3.0]], [[1.0, 3.0]]]))
     targets, mask = jnp.array([[1], [0]]), jnp.array([[1.0], [0.0]])
     got = cross_entropy(logits, targets, mask)
-    assert float(got.nats) == pytest.approx(math.log(4 / 3)) and got.count == 1
+    assert float(got.total) == pytest.approx(math.log(4 / 3)) and got.count == 1
     even = cross_entropy(jnp.zeros((T, B, V)), jnp.asarray(TARGETS), jnp.ones((T, B)))
     assert float(even.mean()) == pytest.approx(math.log(V))
 
@@ -36,13 +36,13 @@ def test_by_hand():
 def test_values_against_numpy():
     got = cross_entropy(jnp.asarray(LOGITS), jnp.asarray(TARGETS), jnp.asarray(MASK))
     want = numpy_nats(LOGITS.astype(float))
-    assert float(got.nats) == pytest.approx((want * MASK).sum(), rel=1e-6)
+    assert float(got.total) == pytest.approx((want * MASK).sum(), rel=1e-6)
     assert got.count == MASK.sum()
 
 
 def test_gradient_is_softmax_minus_one_hot_where_counted():
     def loss(logits):
-        return cross_entropy(logits, jnp.asarray(TARGETS), jnp.asarray(MASK)).nats
+        return cross_entropy(logits, jnp.asarray(TARGETS), jnp.asarray(MASK)).total
 
     got = jax.grad(loss)(jnp.asarray(LOGITS))
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
@@ -100,7 +100,7 @@ def test_sums_add_up_where_means_of_means_would_not():
     added = halves[0] + halves[1]
     assert isinstance(added, Sum)
     np.testing.assert_allclose(added, whole, rtol=1e-6)
-    means = [half.nats / max(1, half.count) for half in halves]
+    means = [half.total / max(1, half.count) for half in halves]
     assert abs(float(sum(means) / 2 - whole.mean())) > 1e-3
 
 

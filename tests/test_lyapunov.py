@@ -8,8 +8,8 @@ import pytest
 from lm.config import ModelConfig
 from lm.gradflow.jacobians import step_jacobians
 from lm.gradflow.lyapunov import lyapunov_spectrum
-from lm.gradflow.transitions import of_model
-from lm.model import build
+from lm.gradflow.transitions import of_layer
+from lm.models.language_model import build
 from tests.linear import linear_model, with_recurrent
 from tests.zoo import DISTINCT, close
 
@@ -23,7 +23,7 @@ FACTORS = np.array([1.1, 0.9, -0.3])
 def spectrum(model, params, ids=IDS, **options):
     state = model.initial_state(params, ids.shape[1])
     run = jax.jit(
-        lambda p: lyapunov_spectrum(of_model(model, p), state, ids, **options)
+        lambda p: lyapunov_spectrum(of_layer(model.layer, p), state, ids, **options)
     )
     return run(params)
 
@@ -78,7 +78,9 @@ def test_all_exponents_sum_to_the_growth_of_volume(name):
     ids = IDS[:8]
     got = spectrum(model, params, ids, warmup=0)
     state = model.initial_state(params, B)
-    jacobian = jax.jit(lambda p: step_jacobians(of_model(model, p), state, ids))(params)
+    jacobian = jax.jit(lambda p: step_jacobians(of_layer(model.layer, p), state, ids))(
+        params
+    )
     _, logs = np.linalg.slogdet(np.asarray(jacobian, np.float64))
     if not np.isfinite(logs).all():
         assert name in ("relu", "irnn")  # dead units: no volume is left

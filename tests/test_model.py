@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
-from lm.layers import count_parameters, project_words
 from lm.losses import token_nats
-from lm.model import build
+from lm.models.language_model import build
+from lm.problem import taps_of
+from lm.train import count_parameters
+from lm.types import Context
 from lm.unroll import looped, unroll
+from lm.words import project_words
 from tests.zoo import close
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -49,7 +52,9 @@ def evaluate(model, driver, params, inputs, state, targets, mask):
     """(logits, state) and the gradient of Σ mask·nats in the parameters."""
 
     def loss(params):
-        after, hs = model.apply(params, inputs, state, mask_TB=mask, driver=driver)
+        after, hs = model.apply(
+            params, inputs, state, Context(mask_TB=mask, driver=driver)
+        )
         logits = model.logits(params, hs)
         return jnp.sum(mask * token_nats(logits, targets)), (logits, after)
 
@@ -71,7 +76,7 @@ def test_parameters(name):
     model, params, state = built(name)
     c, G = CONFIGS[name], {"lstm": 4, "tanh": 1}.get(CONFIGS[name].cell, 3) * H
     assert model.vocabulary == V and model.config == c
-    assert len(model.cells) == len(params["layers"]) == len(state) == c.layers
+    assert len(model.parts) == len(params["layers"]) == len(state) == c.layers
     widths = [c.embedding or V, H]
     for d_in, layer in zip(widths, params["layers"], strict=False):
         assert layer["w_x"].shape == (d_in, G) and layer["w_h"].shape == (H, G)
@@ -110,8 +115,8 @@ def test_step_by_step_and_window_by_window_is_the_whole(name):
         now, logits_BV = step(params, now, IDS[t])
         close(logits_BV, logits[t], rtol=1e-5, atol=1e-5)
     close(now, last, rtol=1e-5, atol=1e-5)
-    middle, _ = model.apply(params, IDS[:2], state, driver=looped)
-    after, hs = model.apply(params, IDS[2:], middle, driver=looped)
+    middle, _ = model.apply(params, IDS[:2], state, Context(driver=looped))
+    after, hs = model.apply(params, IDS[2:], middle, Context(driver=looped))
     close((model.logits(params, hs), after), (logits[2:], last), rtol=1e-5, atol=1e-5)
 
 
@@ -130,7 +135,7 @@ def test_reset_starts_the_lane_anew():
     model, params, state = built("full")
     reset = np.zeros((T, B), bool)
     reset[2, 1] = True
-    _, hs = model.apply(params, IDS, state, reset_TB=reset)
+    _, hs = model.apply(params, IDS, state, Context(reset_TB=reset))
     _, fresh = model.apply(params, IDS[2:], model.initial_state(params, B))
     close(hs[2:, 1], fresh[:, 1])
     _, plain = model.apply(params, IDS, state)
@@ -160,7 +165,7 @@ def test_a_linear_projection_behind_a_tied_softmax():
 
 def test_rows_of_the_projected_embedding_are_projections_of_its_rows():
     model, params, _ = built("full")
-    cell, layer, table = model.cells[0], params["layers"][0], params["embedding"]
+    cell, layer, table = model.parts[0].cell, params["layers"][0], params["embedding"]
 
     def both(ids):
         def zs(layer, table):
@@ -178,7 +183,7 @@ def test_rows_of_the_projected_embedding_are_projections_of_its_rows():
 def test_a_residual_layer_adds_its_input_from_the_second_layer_on():
     model, params, state = built("residual")
     xs = jnp.asarray(params["embedding"])[IDS]
-    cell, (first, *above) = model.cells[0], params["layers"]
+    cell, (first, *above) = model.parts[0].cell, params["layers"]
     _, hs = unroll(cell, first, xs, state[0])
     for layer, at in zip(above, state[1:], strict=True):
         hs = hs + unroll(cell, layer, hs, at)[1]
@@ -194,28 +199,28 @@ def test_gradient_passes_residual_layers_that_do_nothing():
     zero = jax.tree.map(jnp.zeros_like, params["layers"][1:])
     params = {**params, "layers": (params["layers"][0], *zero)}
     state = model.initial_state(params, B)
-    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape)), state)
+    taps = taps_of(model.parts, params, T, B)
 
     def loss(taps):
-        return jnp.sum(model.apply(params, IDS, state, taps=taps)[1][-1])
+        return jnp.sum(model.apply(params, IDS, state, Context(taps=taps))[1][-1])
 
     grads = jax.grad(loss)(taps)
-    close([g.h[-1] for g in grads], [np.ones((B, H))] * 3)
+    close([g.h[-1] for g in grads.values()], [np.ones((B, H))] * 3)
 
 
 @pytest.mark.parametrize("name", ["full", "tied"])
 def test_taps_reach_every_layer(name):
     """The gradient of a tap on the last layer's output is the logits' weight."""
     model, params, state = built(name)
-    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape)), state)
+    taps = taps_of(model.parts, params, T, B)
 
     def loss(taps):
-        _, hs = model.apply(params, IDS, state, taps=taps, driver=looped)
+        _, hs = model.apply(params, IDS, state, Context(taps=taps, driver=looped))
         return jnp.sum(hs[-1])
 
     grads = jax.grad(loss)(taps)
-    close(grads[-1].h[-1], np.ones((B, H)))
-    assert all(np.abs(layer.h[0]).max() > 0 for layer in grads)
+    close(list(grads.values())[-1].h[-1], np.ones((B, H)))
+    assert all(np.abs(layer.h[0]).max() > 0 for layer in grads.values())
 
 
 def test_initial_loss_is_ln_v():
@@ -223,7 +228,7 @@ def test_initial_loss_is_ln_v():
         model = build(CONFIGS[name], 50)
         params = model.init(jax.random.key(0))
         state = model.initial_state(params, B)
-        _, hs = model.apply(params, IDS, state, driver=looped)
+        _, hs = model.apply(params, IDS, state, Context(driver=looped))
         nats = token_nats(model.logits(params, hs), TARGETS)
         assert float(nats.mean()) == pytest.approx(np.log(50), abs=0.25)
 

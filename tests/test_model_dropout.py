@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from lm.config import DropoutConfig, ModelConfig
-from lm.dropout import rates_of
-from lm.model import build
+from lm.dropout import Dropout, rates_of
+from lm.models.language_model import build
+from lm.types import Context
 from lm.unroll import looped
 from tests.zoo import close
 
@@ -20,8 +21,8 @@ def features(seed=0, layers=2, train=True, driver=looped, **config):
     model = build(ModelConfig("tanh", layers, H, embedding=H, dropout=dropout), V)
     params = model.init(jax.random.key(0))
     state = jax.tree.map(lambda s: s + 0.5, model.initial_state(params, B))
-    drop = (jax.random.key(seed), rates_of(dropout)) if train else None
-    _, hs = model.apply(params, IDS, state, dropout=drop, driver=driver)
+    drop = Dropout(jax.random.key(seed), rates_of(dropout)) if train else None
+    _, hs = model.apply(params, IDS, state, Context(dropout=drop, driver=driver))
     return np.asarray(hs)
 
 
@@ -78,7 +79,9 @@ def test_no_key_is_used_twice():
     def apply(key):
         params = model.init(jax.random.key(0))
         state = model.initial_state(params, B)
-        return model.apply(params, IDS, state, dropout=(key, rates_of(dropout)))
+        return model.apply(
+            params, IDS, state, Context(dropout=Dropout(key, rates_of(dropout)))
+        )
 
     jax.eval_shape(apply, jax.random.key(3))
 
@@ -87,7 +90,7 @@ def test_step_and_apply_agree_under_zoneout():
     model = build(ModelConfig("gru", 2, H, H, dropout=DropoutConfig(zoneout=0.4)), V)
     params = model.init(jax.random.key(0))
     now = state = model.initial_state(params, B)
-    last, hs = model.apply(params, IDS, state, driver=looped)
+    last, hs = model.apply(params, IDS, state, Context(driver=looped))
     for t in range(T):
         now, logits = model.step(params, now, IDS[t])
         close(logits, model.logits(params, hs[t]), rtol=1e-5, atol=1e-5)

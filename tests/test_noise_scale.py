@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm.gradflow import norms
-from lm.losses import Sum
 from lm.train import StepInfo
+from lm.types import Sum
 from tests.zoo import close
 
 RNG = np.random.default_rng(0)

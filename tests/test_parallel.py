@@ -11,7 +11,7 @@ import pytest
 
 from lm import dropout as drop
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
-from lm.model import build
+from lm.models.language_model import build
 from lm.parallel import (
     make_mesh,
     make_shared_eval_step,
@@ -77,15 +77,15 @@ def mesh():
 
 def model_of(given: Case):
     model, numbers = build(given.model, V), numbers_of(given)
-    return model, numbers, init_state(model, given.optim, numbers, KEY, B)
+    return model, numbers, init_state(model.problem, given.optim, numbers, KEY, B)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_three_steps_equal_those_of_one_device(name):
     given = CASES[name]
     model, numbers, state = model_of(given)
-    alone = jax.jit(make_train_step(model, given.optim))
-    shared = jax.jit(make_shared_train_step(model, given.optim, mesh()))
+    alone = jax.jit(make_train_step(model.problem, given.optim))
+    shared = jax.jit(make_shared_train_step(model.problem, given.optim, mesh()))
     one = two = state
     for window in windows(empty=name == "per token"):
         one, info_one = alone(one, window, KEY, numbers)
@@ -105,8 +105,8 @@ def test_three_steps_equal_those_of_one_device(name):
 
 def test_evaluation_equals_that_of_one_device():
     model, _, state = model_of(CASES["time sum"])
-    alone = jax.jit(make_eval_step(model))
-    shared = jax.jit(make_shared_eval_step(model, mesh()))
+    alone = jax.jit(make_eval_step(model.problem))
+    shared = jax.jit(make_shared_eval_step(model.problem, mesh()))
     one = two = state.carry
     for window in windows(empty=True):
         one, total_one = alone(state.params, one, window)

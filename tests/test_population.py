@@ -9,7 +9,8 @@ import pytest
 from experiments.config import Config
 from lm import population
 from lm.config import DropoutConfig, InitConfig, ModelConfig, OptimConfig
-from lm.model import build
+from lm.models.language_model import build
+from lm.problem import init_numbers
 from lm.train import init_state, make_train_step, numbers_of
 from lm.types import Batch
 from tests.zoo import OF_EACH_FORM
@@ -21,6 +22,7 @@ DROPPED = {
     "lstm": {"kind": "locked", "input": 0.1, "output": 0.3},
     "gru": {"weight": 0.1},
     "gru_reset_before": {"embedding": 0.1, "zoneout": 0.1},
+    "min_gru": {"kind": "between", "output": 0.1},
 }
 
 
@@ -73,25 +75,25 @@ def stacked(trees):
 @functools.cache
 def solo_step(config: ModelConfig, optim: OptimConfig):
     """One for all members: their numbers are its arguments, as in the training loop."""
-    return jax.jit(make_train_step(build(config, V), optim))
+    return jax.jit(make_train_step(build(config, V).problem, optim))
 
 
 def alone(config: Config, batches: list[Batch], shared: Config | None = None):
     """(state, losses) of a run by itself, with the compiled step of `shared`."""
     key, shared = jax.random.key(config.seed), shared or config
     model, optim = build(config.model, V), config.optim
-    state, losses = init_state(model, optim, numbers_of(config), key, B), []
+    state, losses = init_state(model.problem, optim, numbers_of(config), key, B), []
     step = solo_step(shared.model, shared.optim)
     numbers = population.member(stacked([numbers_of(config)]), 0)
     for batch in batches:
         state, info = step(state, batch, key, numbers)
-        losses.append(float(info.loss.nats))
+        losses.append(float(info.loss.total))
     return jax.device_get(state), losses
 
 
 @functools.cache
 def shared_step(config: ModelConfig, optim: OptimConfig):
-    return jax.jit(population.make_population_step(build(config, V), optim))
+    return jax.jit(population.make_population_step(build(config, V).problem, optim))
 
 
 class Together:
@@ -101,8 +103,8 @@ class Together:
         model, optim = members[0].model, members[0].optim
         self.keys = jax.vmap(jax.random.key)(np.array([c.seed for c in members]))
         self.numbers = stacked([numbers_of(c) for c in members])
-        inits = stacked([population.init_numbers(c.model.init) for c in members])
-        self.init = population.make_population_init(model, optim, V, B)
+        inits = stacked([init_numbers(c.model.init) for c in members])
+        self.init = population.make_population_init(build(model, V).problem, optim, B)
         self.states = self.init(self.keys, inits, self.numbers)
         self.step = shared_step(model, optim)
 
@@ -111,7 +113,7 @@ class Together:
         states, losses = self.states, []
         for at_once in zip(*texts, strict=True):
             states, info = self.step(states, stacked(at_once), self.keys, self.numbers)
-            losses.append(info.loss.nats)
+            losses.append(info.loss.total)
         return jax.device_get(states), np.stack(losses, axis=1)
 
 

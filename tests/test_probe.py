@@ -27,7 +27,7 @@ from experiments.train.probe import (
 from lm.config import ModelConfig
 from lm.gradflow.gates import gate_statistics, state_statistics
 from lm.gradflow.jacobians import spectral_radius
-from lm.gradflow.through_time import lag_profile, norms_through_time
+from lm.gradflow.through_time import lag_profile, norms_through_time, stacked
 from tests.runs import last_state, outcome_of, trained
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -59,18 +59,16 @@ def test_probes_stand_at_the_start_on_time_and_at_the_end(unbroken):
 
 def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
     planned = plan(tiny())
-    model, text = planned.problem, planned.probed
-    fresh = fresh_state(model, tiny(), planned.reading.batch)
+    problem, batch = planned.problem, planned.probed
+    fresh = fresh_state(problem, tiny(), planned.reading.batch)
     found = Checkpoints(unbroken / "checkpoints").latest(fresh)
     assert found is not None
     state, _ = found
     columns = read_probe(unbroken)
-    mask = np.ones((9, 3), np.float32)
     for probe, params in ((0, fresh.params), (3, state.params)):
-        given = model, params, text.inputs_TB, text.targets_TB
-        start = model.initial_state(params, 3)
-        profile = lag_profile(*given, start)
-        norms_LT = norms_through_time(*given, mask, start)
+        given = problem, params, problem.carry(params, 3), batch
+        profile = lag_profile(*given)
+        norms_LT = stacked(norms_through_time(*given))
         got = {name: column[probe] for name, column in columns.items()}
         np.testing.assert_allclose(got["lag_LK"], profile.raw_LK, rtol=1e-4)
         np.testing.assert_allclose(got["norms_LT"], norms_LT, rtol=1e-4)
@@ -79,11 +77,11 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
         share_LK = got["lag_LK"] / got["lag_LK"][:, :1]
         assert (got["lag_low_LK"] <= share_LK * (1 + 1e-5)).all()
         assert (share_LK <= got["lag_high_LK"] * (1 + 1e-5)).all()
-        states = state_statistics(model, params, text.inputs_TB, start)
+        states = state_statistics(*given).values()
         np.testing.assert_allclose(
             got["state_norm_L"], [np.mean(s.norm_T) for s in states], rtol=1e-4
         )
-        gates = gate_statistics(model, params, text.inputs_TB, start)
+        gates = gate_statistics(*given).values()
         for number, layer in enumerate(gates):
             for name, gate in layer.items():
                 np.testing.assert_allclose(
@@ -92,7 +90,9 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
                 np.testing.assert_allclose(
                     got[f"gate_mean_{number}_{name}"], gate.mean, rtol=1e-4
                 )
-            radii = spectral_radius(params["layers"][number], model.cells[number])
+            radii = spectral_radius(
+                params["layers"][number], problem.parts[number].cell
+            )
             found = got["spectral_radius_L"][number]
             np.testing.assert_allclose(found, np.max(radii), rtol=0.01)
 

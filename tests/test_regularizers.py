@@ -13,11 +13,14 @@ import pytest
 from lm.cells.forms import draw_gates, general, zeros
 from lm.config import ConfigError, InitConfig, ModelConfig, OptimConfig
 from lm.dropout import rates_of
-from lm.heads import build_task_model, classification
+from lm.heads import classification
 from lm.losses import cross_entropy
-from lm.model import build
+from lm.models.labelling import build_labelling
+from lm.models.language_model import build
 from lm.parallel import make_shared_train_step
-from lm.regularizers import Path, layer_omega, norm, omega, recorder, unit_vectors
+from lm.problem import taps_of
+from lm.recording import Recorded
+from lm.regularizers import norm, omega, part_omega, unit_vectors
 from lm.train import (
     init_state,
     make_gradient,
@@ -25,7 +28,7 @@ from lm.train import (
     make_train_step,
     numbers_of,
 )
-from lm.types import Batch
+from lm.types import Batch, Context
 from lm.unroll import looped
 from tests.zoo import ZOO, close
 
@@ -49,29 +52,26 @@ pytestmark = pytest.mark.usefixtures("x64")
 def make(cell="tanh", layers=1, own=None):
     init = InitConfig(scale=2.0)
     config = ModelConfig(cell, layers, H, 0, init=init)
-    model = build_task_model(config, D, C, own)
+    model = build_labelling(config, D, C, classification(), own)
     params = model.init(KEY)
     return model, jax.tree.map(lambda p: p.astype(jnp.float64), params)
 
 
-def energy(model, params, taps=None, driver=None, weights=WEIGHTS):
+def energy(model, params, context=Context(), weights=WEIGHTS):
     """E, the mean of the losses at all steps."""
     state = model.initial_state(params, B)
-    _, hs = model.apply(params, jnp.asarray(XS), state, taps=taps, driver=driver)
+    _, hs = model.apply(params, jnp.asarray(XS), state, context)
     losses = classification().losses(model.logits(params, hs), jnp.asarray(TARGETS))
     return jnp.sum(losses * weights)
 
 
 def paths_and_gradients(model, params, weights=WEIGHTS):
-    taps = jax.tree.map(
-        lambda s: jnp.zeros((T, *s.shape)), model.initial_state(params, B)
-    )
-
     def value(taps):
-        driver, paths = recorder()
-        return energy(model, params, taps, driver, weights), tuple(paths)
+        paths: dict[str, Recorded] = {}
+        context = Context(taps=taps, recorded=paths)
+        return energy(model, params, context, weights), paths
 
-    δ, paths = jax.grad(value, has_aux=True)(taps)
+    δ, paths = jax.grad(value, has_aux=True)(taps_of(model.parts, params, T, B))
     return paths, δ
 
 
@@ -111,7 +111,7 @@ def brute_force(params) -> tuple[float, int]:
 
 def test_omega_by_brute_force():
     model, params, paths, δ = case("tanh")
-    got = omega(model, params, paths, δ)
+    got = omega(model.parts, params, paths, δ)
     total, count = brute_force(params)
     close((got.squares, got.count, got.mean()), (total, count, total / count), 1e-9)
     assert total / count > 0.01, "there should be something to regularize"
@@ -124,11 +124,11 @@ def test_gradient_by_finite_differences_with_everything_frozen(cell):
 
     @jax.jit
     def value(params):
-        return omega(model, params, paths, δ).squares
+        return omega(model.parts, params, paths, δ).squares
 
     gradient = jax.jit(jax.grad(value))(params)
     direction = jax.tree.map(lambda p: jnp.asarray(RNG.normal(size=p.shape)), params)
-    recurrent = model.cells[0].recurrent
+    recurrent = model.parts[0].cell.recurrent
     for number, layer in enumerate(gradient["layers"]):
         for name, leaf in layer.items():
             assert bool(jnp.any(leaf != 0)) == (name in recurrent), (number, name)
@@ -163,7 +163,7 @@ def test_in_the_papers_coordinates_it_is_equation_10():
     """‖∂E/∂x_{k+1}·W_recᵀ·diag(σ′(x_k))‖ / ‖∂E/∂x_{k+1}‖, W_rec alone moving."""
     model, params = make(own=pre_activation(H))
     paths, δ = paths_and_gradients(model, params)
-    x, δ_x = paths[0].before.h[1:], δ[0].h[1:]
+    x, δ_x = paths["0"].before.h[1:], δ["0"].h[1:]
 
     def written_out(w):
         back = (δ_x @ w.T) * (1 - jnp.tanh(x) ** 2)
@@ -172,7 +172,7 @@ def test_in_the_papers_coordinates_it_is_equation_10():
 
     def ours(w):
         layer = params["layers"][0] | {"w_h": w}
-        return omega(model, params | {"layers": (layer,)}, paths, δ).mean()
+        return omega(model.parts, params | {"layers": (layer,)}, paths, δ).mean()
 
     w = params["layers"][0]["w_h"]
     close(jax.value_and_grad(ours)(w), jax.value_and_grad(written_out)(w), 1e-9)
@@ -191,8 +191,9 @@ def test_an_orthogonal_linear_network_costs_nothing():
         output=lambda state: state,
     )
     w = jax.random.orthogonal(KEY, H)
-    path, δ = Path(jnp.ones((T, B, H)), jnp.ones((T, B, H))), RNG.normal(size=(T, B, H))
-    at = partial(layer_omega, cell, path=path, δ=jnp.asarray(δ))
+    ones, δ = jnp.ones((T, B, H)), RNG.normal(size=(T, B, H))
+    path = Recorded(ones, ones, ones)
+    at = partial(part_omega, cell, path=path, δ=jnp.asarray(δ))
     close(at({"w_h": w}).squares, 0.0, atol=1e-12)
     close(at({"w_h": 3 * w}).mean(), 4.0)
 
@@ -200,12 +201,12 @@ def test_an_orthogonal_linear_network_costs_nothing():
 @pytest.mark.parametrize("cell", ["tanh", "lstm", "gru_reset_before"])
 def test_recording_changes_no_number(cell):
     model, params, _, δ = case(cell, 2)
-    driver, paths = recorder()
-    plain = energy(model, params, driver=looped)
-    close(energy(model, params, driver=driver), plain, 1e-12)
-    assert len(paths) == 2
+    paths: dict[str, Recorded] = {}
+    plain = energy(model, params, Context(driver=looped))
+    close(energy(model, params, Context(recorded=paths)), plain, 1e-12)
+    assert list(paths) == ["0", "1"]
     state, _ = model.apply(params, jnp.asarray(XS[:3]), model.initial_state(params, B))
-    third = jax.tree.map(lambda s: s[3], tuple(path.before for path in paths))
+    third = jax.tree.map(lambda s: s[3], tuple(path.before for path in paths.values()))
     close(third, state, 1e-9)
 
 
@@ -215,12 +216,12 @@ def test_gradients_that_have_vanished_are_left_out():
     weights = np.zeros((T, B))
     weights[1] = 1
     paths, δ = paths_and_gradients(model, params, weights)
-    value, gradient = jax.value_and_grad(lambda p: omega(model, p, paths, δ).mean())(
-        params
-    )
-    assert omega(model, params, paths, δ).count == B
+    value, gradient = jax.value_and_grad(
+        lambda p: omega(model.parts, p, paths, δ).mean()
+    )(params)
+    assert omega(model.parts, params, paths, δ).count == B
     assert np.isfinite(value) and np.all(np.isfinite(gradient["layers"][0]["w_h"]))
-    nothing = omega(model, params, paths, jax.tree.map(jnp.zeros_like, δ))
+    nothing = omega(model.parts, params, paths, jax.tree.map(jnp.zeros_like, δ))
     assert nothing.count == 0 and nothing.mean() == 0
 
 
@@ -236,22 +237,25 @@ def test_training_adds_omega_to_the_gradient_of_the_loss():
     config = ModelConfig("lstm", 2, H, D)
     model, optim = build(config, C), OptimConfig("sgd", 0.5, clip="none", omega=0.25)
     numbers = numbers_of(Config(config, optim))
-    state = init_state(model, optim, numbers, KEY, B)
+    state = init_state(model.problem, optim, numbers, KEY, B)
     ids = RNG.integers(0, C, (T, B))
     batch = Batch(ids, TARGETS, np.ones((T, B)), np.ones(B, bool))
-    after, info = jax.jit(make_train_step(model, optim))(state, batch, KEY, numbers)
+    after, info = jax.jit(make_train_step(model.problem, optim))(
+        state, batch, KEY, numbers
+    )
 
     def value(params, taps):
-        driver, paths = recorder()
+        paths: dict[str, Recorded] = {}
         begin = model.initial_state(params, B)
-        _, hs = model.apply(params, ids, begin, taps=taps, driver=driver)
+        context = Context(taps=taps, recorded=paths)
+        _, hs = model.apply(params, ids, begin, context)
         total = cross_entropy(model.logits(params, hs), TARGETS, batch.mask)
-        return total.mean(), (total, tuple(paths))
+        return total.mean(), (total, paths)
 
-    taps = jax.tree.map(lambda s: jnp.zeros((T, *s.shape), s.dtype), state.carry)
+    taps = taps_of(model.parts, state.params, T, B)
     both = jax.grad(value, (0, 1), has_aux=True)
     (raw, δ), (total, paths) = both(state.params, taps)
-    extra = jax.grad(lambda p: omega(model, p, paths, δ).mean())(state.params)
+    extra = jax.grad(lambda p: omega(model.parts, p, paths, δ).mean())(state.params)
     want = jax.tree.map(
         lambda p, g, e: p - 0.5 * (g + 0.25 * e), state.params, raw, extra
     )
@@ -272,10 +276,10 @@ def test_without_omega_the_step_is_as_it_was():
     def text(gradient):
         return str(jax.make_jaxpr(gradient)(*at))
 
-    loss = make_loss(model, optim)
-    without = text(make_gradient(model, optim))
+    loss = make_loss(model.problem, optim)
+    without = text(make_gradient(model.problem, optim))
     assert without == text(jax.grad(loss, has_aux=True))
-    assert without != text(make_gradient(model, replace(optim, omega=1.0)))
+    assert without != text(make_gradient(model.problem, replace(optim, omega=1.0)))
 
 
 def test_what_omega_does_not_go_with():
@@ -286,4 +290,4 @@ def test_what_omega_does_not_go_with():
     model = build(ModelConfig("tanh", 1, H, D), C)
     with pytest.raises(ConfigError, match="2 devices share the batch"):
         mesh = SimpleNamespace(size=2)
-        make_shared_train_step(model, OptimConfig(omega=2.0), mesh)
+        make_shared_train_step(model.problem, OptimConfig(omega=2.0), mesh)

@@ -49,11 +49,11 @@ def test_the_perplexity_of_a_split_is_trainings(reading, tokenizer, tmp_path, ca
     split = prepare(trained.config.data).splits["test"]
     nats = score_tokens(trained, split)
     assert len(nats) == total.count and (nats > 0).all()
-    assert nats.sum(dtype=float) == pytest.approx(total.nats, rel=1e-6)
+    assert nats.sum(dtype=float) == pytest.approx(total.total, rel=1e-6)
     file = tmp_path / "corpus" / "test.txt"
     found, told = records(["--run", run_dir, "--text", file], capsys)
     assert told["tokens"] == total.count
-    expected = math.exp(total.nats / total.count)
+    expected = math.exp(total.total / total.count)
     assert told["perplexity"] == pytest.approx(expected, rel=1e-5)
     assert [r["text"] for r in found] == TEXT["test"].splitlines()
     assert sum(r["tokens"] for r in found) == total.count
@@ -62,7 +62,7 @@ def test_the_perplexity_of_a_split_is_trainings(reading, tokenizer, tmp_path, ca
 def test_split_of_the_runs_own_corpus(words, capsys):
     total = evaluated(words, "valid")
     found, told = records(["--run", words, "--split", "valid"], capsys)
-    assert told["nats_per_token"] == pytest.approx(total.nats / total.count, rel=1e-6)
+    assert told["nats_per_token"] == pytest.approx(total.total / total.count, rel=1e-6)
     assert len(found) == 10 and found[0]["text"] == "a cat ran."
 
 

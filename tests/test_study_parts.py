@@ -31,8 +31,9 @@ from experiments.results.intervals import Mean, mean, rank_correlation, span
 from experiments.results.rows import RESULTS
 from experiments.run.files import RunError, read_json
 from lm.config import ModelConfig
-from lm.gradflow.through_time import lag_norms
-from lm.model import build
+from lm.gradflow.through_time import lag_norms, stacked
+from lm.models.language_model import build
+from lm.types import Batch
 
 # Headlines, from rows as the studies make them: what was expected, and what was not.
 
@@ -291,7 +292,8 @@ def test_lag_measure_is_the_lag_profile_with_c_beside_h():
         params = model.init(jax.random.key(0))
         state = model.initial_state(params, 3)
         inputs, targets = map(jnp.asarray, at)
-        want = lag_norms(model, params, inputs, targets, state)[:, :6]
+        batch = Batch(inputs, targets, np.ones((9, 3), np.float32), np.ones(3, bool))
+        want = stacked(lag_norms(model.problem, params, state, batch))[:, :6]
         got = common.lag_measure(model, at, 5)(params)
         np.testing.assert_allclose(got["h_norms_LKB"], want, rtol=1e-5)
         more = got["lag_norms_LKB"] > got["h_norms_LKB"] * 1.001

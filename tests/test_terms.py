@@ -7,7 +7,7 @@ import pytest
 
 from lm.config import ModelConfig, OptimConfig
 from lm.gradflow import terms
-from lm.model import build
+from lm.models.language_model import build
 from lm.train import make_gradient, norms
 from lm.types import Batch
 from tests.linear import linear_model, with_recurrent
@@ -33,7 +33,7 @@ def start(name: str, layers: int, **options):
 
 
 def gradient(model, params, state, batch, τ=0):
-    make = make_gradient(model, OptimConfig(truncation=τ))
+    make = make_gradient(model.problem, OptimConfig(truncation=τ))
     return jax.jit(lambda p: make(p, state, batch, None, None)[0])(params)
 
 
@@ -43,7 +43,7 @@ def test_the_terms_sum_to_the_gradient(name):
 
     @jax.jit
     def both(params):
-        given = (model, params, IDS, TARGETS, state)
+        given = (model.layer, params, IDS, TARGETS, state)
         return terms.all_terms(*given), terms.bptt_terms(*given)
 
     all_terms, norms_PK = both(params)
@@ -62,7 +62,7 @@ def test_a_term_of_a_linear_rnn_is_known():
     params = with_recurrent(model.init(jax.random.key(0)), w)
     state = model.initial_state(params, 1)
     ids, targets = IDS[:, :1], TARGETS[:, :1]
-    got = terms.all_terms(model, params, ids, targets, state)["layers"][0]["w_h"]
+    got = terms.all_terms(model.layer, params, ids, targets, state)["layers"][0]["w_h"]
     hs = np.asarray(model.apply(params, ids, state)[1])[:, 0]
     logits = hs[-1] @ params["softmax"]["w"] + params["softmax"]["b"]
     δ = np.asarray(jax.nn.softmax(logits)) - np.eye(V)[targets[-1, 0]]
@@ -80,7 +80,7 @@ def test_truncated_gradients_equal_those_of_truncated_training(name, layers):
 
     @jax.jit
     def both(params):
-        given = (model, params, batch, state, τs)
+        given = (model.layer, params, batch, state, τs)
         return terms.gradient_by_lag(*given), terms.truncation_bias(*given)
 
     (full, parts), bias = both(params)
@@ -103,10 +103,10 @@ def test_no_recurrent_step_at_all():
     """τ = 0 keeps only what step t does itself: the gradient with the state held."""
     model, params, state = start("lstm", 1)
     batch = Batch(IDS, TARGETS, MASK, np.zeros(B, bool))
-    full, parts = jax.jit(lambda p: terms.gradient_by_lag(model, p, batch, state, [0]))(
-        params
-    )
-    before, _ = terms.states_before(model, params, jnp.asarray(IDS), state)
+    full, parts = jax.jit(
+        lambda p: terms.gradient_by_lag(model.layer, p, batch, state, [0])
+    )(params)
+    before, _ = terms.states_before(model.layer, params, jnp.asarray(IDS), state)
 
     def held(params):
         total = 0.0

@@ -8,7 +8,8 @@ import pytest
 from lm.config import ModelConfig
 from lm.gradflow import through_time
 from lm.losses import token_nats
-from lm.model import build
+from lm.models.language_model import build
+from lm.types import Batch, Context
 from lm.unroll import looped
 from tests.zoo import close
 
@@ -16,6 +17,14 @@ pytestmark = pytest.mark.usefixtures("strict")
 T, B, V, H = 8, 3, 7, 4
 RNG = np.random.default_rng(0)
 IDS, TARGETS = RNG.integers(0, V, (2, T, B)).astype(np.int32)
+
+
+ONES = np.ones((T, B), np.float32)
+
+
+def batch(mask=ONES) -> Batch:
+    """The window, its lanes carrying their state."""
+    return Batch(IDS, TARGETS, mask, np.zeros(B, bool))
 
 
 def blank(cell: str, recurrent: float):
@@ -33,13 +42,13 @@ def test_the_definition_by_starting_again_at_every_step(cell):
     state = jax.tree.map(lambda s: s + 0.5, model.initial_state(params, B))
     weights = RNG.normal(size=(T, B)).astype(np.float32)
     got = jax.jit(through_time.state_gradients, static_argnums=0)(
-        model, params, IDS, TARGETS, weights, state
+        model.problem, params, state, batch(weights)
     )
 
     def rest(state, t):
         """Σ weights·nats of the steps after t."""
         at = slice(t + 1, None)
-        _, hs = model.apply(params, IDS[at], state, driver=looped)
+        _, hs = model.apply(params, IDS[at], state, Context(driver=looped))
         nats = token_nats(model.logits(params, hs), TARGETS[at])
         return jnp.sum(weights[at] * nats)
 
@@ -47,19 +56,19 @@ def test_the_definition_by_starting_again_at_every_step(cell):
         return jnp.sum(weights[t] * token_nats(model.logits(params, h), TARGETS[t]))
 
     for t in (0, T - 2):
-        reached, hs = model.apply(params, IDS[: t + 1], state, driver=looped)
+        reached, hs = model.apply(params, IDS[: t + 1], state, Context(driver=looped))
         want = jax.grad(rest)(reached, t)
         top = want[-1]._replace(h=want[-1].h + jax.grad(now)(hs[-1], t))
         # A layer below reaches the loss through this one at t too: only the top here.
-        close(jax.tree.map(lambda g, t=t: g[t], got[-1]), top, rtol=1e-4, atol=1e-5)
-    hidden = through_time.hidden_gradients(model, got)
-    assert hidden.shape == (2, T, B, H)
-    close(hidden[1], got[1].h)
+        close(jax.tree.map(lambda g, t=t: g[t], got["1"]), top, rtol=1e-4, atol=1e-5)
+    hidden = through_time.hidden_gradient(model.parts[1].cell, got["1"])
+    assert hidden.shape == (T, B, H)
+    close(hidden, got["1"].h)
 
 
 def test_a_gradient_that_neither_grows_nor_shrinks():
     model, params, state = blank("tanh", 1.0)
-    got = through_time.lag_profile(model, params, IDS, TARGETS, state)
+    got = through_time.lag_profile(model.problem, params, state, batch())
     assert got.raw_LK.shape == (1, T) and np.all(got.raw_LK > 0)
     close(got.normalised_LK, np.ones((1, T)))
     assert (got.horizon_L, got.half_life_L) == (T - 1, T)
@@ -68,7 +77,7 @@ def test_a_gradient_that_neither_grows_nor_shrinks():
 def test_a_gradient_that_shrinks_by_a_known_factor():
     """0.4ᵏ: 0.4⁵ is the last above 1 %, 0.4¹ the first below a half."""
     model, params, state = blank("tanh", 0.4)
-    got = through_time.lag_profile(model, params, IDS, TARGETS, state)
+    got = through_time.lag_profile(model.problem, params, state, batch())
     close(got.normalised_LK, 0.4 ** np.arange(T)[None], rtol=1e-5)
     assert (got.horizon_L, got.half_life_L) == (5, 1)
     h = np.zeros((B, H), np.float32)
@@ -82,11 +91,15 @@ def test_norms_are_of_the_mean_loss_and_padding_has_none():
     model, params, state = blank("tanh", 0.4)
     mask = np.ones((T, B), np.float32)
     mask[-2:] = 0
-    got = through_time.norms_through_time(model, params, IDS, TARGETS, mask, state)
+    got = through_time.norms_through_time(model.problem, params, state, batch(mask))[
+        "0"
+    ][None]
     assert got.shape == (1, T) and np.all(np.asarray(got)[0, -2:] == 0)
     only = np.zeros((T, B), np.float32)
     only[3] = 1
-    got = through_time.norms_through_time(model, params, IDS, TARGETS, only, state)
+    got = through_time.norms_through_time(model.problem, params, state, batch(only))[
+        "0"
+    ][None]
     close(got[0, :4] / got[0, 3], 0.4 ** np.arange(4)[::-1], rtol=1e-5)
     h = np.zeros((B, H), np.float32)
     at_once = jax.grad(lambda h: token_nats(model.logits(params, h), TARGETS[3]).mean())

@@ -13,8 +13,9 @@ import pytest
 
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 from lm.losses import token_nats
-from lm.model import build
+from lm.models.language_model import build, make_apply
 from lm.optim import clipper
+from lm.problem import start
 from lm.score import make_score_step
 from lm.train import (
     averaged,
@@ -27,11 +28,10 @@ from lm.train import (
     make_train_step,
     norms,
     numbers_of,
-    start,
     update_norms,
 )
-from lm.truncation import truncated_apply
-from lm.types import Batch
+from lm.truncation import truncated
+from lm.types import Batch, Context
 from lm.unroll import looped
 from tests.golden.make_train_step import CLIP, RATE, SHAPES, case, digest
 from tests.zoo import close
@@ -60,8 +60,8 @@ def training(optim=None, dropout=None):
     optim = optim or OptimConfig("sgd", 0.5, clip_at=0.05)
     config = ModelConfig("tanh", 2, H, 3, dropout=dropout or DropoutConfig())
     model, numbers = build(config, V), numbers_of(Config(config, optim))
-    state = init_state(model, optim, numbers, KEY, B)
-    return model, jax.jit(make_train_step(model, optim)), state, numbers
+    state = init_state(model.problem, optim, numbers, KEY, B)
+    return model, jax.jit(make_train_step(model.problem, optim)), state, numbers
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
@@ -83,11 +83,13 @@ def test_three_steps_by_torch(name):
 
     shapes = jax.eval_shape(model.init, KEY)
     params = jax.tree_util.tree_map_with_path(leaf, shapes)
-    state = init_state(model._replace(init=lambda _: params), optim, numbers, KEY, 3)
-    step, nats, norms = jax.jit(make_train_step(model, optim)), [], []
+    state = init_state(
+        model.problem._replace(init=lambda *_: params), optim, numbers, KEY, 3
+    )
+    step, nats, norms = jax.jit(make_train_step(model.problem, optim)), [], []
     for window in windows:
         state, info = step(state, Batch(*window), KEY, numbers)
-        nats.append(float(info.loss.nats))
+        nats.append(float(info.loss.total))
         norms.append(float(info.gradient_norm))
         assert float(info.clipped_norm) == pytest.approx(min(norms[-1], CLIP))
     np.testing.assert_allclose(nats, golden["nats"], rtol=1e-9)
@@ -105,7 +107,7 @@ def test_what_a_step_reports():
 
     def loss(params):
         begin = model.initial_state(params, B)
-        _, hs = model.apply(params, data.inputs, begin, driver=looped)
+        _, hs = model.apply(params, data.inputs, begin, Context(driver=looped))
         return token_nats(model.logits(params, hs), data.targets).mean()
 
     value, grads = jax.value_and_grad(loss)(state.params)
@@ -150,7 +152,9 @@ def test_norms_of_sgd_updates_without_a_pass(kind, size):
     numbers = training()[3]._replace(clip_at=2.0, learning_rate=0.5)
     clipped, _ = clipper(optim, 2.0).update(grads, optax.EmptyState())
     updates = jax.tree.map(lambda g: -0.5 * g, clipped)
-    got = update_norms(optim, updates, whole, jnp.linalg.norm(whole), numbers)
+    got = update_norms(
+        training()[0].problem, optim, updates, whole, jnp.linalg.norm(whole), numbers
+    )
     close(got, norms(updates), rtol=1e-6)
 
 
@@ -159,7 +163,7 @@ def test_the_state_is_carried_but_for_fresh_lanes():
     after, _ = step(state, batch(), KEY, numbers)
     assert all(np.abs(layer.h).min() > 0 for layer in after.carry)
     data = batch()._replace(fresh=np.array([True, False]))
-    begin = start(model, after.params, after.carry, data.fresh)
+    begin = start(model.initial_state, after.params, after.carry, data.fresh)
     for layer, old in zip(begin, after.carry, strict=True):
         assert not np.any(layer.h[0])
         np.testing.assert_array_equal(layer.h[1], old.h[1])
@@ -168,7 +172,7 @@ def test_the_state_is_carried_but_for_fresh_lanes():
     _, want = step(after._replace(carry=begin), carried, KEY, numbers)
     _, other = step(after, carried, KEY, numbers)
     close(got.loss, want.loss)
-    assert got.loss.nats != other.loss.nats
+    assert got.loss.total != other.loss.total
 
 
 def test_reductions_differ_by_the_length_of_the_window():
@@ -177,7 +181,9 @@ def test_reductions_differ_by_the_length_of_the_window():
     data = batch()
     mean, total = (
         jax.jit(
-            jax.grad(make_loss(model, OptimConfig(reduction=reduction)), has_aux=True)
+            jax.grad(
+                make_loss(model.problem, OptimConfig(reduction=reduction)), has_aux=True
+            )
         )(state.params, state.carry, data, None, numbers.rates)[0]
         for reduction in ("token", "time_sum")
     )
@@ -207,10 +213,12 @@ def test_evaluation_sums_what_scoring_lists_and_training_counts():
     mask = np.ones((T, B), np.float32)
     mask[4, 1] = 0
     data = batch(mask)
-    carry, total = jax.jit(make_eval_step(model))(state.params, state.carry, data)
+    evaluate = jax.jit(make_eval_step(model.problem))
+    carry, scores = evaluate(state.params, state.carry, data)
+    total = scores["loss"]
     carried, nats_TB = jax.jit(make_score_step(model))(state.params, state.carry, data)
     after, info = step(state, data, KEY, numbers)
-    assert float(nats_TB.sum()) == pytest.approx(float(total.nats), rel=1e-6)
+    assert float(nats_TB.sum()) == pytest.approx(float(total.total), rel=1e-6)
     assert nats_TB[4, 1] == 0 and total.count == mask.sum()
     close(info.loss, total)
     close((carried, after.carry), (carry, carry))
@@ -224,15 +232,17 @@ def test_dropout_is_fresh_at_every_step_and_absent_in_evaluation():
     for _ in range(3):
         again, first = step(state, data, KEY, still)
         _, second = step(state, data, KEY, still)
-        assert first.loss.nats == second.loss.nats
-        losses.append(float(first.loss.nats))
+        assert first.loss.total == second.loss.total
+        losses.append(float(first.loss.total))
         state = again
     assert len(set(losses)) == 3
-    got, want = (jax.jit(make_eval_step(m))(*args) for m in (model, training()[0]))
+    got, want = (
+        jax.jit(make_eval_step(m.problem))(*args) for m in (model, training()[0])
+    )
     close(got, want, rtol=0, atol=0)
     rates = jax.tree.map(lambda _: 0.0, numbers.rates)
     _, off = step(state, data, KEY, still._replace(rates=rates))
-    close(off.loss, want[1])
+    close(off.loss, want[1]["loss"])
 
 
 def test_numbers_are_traced_so_that_runs_share_one_step():
@@ -295,33 +305,40 @@ class TestTruncation:
         return jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
 
     @staticmethod
+    def cut(model, params, inputs, state, τ):
+        apply = make_apply(model.config, truncated(model.stack, τ))
+        return apply(params, inputs, state)
+
+    @staticmethod
     def one_by_one(model, params, inputs, state, τ):
         """From each h_t back through a Python loop whose start is cut off."""
         befores, hs = [state], []
         for t in range(T):
             ids = inputs[t : t + 1]
-            befores.append(model.apply(params, ids, befores[-1], driver=looped)[0])
+            befores.append(
+                model.apply(params, ids, befores[-1], Context(driver=looped))[0]
+            )
         for t in range(T):
             begin = max(0, t - τ)
             cut = jax.lax.stop_gradient(befores[begin])
             ids = inputs[begin : t + 1]
-            hs.append(model.apply(params, ids, cut, driver=looped)[1][-1])
+            hs.append(model.apply(params, ids, cut, Context(driver=looped))[1][-1])
         return befores[-1], jnp.stack(hs)
 
     @staticmethod
     def whole(model, params, inputs, state, τ):
-        return model.apply(params, inputs, state, driver=looped)
+        return model.apply(params, inputs, state, Context(driver=looped))
 
     @pytest.mark.parametrize("τ", [1, 3])
     def test_definition(self, τ):
-        got, want = (self.go(τ, how) for how in (truncated_apply, self.one_by_one))
+        got, want = (self.go(τ, how) for how in (self.cut, self.one_by_one))
         close(got, want, rtol=1e-4, atol=1e-5)
         _, full = self.go(τ, self.whole)
         slopes = [grads["layers"][0]["w_h"] for grads in (full, got[1])]
         assert np.abs(slopes[0] - slopes[1]).max() > 1e-3
 
     def test_long_enough_is_everything(self):
-        got, want = (self.go(100, how) for how in (truncated_apply, self.whole))
+        got, want = (self.go(100, how) for how in (self.cut, self.whole))
         close(got, want, rtol=1e-4, atol=1e-5)
 
     def test_training_uses_it(self):

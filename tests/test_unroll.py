@@ -9,7 +9,7 @@ import pytest
 
 from lm.unroll import unroll
 from tests import zoo
-from tests.zoo import DISTINCT, FACTORED, OF_EACH_FORM, B, D, H, T, close
+from tests.zoo import DISTINCT, FACTORED, LINEAR, OF_EACH_FORM, B, D, H, T, close
 
 pytestmark = pytest.mark.usefixtures("strict")
 every_cell = pytest.mark.parametrize("name", DISTINCT)
@@ -54,6 +54,17 @@ def test_reverse_is_the_python_loop_and_the_mirror_of_forward(name):
 def test_plain_scan_is_the_python_loop(name):
     got = zoo.run(name, "scanned")(*zoo.window(name))
     close(got, zoo.oracle(name))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", LINEAR)
+def test_all_steps_at_once_are_the_python_loop(name, reverse):
+    """The associative scan, resets, padding and taps folded into its coefficients."""
+    at = zoo.window(name)
+    got = zoo.run(name, "associated", reverse)(*at)
+    close(got, zoo.oracle(name, reverse), rtol=1e-5, atol=1e-5)
+    got = zoo.run(name, "scanned", reverse)(*at)
+    close(got, zoo.oracle(name, reverse), rtol=1e-5, atol=1e-5)
 
 
 @every_cell

@@ -14,7 +14,7 @@ from experiments.config import Config, TrainConfig
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import open_run
 from lm.config import InitConfig, ModelConfig
-from lm.model import build
+from lm.models.language_model import build
 
 TEXT = {
     "train": "the cat sat .\na dog ran off\nthe dog sat on a mat .\n" * 6,

@@ -14,10 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm.cells import make_cell
-from lm.unroll import looped, scanned, unroll
+from lm.unroll import Events, associated, looped, scanned, unroll
 
 T, B, D, H = 6, 2, 5, 3
-DRIVERS = {"default": None, "scanned": scanned, "looped": looped}
+DRIVERS = {
+    "default": None,
+    "scanned": scanned,
+    "looped": looped,
+    "associated": associated,
+}
 
 
 def σ(x):
@@ -63,6 +68,11 @@ def gru_before_step(gate):
     return step
 
 
+def min_gru_step(p, x, s):
+    z, candidate = np.split(x @ p["w_x"] + p["b"], 2, axis=1)
+    return {"h": (1 - σ(z)) * s["h"] + σ(z) * candidate}
+
+
 class Entry(NamedTuple):
     """A cell as the tests know it.
 
@@ -71,6 +81,7 @@ class Entry(NamedTuple):
     factored  whether it has `w_HG` and `pointwise`.
     biases    names of its vectors.
     step      the NumPy reference: (params, x (B, D), state dict) -> state dict.
+    linear    whether it has `coefficients`, and no w_h.
     """
 
     gates: int
@@ -78,6 +89,7 @@ class Entry(NamedTuple):
     factored: bool
     biases: tuple[str, ...]
     step: Callable[[Any, np.ndarray, dict], dict]
+    linear: bool = False
 
 
 ZOO = {
@@ -88,12 +100,14 @@ ZOO = {
     "gru": Entry(3, ("h",), True, ("b", "b_hn"), gru_step),
     "gru_reset_before": Entry(3, ("h",), False, ("b",), gru_before_step(σ)),
     "gru_tutorial": Entry(3, ("h",), False, ("b",), gru_before_step(hard_σ)),
+    "min_gru": Entry(2, ("h",), False, ("b",), min_gru_step, linear=True),
 }
 FACTORED = [name for name, entry in ZOO.items() if entry.factored]
+LINEAR = [name for name, entry in ZOO.items() if entry.linear]
 # Cells that differ from another in their initializers alone; a test holds them to it.
 SAME = {"irnn": "relu"}
 DISTINCT = [name for name in ZOO if name not in SAME]
-OF_EACH_FORM = ["tanh", "lstm", "gru", "gru_reset_before"]
+OF_EACH_FORM = ["tanh", "lstm", "gru", "gru_reset_before", "min_gru"]
 
 
 class Free(NamedTuple):
@@ -160,9 +174,7 @@ def loss(name: str, driver: str, reverse: bool, free: Free, given: Given):
         free.params,
         xs,
         free.state,
-        reset_TB=given.reset,
-        mask_TB=given.mask,
-        taps=free.taps,
+        Events(given.reset, given.mask, taps=free.taps),
         reverse=reverse,
         driver=DRIVERS[driver],
     )

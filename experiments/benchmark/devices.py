@@ -36,7 +36,7 @@ from experiments.train.executor import One
 from experiments.train.group import group_of
 from experiments.train.plan import Plan
 from experiments.train.shared import Shared, cores_as_devices
-from lm.model import build
+from lm.models.language_model import build
 from lm.train import numbers_of
 
 CASES = ("characters_2x128", "characters_2x512", "zaremba_small")
@@ -76,7 +76,7 @@ def plan_of_case(name: str) -> Plan:
     vocabulary, window, lanes, config, optim = step_cases()[name]
     reading = Once(random_batch(vocabulary, window, lanes))
     application = APPLICATION._replace(
-        problem=lambda *_: build(config, vocabulary),
+        problem=lambda *_: build(config, vocabulary).problem,
         reading=lambda *_: reading,
         probed=lambda *_: None,
     )

@@ -19,8 +19,8 @@ from experiments.results.rows import Row
 from lm.config import ModelConfig, OptimConfig
 from lm.gradflow import gates, jacobians, norms, terms, through_time
 from lm.gradflow.lyapunov import lyapunov_spectrum
-from lm.gradflow.transitions import of_model
-from lm.model import build
+from lm.gradflow.transitions import of_layer
+from lm.models.language_model import build
 from lm.train import make_gradient
 
 HIDDEN, STEPS, LANES, WORDS = 256, 100, 32, 10_000
@@ -52,13 +52,18 @@ def measure() -> dict[str, Any]:
 
 def training_gradient(model):
     """(params, ids) -> the gradient that a training step takes."""
-    gradient = make_gradient(model, OptimConfig())
+    gradient = make_gradient(model.problem, OptimConfig())
 
     def call(params, ids):
         start = model.initial_state(params, ids.shape[1])
         return gradient(params, start, batch_of(ids), None, None)[0]
 
     return call
+
+
+def given(model, params, ids):
+    """What instruments of a problem take: the windows of `batch_of`."""
+    return model.problem, params, model.initial_state(params, LANES), batch_of(ids)
 
 
 Calls = dict[str, Callable[[Any, Any], Any]]
@@ -72,14 +77,12 @@ def calls(model) -> Calls:
 def along_calls(model) -> Calls:
     """Those of gradients along the window."""
 
-    def given(params, ids):
+    def steps(params, ids):
         start = model.initial_state(params, LANES)
-        return model, params, ids[:-1], ids[1:], start
+        return model.layer, params, ids[:-1], ids[1:], start
 
     def norms(params, ids):
-        batch, start = batch_of(ids), model.initial_state(params, LANES)
-        window = (batch.inputs, batch.targets, batch.mask)
-        return through_time.norms_through_time(model, params, *window, start)
+        return through_time.norms_through_time(*given(model, params, ids))
 
     def intervals(params, ids):
         norms_LKB = ids[None, :-1].astype(jnp.float32)
@@ -87,13 +90,13 @@ def along_calls(model) -> Calls:
 
     def truncation(params, ids):
         start, τs = model.initial_state(params, LANES), [1, 2, 4, 8, 16, 32]
-        return terms.truncation_bias(model, params, batch_of(ids), start, τs)
+        return terms.truncation_bias(model.layer, params, batch_of(ids), start, τs)
 
     return {
         "norms through time": norms,
-        "lag profile": lambda p, ids: through_time.lag_profile(*given(p, ids)),
+        "lag profile": lambda p, ids: through_time.lag_profile(*given(model, p, ids)),
         "its intervals, 1000 resamples": intervals,
-        "terms of BPTT": lambda p, ids: terms.bptt_terms(*given(p, ids)),
+        "terms of BPTT": lambda p, ids: terms.bptt_terms(*steps(p, ids)),
         "truncation bias at 6 τ, up to 32": truncation,
     }
 
@@ -104,7 +107,7 @@ def system_calls(model) -> Calls:
     def jacobian(params, ids, steps, lanes):
         start = model.initial_state(params, lanes)
         ids = ids[:steps, :lanes]
-        return jacobians.step_jacobians(of_model(model, params), start, ids)
+        return jacobians.step_jacobians(of_layer(model.layer, params), start, ids)
 
     def singular_values(params, ids):
         return jacobians.singular_values(jacobian(params, ids, 10, 4))
@@ -114,13 +117,15 @@ def system_calls(model) -> Calls:
         return jacobians.product_singular_values(found[:, 0])
 
     def recurrent(params, ids):
-        layer, cell = params["layers"][0], model.cells[0]
+        layer, cell = params["layers"][0], model.parts[0].cell
         radii = jacobians.spectral_radius(layer, cell)
         return radii, jacobians.spectral_norm(layer, cell)
 
     def exponents(params, ids):
         start = model.initial_state(params, 4)
-        return lyapunov_spectrum(of_model(model, params), start, ids[:, :4], 20, 10)
+        return lyapunov_spectrum(
+            of_layer(model.layer, params), start, ids[:, :4], 20, 10
+        )
 
     return {
         "singular values, 10 steps of 4 lanes": singular_values,
@@ -134,9 +139,6 @@ def gate_calls(model) -> Calls:
     """Those of gates, states and the gradient's noise."""
     gradient = training_gradient(model)
 
-    def given(params, ids):
-        return model, params, ids[:-1], model.initial_state(params, LANES)
-
     def noise(params, ids):
         def of_lane(words):
             return gradient(params, words[:, None])
@@ -144,8 +146,8 @@ def gate_calls(model) -> Calls:
         return norms.noise_scale_of(of_lane, ids.T, LANES)
 
     return {
-        "gates": lambda p, ids: gates.gate_statistics(*given(p, ids)),
-        "state norms": lambda p, ids: gates.state_statistics(*given(p, ids)),
+        "gates": lambda p, ids: gates.gate_statistics(*given(model, p, ids)),
+        "state norms": lambda p, ids: gates.state_statistics(*given(model, p, ids)),
         "gradient noise scale": noise,
     }
 

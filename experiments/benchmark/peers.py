@@ -80,7 +80,7 @@ def make_peer(
             after, logits = nnx.merge(graph, params, rest)(batch.inputs, carries)
             total = cross_entropy(logits, batch.targets, batch.mask)
             tokens = total.count if optim.reduction == "token" else lanes
-            return total.nats / tokens, after
+            return total.total / tokens, after
 
         raw, after = jax.grad(loss, has_aux=True)(params)
         raw, _ = clipper(optim, numbers.clip_at).update(raw, optax.EmptyState())

@@ -23,13 +23,13 @@ from experiments.train.executor import as_floats
 from experiments.train.keys import init_key
 from experiments.train.plan import fresh_state
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
-from lm.model import build
+from lm.models.language_model import build
 from lm.population import (
-    init_numbers,
     make_population_init,
     make_population_step,
     member,
 )
+from lm.problem import init_numbers
 from lm.train import make_train_step, numbers_of
 
 VOCABULARY, COMPARED, STEPS = 65, 4, 100
@@ -84,8 +84,8 @@ def alone(hidden: int, window: int, number: int) -> Any:
     """A solo run, one step a call."""
     config = config_of(hidden, number)
     model = build(config.model, VOCABULARY)
-    step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
-    state = fresh_state(model, config, window)
+    step = jax.jit(make_train_step(model.problem, config.optim), donate_argnums=0)
+    state = fresh_state(model.problem, config, window)
     return Stepper(
         state, step, text(window), jax.random.key(number), numbers_of(config)
     )
@@ -98,8 +98,9 @@ def together(hidden: int, window: int, members: int) -> tuple[Any, list[Config]]
     keys = jax.vmap(jax.random.key)(np.arange(members, dtype=np.uint32))
     inits = as_floats([init_numbers(c.model.init) for c in configs])
     numbers = jax.device_put(as_floats([numbers_of(c) for c in configs]))
-    init = jax.jit(make_population_init(model, optim, VOCABULARY, window))
-    step = make_population_step(build(model, VOCABULARY), optim)
+    problem = build(model, VOCABULARY).problem
+    init = jax.jit(make_population_init(problem, optim, window))
+    step = make_population_step(problem, optim)
     batch = jax.tree.map(
         lambda x: jnp.broadcast_to(x, (members, *x.shape)), text(window)
     )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from data_pipeline.windows import windows
+from experiments.applications.language_model.application import batch_of
 from experiments.benchmark import Benchmark
 from experiments.benchmark.timing import (
     Stepper,
@@ -21,7 +22,7 @@ from experiments.config import load_named
 from experiments.results.rows import Row
 from experiments.train.plan import fresh_state
 from experiments.train.probe import interval, make_measure, spots
-from lm.model import build
+from lm.models.language_model import build
 from lm.train import make_train_step, numbers_of
 
 VOCABULARY = {"default": 6_000, "zaremba_small": 10_000, "characters": 96}
@@ -55,18 +56,18 @@ def _sides(name: str, vocabulary: int) -> tuple[dict[str, Any], int, float]:
     model = build(config.model, vocabulary)
     steps, lanes = config.data.window, config.data.batch
     batch = jax.device_put(random_batch(vocabulary, steps, lanes))
-    step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
+    step = jax.jit(make_train_step(model.problem, config.optim), donate_argnums=0)
     given = batch, jax.random.key(0), numbers_of(config)
     rng = np.random.default_rng(0)
     ids = rng.integers(0, vocabulary, 20_000)
-    text = windows(ids, config.gradflow.lags + 1, config.gradflow.lanes)
+    text = batch_of(windows(ids, config.gradflow.lags + 1, config.gradflow.lanes))
     params = model.init(jax.random.key(0))
     began = time.perf_counter()
-    measure = jax.jit(make_measure(model, text)).lower(params).compile()
+    measure = jax.jit(make_measure(model.problem, text)).lower(params).compile()
     compiling = time.perf_counter() - began
     every = interval(config.gradflow, spots(text), steps * lanes)
     sides = {
-        "step": Stepper(fresh_state(model, config, lanes), step, *given),
+        "step": Stepper(fresh_state(model.problem, config, lanes), step, *given),
         "probe": lambda: jax.block_until_ready(measure(params)),
     }
     return sides, every, compiling

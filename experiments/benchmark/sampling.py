@@ -12,7 +12,7 @@ from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 from lm.config import ModelConfig
 from lm.generate import Filters, make_text_sampler
-from lm.model import build
+from lm.models.language_model import build
 
 
 def measure() -> dict[str, Any]:

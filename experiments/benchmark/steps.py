@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,8 +21,9 @@ from experiments.benchmark.timing import (
 from experiments.config import Config, load_named
 from experiments.results.rows import Row
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
-from lm.model import build
-from lm.train import init_state, make_train_step, numbers_of
+from lm.models.language_model import build
+from lm.train import init_state, make_loss, make_train_step, numbers_of
+from lm.types import Context
 from lm.unroll import scanned
 
 
@@ -62,15 +64,13 @@ def step_sides(vocabulary: int, window: int, lanes: int, config, optim):
     numbers = numbers_of(Config(model=config, optim=optim))
     batch = jax.device_put(random_batch(vocabulary, window, lanes))
     key = jax.random.key(0)
-    model = build(config, vocabulary)
-
-    def plain(*given, **options):
-        return model.apply(*given, **{**options, "driver": scanned})
-
+    problem = build(config, vocabulary).problem
+    plain = partial(make_loss(problem, optim), context=Context(driver=scanned))
+    gradients = {"ours": None, "plain_scan": jax.grad(plain, has_aux=True)}
     sides = {}
-    for name, variant in (("ours", model), ("plain_scan", model._replace(apply=plain))):
-        state = jax.tree.map(jnp.copy, init_state(variant, optim, numbers, key, lanes))
-        step = jax.jit(make_train_step(variant, optim), donate_argnums=0)
+    for name, gradient in gradients.items():
+        state = jax.tree.map(jnp.copy, init_state(problem, optim, numbers, key, lanes))
+        step = jax.jit(make_train_step(problem, optim, gradient), donate_argnums=0)
         sides[name] = Stepper(state, step, batch, key, numbers)
     state, step = make_peer(config, optim, numbers, vocabulary, lanes)
     sides["flax"] = Stepper(state, step, batch, numbers)

@@ -17,7 +17,7 @@ from experiments.config import load_named
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 from experiments.train.plan import fresh_state
-from lm.model import build
+from lm.models.language_model import build
 from lm.optim import ScheduleState, after_epoch
 from lm.train import make_eval_step, make_train_step, numbers_of
 
@@ -34,18 +34,18 @@ def measure() -> dict[str, Any]:
     first = TokenArray(train.ids[: starts[-1]], starts)
     batches = batches_for(config.data, first)
     in_order = batches_for(config.data, first, evaluation=True)
-    step = jax.jit(make_train_step(model, config.optim), donate_argnums=0)
-    evaluate = jax.jit(make_eval_step(model))
+    step = jax.jit(make_train_step(model.problem, config.optim), donate_argnums=0)
+    evaluate = jax.jit(make_eval_step(model.problem))
     key = jax.random.key(config.seed)
 
     def mean_loss(params) -> float:
         carry, total = model.initial_state(params, 1), np.zeros(2)
         for number in range(in_order.steps):
             _, found = evaluate(params, carry, in_order.batch_at(0, 0, number))
-            total += [float(found.nats), float(found.count)]
+            total += np.array(found["loss"], float)
         return total[0] / total[1]
 
-    state = fresh_state(model, config, 1)
+    state = fresh_state(model.problem, config, 1)
     losses, schedule = [mean_loss(state.params)], ScheduleState()
     for epoch in range(10):
         rate = config.optim.learning_rate * schedule.scale

@@ -26,8 +26,8 @@ from experiments.gradients.runs import common_row, prepared, told, trained
 from experiments.gradients.study import Job, Result, Study, Table
 from experiments.results.intervals import Mean, rank_correlation, rounded, span
 from lm.config import InitConfig, ModelConfig
-from lm.layers import count_parameters
-from lm.model import build
+from lm.models.language_model import build
+from lm.train import count_parameters
 
 EXPECTS = (
     "After training the gated cells (GRU, LSTM) reach further back than the Elman "

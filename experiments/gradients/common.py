@@ -10,7 +10,8 @@ from data_pipeline.config import DataConfig
 from data_pipeline.windows import Windows, windows
 from experiments.config import TrainConfig
 from lm.config import OptimConfig
-from lm.gradflow.through_time import hidden_gradients, state_gradients
+from lm.gradflow.through_time import hidden_gradient, state_gradients
+from lm.types import Batch
 
 CORPUS = "stdlib_docs"
 
@@ -65,15 +66,16 @@ def lag_measure(model: Any, text: Windows, lags: int):
     An LSTM remembers in c, past its h; by h alone it looks shorter-sighted than it is.
     Windows are longer than the lags, so that none meets the zero state they begin in.
     """
-    weights_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
+    mask_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
+    batch = Batch(*text, mask_TB, jnp.ones(text.targets_TB.shape[1], bool))
 
     @jax.jit
     def norms(params):
         state = model.initial_state(params, text.inputs_TB.shape[1])
-        gradients = state_gradients(model, params, *text, weights_TB, state)
-        h_LTBH = hidden_gradients(model, gradients)
-        whole = [whole_norms(layer) for layer in gradients]
-        return jnp.stack(whole), jnp.linalg.norm(h_LTBH, axis=-1)
+        found = state_gradients(model.problem, params, state, batch)
+        parts = [(part.cell, found[part.name]) for part in model.parts]
+        of_h = [jnp.linalg.norm(hidden_gradient(*part), axis=-1) for part in parts]
+        return jnp.stack([whole_norms(state) for _, state in parts]), jnp.stack(of_h)
 
     def lagged(norms_LTB):
         return np.asarray(norms_LTB)[:, ::-1][:, : lags + 1]

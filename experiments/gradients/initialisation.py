@@ -31,7 +31,7 @@ from experiments.gradients.study import Job, Result, Study, Table
 from experiments.results.intervals import Mean, mean
 from lm.config import InitConfig, ModelConfig, Recurrent
 from lm.gradflow.lyapunov import lyapunov_spectrum
-from lm.gradflow.transitions import of_model
+from lm.gradflow.transitions import of_layer
 
 EXPECTS = (
     "A tanh network's largest Lyapunov exponent crosses 0 where mean-field theory has "
@@ -113,7 +113,7 @@ def make_measure(
     @jax.jit
     def exponent(params):
         state = model.initial_state(params, xs_TB.shape[1])
-        return lyapunov_spectrum(of_model(model, params), state, xs_TB, warmup, 1)
+        return lyapunov_spectrum(of_layer(model.layer, params), state, xs_TB, warmup, 1)
 
     def measure(params):
         λ = exponent(params)

@@ -14,8 +14,9 @@ from data_pipeline.tasks import Task
 from lm.cells.elman import ElmanState
 from lm.cells.forms import draw_gates, general, zeros
 from lm.config import InitConfig, ModelConfig
-from lm.heads import Head, build_task_model, classification, regression
-from lm.model import LanguageModel
+from lm.heads import Head, classification, regression
+from lm.models.labelling import build_labelling
+from lm.models.language_model import LanguageModel
 from lm.types import Array, Cell
 
 SMART = "smart tanh"
@@ -33,7 +34,8 @@ def network(name: str, hidden: int, task: Task) -> LanguageModel:
         init = InitConfig()
     registered = "tanh" if name == SMART else name
     config = ModelConfig(registered, 1, hidden, 0, init=init)
-    return build_task_model(config, task.symbols or 2, task.classes or 1, cell)
+    sizes = task.symbols or 2, task.classes or 1
+    return build_labelling(config, *sizes, head_of(task), cell)
 
 
 def head_of(task: Task) -> Head:

@@ -25,7 +25,7 @@ from experiments.train.processes import Heard, Interrupted
 from lm.config import OptimConfig
 from lm.dropout import Rates
 from lm.optim import Hyperparameters
-from lm.train import init_state, make_gradient, make_train_step
+from lm.train import init_state, make_train_step
 
 WRONG = 0.01
 LOOK, EXAM = 1_000, 10_000
@@ -109,11 +109,11 @@ def _compiled(trial: Trial) -> Compiled:
     task, optim = TASKS[trial.task], trial.optim
     model, head = network(trial.network, trial.hidden, task), head_of(task)
     numbers = Hyperparameters(optim.learning_rate, optim.clip_at, 0.0, Rates())
-    step = make_train_step(model, optim, make_gradient(model, optim, head.total))
+    step = make_train_step(model.problem, optim)
     unused = jax.random.key(0)  # nothing is dropped
 
     def begin(key):
-        return init_state(model, optim, numbers, key, trial.batch)
+        return init_state(model.problem, optim, numbers, key, trial.batch)
 
     def advance(state, batches):
         def body(state, batch):
@@ -121,7 +121,7 @@ def _compiled(trial: Trial) -> Compiled:
             return state, info.loss
 
         state, losses = lax.scan(body, state, batches)
-        return state, losses.nats.sum() / losses.count.sum()
+        return state, losses.total.sum() / losses.count.sum()
 
     def judge(params, batch):
         begun = model.initial_state(params, LOOK)
@@ -129,7 +129,7 @@ def _compiled(trial: Trial) -> Compiled:
         outputs = model.logits(params, hs)
         total = head.total(outputs, batch.targets, batch.mask)
         solved = head.solved(outputs, batch.targets, task.asks(batch))
-        return total.nats, total.count, jnp.sum(~solved)
+        return total.total, total.count, jnp.sum(~solved)
 
     return Compiled(begin, jax.jit(advance, donate_argnums=0), jax.jit(judge))
 

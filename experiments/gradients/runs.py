@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from data_pipeline.dataset import prepare
 from experiments.applications.language_model.application import (
     APPLICATION,
+    model_of,
     prepared_of,
 )
 from experiments.config import Config, GradflowConfig
@@ -40,8 +41,8 @@ from experiments.train.loop import Entry, Loop
 from experiments.train.plan import plan_of
 from experiments.train.processes import Heard, Interrupted, run_all
 from experiments.train.run_state import Outcome, RunState
-from lm.layers import count_parameters
 from lm.losses import perplexity
+from lm.train import count_parameters
 
 UNPROBED = GradflowConfig(every=0)
 
@@ -158,7 +159,7 @@ def train_task(
     dataset = prepared(task.config.data)
     planned = plan_of(task.config, APPLICATION, prepared_of(dataset))
     measure, made = (
-        make_measure(task.config, planned.problem, dataset),
+        make_measure(task.config, model_of(task.config, planned.prepared), dataset),
         made_by(make_measure),
     )
     check_made(task.directory, made)

@@ -17,7 +17,7 @@ from experiments.train.keys import init_key
 from experiments.train.trained import load_trained
 from lm.generate import Filters, make_text_sampler
 from lm.gradflow.jacobians import recurrent_blocks, singular_values, step_jacobians
-from lm.gradflow.record import record
+from lm.recording import record
 
 WIDEST = 1_024
 TOKENS, STEPS = 25, 5
@@ -62,9 +62,9 @@ def spectra(run_dir: Path) -> Spectra:
 def _jacobians(model, params, ids_TB) -> list[np.ndarray]:
     """Per layer (STEPS, N): the layer's own transition, given its input."""
     found = []
-    recorded = record(model, params, ids_TB, model.initial_state(params, 1))
-    layers = zip(model.cells, params["layers"], recorded, strict=True)
-    for cell, weights, layer in layers:
+    recorded = record(model.apply, params, ids_TB, model.initial_state(params, 1))
+    for part in model.parts:
+        cell, weights, layer = part.cell, part.of(params), recorded[part.name]
 
         def transition(state, z_BG, cell=cell, weights=weights):
             return cell.step(weights, state, z_BG)
@@ -77,20 +77,12 @@ def _jacobians(model, params, ids_TB) -> list[np.ndarray]:
 
 def _matrices(model, params) -> dict[str, np.ndarray]:
     """{"matrix k, ": (H,)} of the top layer's recurrent blocks."""
-    blocks = recurrent_blocks(params["layers"][-1], model.cells[-1])
+    blocks = recurrent_blocks(params["layers"][-1], model.parts[-1].cell)
     if not len(blocks):
         return {}
-    names = GATES.get(model.config.cell, ())
+    names = model.parts[-1].cell.blocks
     values_kH = np.asarray(singular_values(blocks))
     if len(values_kH) == 1:
         return {"": values_kH[0]}
     named = names if len(names) == len(values_kH) else range(len(values_kH))
     return {f"{n}, ": v for n, v in zip(named, values_kH, strict=True)}
-
-
-GATES = {
-    "lstm": ("input", "forget", "candidate", "output"),
-    "gru": ("reset", "update", "candidate"),
-    "gru_reset_before": ("reset", "update", "candidate"),
-    "gru_tutorial": ("reset", "update", "candidate"),
-}

@@ -18,7 +18,7 @@ from experiments.sweep.sampling import (
 )
 from experiments.sweep.space import Fields
 from experiments.sweep.space_file import Plan
-from lm.model import build
+from lm.models.language_model import build
 
 CORNERS = 900
 DATASETS = 8

@@ -9,7 +9,7 @@ from experiments.config import RunConfig, to_dict
 from experiments.train.plan import plan
 from experiments.train.position import planned_steps
 from experiments.train.shared import devices_of, make_executor
-from lm.layers import count_parameters
+from lm.train import count_parameters
 
 
 def dry_run(config: RunConfig) -> None:

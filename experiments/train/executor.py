@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from data_pipeline.batches import Reading, one_hot
+from data_pipeline.batches import Reading
 from experiments.config import RunConfig
 from experiments.run.checkpoint import Checkpoints
 from experiments.train.places import Place
@@ -151,7 +151,7 @@ class One(Executor):
 
     def carry(self, params: Params, lanes: int) -> Any:
         """The initial state for the lanes that this process reads."""
-        return self.plan.problem.initial_state(params, lanes)
+        return self.plan.problem.carry(params, lanes)
 
     def plain_step(self) -> Callable:
         """`lm.train.make_train_step`, not compiled."""
@@ -246,33 +246,12 @@ class One(Executor):
 
 def train_step(plan: Plan) -> Callable:
     """`lm.train.make_train_step` of a plan."""
-    return given_rows(plan, make_train_step(plan.problem, plan.config.optim))
+    return make_train_step(plan.problem, plan.config.optim)
 
 
 def eval_step(plan: Plan) -> Callable:
     """`lm.train.make_eval_step` of a plan."""
-    return named(given_rows(plan, make_eval_step(plan.problem), 2))
-
-
-def given_rows(plan: Any, step: Callable, at: int = 1) -> Callable:
-    """A step whose batch comes as ids, and is read as one-hot rows where asked for."""
-
-    def rows(*given):
-        given = list(given)
-        given[at] = one_hot(given[at], plan.problem.vocabulary)
-        return step(*given)
-
-    return rows if plan.config.data.one_hot else step
-
-
-def named(step: Callable) -> Callable:
-    """An evaluation step whose one score has its name."""
-
-    def evaluate(*given):
-        carry, total = step(*given)
-        return carry, {"loss": total}
-
-    return evaluate
+    return make_eval_step(plan.problem)
 
 
 def fused(step: Callable) -> Callable:

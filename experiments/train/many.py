@@ -34,6 +34,7 @@ from experiments.train.probe import make_measure
 from experiments.train.scores import Scores, added_up, scores_of
 from lm import population
 from lm.optim import Hyperparameters
+from lm.problem import init_numbers
 from lm.train import (
     StepInfo,
     TrainState,
@@ -74,10 +75,8 @@ class Many(Executor):
 
     def _compile(self) -> None:
         plan, mesh, split = self.plan, self.mesh, population.over_devices
-        config: Any = plan.config
-        model, optim, lanes = config.model, config.optim, plan.reading.batch
         init = population.make_population_init(
-            model, optim, plan.prepared.source.vocabulary.size, lanes
+            plan.problem, plan.config.optim, plan.reading.batch
         )
 
         def begin(chosen_N, seeds_N, inits_N, numbers_N, keys_N, states_N):
@@ -88,7 +87,7 @@ class Many(Executor):
             return population.choose(chosen_N, new, old)
 
         def initial(params_N, lanes):
-            return jax.vmap(lambda p: plan.problem.initial_state(p, lanes))(params_N)
+            return jax.vmap(lambda p: plan.problem.carry(p, lanes))(params_N)
 
         self._begin = jax.jit(split(begin, mesh), donate_argnums=(4, 5))
         train = jax.vmap(train_step(plan))
@@ -123,7 +122,7 @@ class Many(Executor):
         at = dict(zip(slots, configs, strict=True))
         whole: list[Any] = [at.get(n, self.plan.config) for n in range(self.size)]
         seeds_N = np.array([config.seed for config in whole], np.uint32)
-        inits = as_floats([population.init_numbers(c.model.init) for c in whole])
+        inits = as_floats([init_numbers(c.model.init) for c in whole])
         numbers = as_floats([numbers_of(config) for config in whole])
         given = self._put((chosen_N, seeds_N, inits, numbers))
         self._probed = None

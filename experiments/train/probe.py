@@ -29,13 +29,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipeline.windows import Windows
 from experiments.config import GradflowConfig
 from experiments.run.probes import Rows
 from experiments.train.callback import Callback as Listener
 from lm.gradflow import through_time as flow
-from lm.gradflow.gates import drifting, gates_of, layers_of, statistics
+from lm.gradflow.gates import seen, state_drift, statistics
 from lm.gradflow.jacobians import radius, recurrent_blocks
+from lm.lanes import lanes_of
+from lm.problem import Problem
 
 # A probed token costs about as much as COST trained ones (`benchmark probe` measures
 # it), so that probes `every` steps take COST·probed/(every·trained) of the time. SHARE
@@ -59,15 +60,13 @@ def interval(config: GradflowConfig, probed: int, trained: float) -> int:
     return max(SELDOM, 10 * math.ceil(steps / 10))
 
 
-def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
+def make_measure(problem: Problem, batch: Any) -> Callable[[Any], dict[str, Any]]:
     """params -> the columns of one probe, but for `step` and `last`."""
-    inputs, targets = text
-    mask = np.ones(targets.shape, np.float32)
+    batch = jax.tree.map(jnp.asarray, batch)
 
     def measure(params: Any) -> dict[str, Any]:
-        start = model.initial_state(params, targets.shape[1])
-        given = model, params, jnp.asarray(inputs), jnp.asarray(targets)
-        norms_LKB = flow.lag_norms(*given, start)
+        given = problem, params, problem.carry(params, lanes_of(batch)), batch
+        norms_LKB = flow.stacked(flow.lag_norms(*given))
         profile = flow.profile_of(norms_LKB)
         low, high = flow.bootstrap(jax.random.key(0), norms_LKB, RESAMPLES)
         return {
@@ -78,25 +77,24 @@ def make_measure(model: Any, text: Windows) -> Callable[[Any], dict[str, Any]]:
             "horizon_low_L": low.horizon_L,
             "horizon_high_L": high.horizon_L,
             "half_life_L": profile.half_life_L,
-            "norms_LT": flow.norms_through_time(*given, mask, start),
-            **_inside(model, params, given[2], start),
+            "norms_LT": flow.stacked(flow.norms_through_time(*given)),
+            **_inside(*given),
         }
 
     return measure
 
 
-def _inside(model: Any, params: Any, inputs: Any, start: Any) -> dict[str, Any]:
+def _inside(problem: Problem, params: Any, start: Any, batch: Any) -> dict[str, Any]:
     """Columns on gates, states and recurrent matrices, from one forward pass."""
     found, states, radii = {}, [], []
-    for number, layer in enumerate(layers_of(model, params, inputs, start)):
-        for name, gate in gates_of(*layer).items():
-            of_gate = statistics(gate)
-            found[f"gates_{number}_{name}"] = of_gate.histogram
-            found[f"gate_mean_{number}_{name}"] = of_gate.mean
-        cell, weights, recorded = layer
-        hs_TBH = jax.vmap(cell.output)(recorded.after)
-        states.append(drifting(jnp.linalg.norm(hs_TBH, axis=-1)))
-        blocks = recurrent_blocks(weights, cell)
+    for one in seen(problem, params, start, batch):
+        name = one.part.name
+        for gate, activations in one.gates.items():
+            of_gate = statistics(activations)
+            found[f"gates_{name}_{gate}"] = of_gate.histogram
+            found[f"gate_mean_{name}_{gate}"] = of_gate.mean
+        states.append(state_drift(one))
+        blocks = recurrent_blocks(one.params, one.cell)
         of_block = jax.vmap(lambda w: radius(w, SQUARINGS))
         radii.append(jnp.max(of_block(blocks), initial=0.0))
     return found | {

@@ -18,9 +18,8 @@ from experiments.run.provenance import versions
 from experiments.train.plan import Plan
 from experiments.train.position import Position, planned_steps
 from experiments.train.scores import Scores, evaluation_row, means, ratio, result
-from lm.layers import count_parameters
 from lm.optim import after_epoch, after_evaluation
-from lm.train import StepInfo, TrainState
+from lm.train import StepInfo, TrainState, count_parameters
 
 
 class Diverged(RunError):

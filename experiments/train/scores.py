@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lm.losses import Sum, perplexity
+from lm.losses import perplexity
+from lm.types import Sum
 
 Scores = dict[str, Sum]
 

@@ -17,7 +17,7 @@ from experiments.train.plan import Plan, plan
 from experiments.train.run_state import Outcome, RunState
 from experiments.train.scores import told
 from experiments.train.shared import devices_of, make_executor
-from lm.layers import count_parameters
+from lm.train import count_parameters
 
 
 def train(

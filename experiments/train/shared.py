@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from data_pipeline.batches import Reading, Shard
 from experiments.config import RunConfig
 from experiments.run.checkpoint import Checkpoints
-from experiments.train.executor import Block, One, given_rows, named
+from experiments.train.executor import Block, One
 from experiments.train.group import ALONE, Group, SharedCheckpoints
 from experiments.train.plan import Plan
 from lm.config import ConfigError
@@ -71,15 +71,14 @@ class Shared(One):
     def carry(self, params: Params, lanes: int) -> Any:
         problem = self.plan.problem
         make = jax.jit(
-            lambda params: problem.initial_state(params, lanes * self.processes),
+            lambda params: problem.carry(params, lanes * self.processes),
             out_shardings=self._sharding(BY_LANE),
         )
         return make(params)
 
     def plain_step(self) -> Callable:
         plan = self.plan
-        step = make_shared_train_step(plan.problem, plan.config.optim, self.mesh)
-        return given_rows(plan, step)
+        return make_shared_train_step(plan.problem, plan.config.optim, self.mesh)
 
     def train_step(self) -> Callable:
         """In a group a step sums the votes along with the gradients, so that the count
@@ -95,7 +94,7 @@ class Shared(One):
 
     def eval_step(self) -> Callable:
         step = make_shared_eval_step(self.plan.problem, self.mesh)
-        return jax.jit(named(given_rows(self.plan, step, 2)), donate_argnums=1)
+        return jax.jit(step, donate_argnums=1)
 
     def step(self, block: Block, numbers: Any) -> Any:
         if self.processes == 1:

@@ -14,7 +14,7 @@ from experiments.config import Config
 from experiments.run.directory import read_checkpoints, read_record, read_run
 from experiments.run.files import RunError
 from experiments.run.record import SHOWN, recorded_text, text_of
-from lm.model import build
+from lm.models.language_model import build
 
 
 def load_trained(run_dir: str | Path) -> Trained:

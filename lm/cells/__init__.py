@@ -5,6 +5,7 @@ from collections.abc import Callable
 from lm.cells.elman import elman, irnn, relu
 from lm.cells.gru import gru, gru_reset_before, gru_tutorial
 from lm.cells.lstm import lstm
+from lm.cells.min_gru import min_gru
 from lm.config import ConfigError, InitConfig, unknown
 from lm.types import Cell
 
@@ -16,6 +17,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "gru_tutorial": gru_tutorial,
+    "min_gru": min_gru,
 }
 
 

@@ -41,16 +41,16 @@ def elman(
     slope=tanh_slope,
     name="tanh",
 ) -> Cell:
-    """h = φ(z + r), where z = x·W_x + b and r = h·W_h. One block: G = H.
+    """h = φ(x·W_x + b + h·W_h). One block: G = H.
 
     slope: φ′ as a function of φ's value.
     """
 
-    def pointwise(params, z, r, state):
-        return ElmanState(h=φ(z + r))
+    def pointwise(params, x_BG, h_BG, state):
+        return ElmanState(h=φ(x_BG + h_BG))
 
-    def gates(params, z, r, state):
-        return {"slope": slope(φ(z + r))}
+    def gates(params, x_BG, h_BG, state):
+        return {"slope": slope(φ(x_BG + h_BG))}
 
     return factored(
         name,
@@ -59,6 +59,7 @@ def elman(
         initial_state=zeros(ElmanState, 1, hidden),
         pointwise=pointwise,
         gates=gates,
+        blocks=("candidate",),
     )
 
 

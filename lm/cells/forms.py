@@ -1,6 +1,6 @@
 """How a cell is put together: the pieces that all cells share.
 
-`factored` and `general` build a `Cell` from its most specific recurrent form;
+`linear`, `factored` and `general` build a `Cell` from its most specific recurrent form;
 `affine`, `draw` and `draw_recurrent` are the input projection and the initializers.
 """
 
@@ -88,8 +88,32 @@ def zeros(State: Callable[..., Any], fields: int, hidden: int):
 
 
 def hidden_of(state) -> Array:
-    """output(state) of every cell whose state has a field h."""
-    return state.h
+    """output(state) of every cell whose state has a field h, or is one array."""
+    return state if isinstance(state, jax.Array) else state.h
+
+
+def linear(name, hidden, *, init, initial_state, coefficients, project, **rest) -> Cell:
+    """A cell whose state is linear in the one before: h_t = a_t ⊙ h_{t−1} + b_t.
+
+    coefficients  (params, zs_TBG) -> (a, b), states of (T, B, …) arrays.
+    rest          other fields of `Cell`: gates, blocks, retention, readout, rates.
+    """
+
+    def step(params, state, z):
+        at = jax.tree.map(lambda z: z[None], z)
+        a, b = coefficients(params, at)
+        return jax.tree.map(lambda a, b, s: a[0] * s + b[0], a, b, state)
+
+    return general(
+        name,
+        hidden,
+        init=init,
+        initial_state=initial_state,
+        step=step,
+        project=project,
+        coefficients=coefficients,
+        **{"recurrent": (), **rest},
+    )
 
 
 def factored(
@@ -100,13 +124,14 @@ def factored(
     initial_state,
     pointwise,
     gates=lambda params, z, r, state: {},
-    project=affine,
-    output=hidden_of,
+    **rest,
 ) -> Cell:
     """A cell whose only recurrent product is r = output(state) · params["w_h"].
 
-    gates: (params, z_BG, r_BG, state) -> {name: (B, H)}, as `pointwise` is called.
+    gates  (params, z_BG, r_BG, state) -> {name: (B, H)}, as `pointwise` is called.
+    rest   other fields of `Cell`: project, output, blocks, retention, rates.
     """
+    output = rest.get("output", hidden_of)
 
     def w_HG(params):
         return params["w_h"]
@@ -117,42 +142,31 @@ def factored(
     def gates_of(params, state, z):
         return gates(params, z, output(state) @ w_HG(params), state)
 
-    return Cell(
-        name=name,
-        d_hidden=hidden,
+    return general(
+        name,
+        hidden,
         init=init,
         initial_state=initial_state,
-        project=project,
         step=step,
-        output=output,
-        recurrent=("w_h",),
         w_HG=w_HG,
         pointwise=pointwise,
         gates=gates_of,
+        **rest,
     )
 
 
-def general(
-    name,
-    hidden,
-    *,
-    init,
-    initial_state,
-    step,
-    gates=None,
-    recurrent=("w_h",),
-    project=affine,
-    output=hidden_of,
-) -> Cell:
-    """A cell that is nothing but its step."""
+def general(name, hidden, *, init, initial_state, step, **rest) -> Cell:
+    """A cell that is nothing but its step.
+
+    rest  other fields of `Cell`; by default `affine` projects, the state's h goes up
+          and w_h multiplies the state.
+    """
+    default = {"project": affine, "output": hidden_of, "recurrent": ("w_h",)}
     return Cell(
         name=name,
         d_hidden=hidden,
         init=init,
         initial_state=initial_state,
-        project=project,
         step=step,
-        output=output,
-        recurrent=recurrent,
-        gates=gates,
+        **(default | rest),
     )

@@ -30,19 +30,22 @@ class GRUState(NamedTuple):
     h: Array
 
 
-def activations(params, z, r):
-    """r, z, n, reset after the product: z = x·W_x + b and r = h·W_h, both (B, 3H)."""
-    x_r, x_z, x_n = jnp.split(z, 3, axis=-1)
-    h_r, h_z, h_n = jnp.split(r, 3, axis=-1)
+BLOCKS = ("reset", "update", "candidate")
+
+
+def activations(params, x_BG, h_BG):
+    """r, z, n, reset after the product: of x·W_x + b and h·W_h, both (B, 3H)."""
+    x_r, x_z, x_n = jnp.split(x_BG, 3, axis=-1)
+    h_r, h_z, h_n = jnp.split(h_BG, 3, axis=-1)
     reset, keep = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
     if "b_hn" in params:
         h_n = add_bias(h_n, params["b_hn"])
     return reset, keep, jnp.tanh(x_n + reset * h_n)
 
 
-def pointwise(params, z, r, state):
+def pointwise(params, x_BG, h_BG, state):
     """The state after a step."""
-    _, keep, n = activations(params, z, r)
+    _, keep, n = activations(params, x_BG, h_BG)
     return GRUState(h=(1 - keep) * n + keep * state.h)
 
 
@@ -64,7 +67,9 @@ def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(GRUState, 1, hidden),
         pointwise=pointwise,
-        gates=lambda params, z, r, state: named(*activations(params, z, r)),
+        gates=lambda params, x, h, state: named(*activations(params, x, h)),
+        blocks=BLOCKS,
+        retention="update",
     )
 
 
@@ -78,14 +83,14 @@ def gru_reset_before(
 ) -> Cell:
     """Reset before the product. σ is the gates' function."""
 
-    def activations(params, state, z):
+    def of_step(params, state, x_BG):
         w_rz, w_n = jnp.split(params["w_h"], [2 * hidden], axis=1)
-        x_rz, x_n = jnp.split(z, [2 * hidden], axis=-1)
+        x_rz, x_n = jnp.split(x_BG, [2 * hidden], axis=-1)
         reset, keep = jnp.split(σ(x_rz + state.h @ w_rz), 2, axis=-1)
         return reset, keep, jnp.tanh(x_n + (reset * state.h) @ w_n)
 
-    def step(params, state, z):
-        _, keep, n = activations(params, state, z)
+    def step(params, state, x_BG):
+        _, keep, n = of_step(params, state, x_BG)
         return GRUState(h=(1 - keep) * n + keep * state.h)
 
     return general(
@@ -94,7 +99,9 @@ def gru_reset_before(
         init=lambda key, d_in: draw_gates(key, d_in, hidden, 3, init, bias),
         initial_state=zeros(GRUState, 1, hidden),
         step=step,
-        gates=lambda params, state, z: named(*activations(params, state, z)),
+        gates=lambda params, state, x: named(*of_step(params, state, x)),
+        blocks=BLOCKS,
+        retention="update",
     )
 
 

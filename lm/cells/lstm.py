@@ -25,22 +25,22 @@ class LSTMState(NamedTuple):
     c: Array
 
 
-def activations(z, r):
-    """i, f, g, o of z = x·W_x + b and r = h·W_h, both (B, 4H)."""
-    i, f, g, o = jnp.split(z + r, 4, axis=-1)
+def activations(x_BG, h_BG):
+    """i, f, g, o of x_BG = x·W_x + b and h_BG = h·W_h, both (B, 4H)."""
+    i, f, g, o = jnp.split(x_BG + h_BG, 4, axis=-1)
     return sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
 
 
-def pointwise(params, z, r, state):
+def pointwise(params, x_BG, h_BG, state):
     """The state after a step."""
-    i, f, g, o = activations(z, r)
+    i, f, g, o = activations(x_BG, h_BG)
     c = f * state.c + i * g
     return LSTMState(h=o * jnp.tanh(c), c=c)
 
 
-def gates(params, z, r, state):
+def gates(params, x_BG, h_BG, state):
     """The three gates, and tanh′ at the candidate g."""
-    i, f, g, o = activations(z, r)
+    i, f, g, o = activations(x_BG, h_BG)
     return {"input": i, "forget": f, "output": o, "slope": 1 - g * g}
 
 
@@ -61,4 +61,6 @@ def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         initial_state=zeros(LSTMState, 2, hidden),
         pointwise=pointwise,
         gates=gates,
+        blocks=("input", "forget", "candidate", "output"),
+        retention="forget",
     )

@@ -5,20 +5,19 @@ whose mean is f̄ holds the cell for about −1/ln f̄ steps: the memory that an
 built in. Fractions below .1 and above .9 as in Karpathy, Johnson & Li 2015, figure 2;
 time constants as in Tallec & Ollivier 2018, section 2.
 
-Cost of each: one forward pass, from `record`, and the gates of every step.
+Cost of each: one forward pass and the gates of every step.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lm.gradflow.record import Recorded, record
-from lm.model import LanguageModel
-from lm.types import Array, Cell, Params, State
+from lm.problem import Problem
+from lm.recording import Recorded
+from lm.types import Array, Cell, Context, Params, Part, State
 
 BINS = 20
-KEEPERS = ("forget", "update")
 
 
 class GateStatistics(NamedTuple):
@@ -50,27 +49,46 @@ class StateStatistics(NamedTuple):
     drift: Array
 
 
-def gates_of(cell: Cell, params: Params, layer: Recorded) -> dict[str, Array]:
-    """{name: (T, B, H)} of one layer; empty for a cell that names no gates."""
+def gates_of(cell: Cell, params: Params, recorded: Recorded) -> dict[str, Array]:
+    """{name: (T, B, H)} of one part; empty for a cell that names no gates."""
     if cell.gates is None:
         return {}
-    return jax.vmap(cell.gates, (None, 0, 0))(params, layer.before, layer.zs_TBG)
+    return jax.vmap(cell.gates, (None, 0, 0))(params, recorded.before, recorded.zs_TBG)
 
 
-def layers_of(model: LanguageModel, params: Params, inputs_TB, state: State):
-    """(cell, its parameters, what was recorded of it) per layer."""
-    recorded = record(model, params, inputs_TB, state)
-    return list(zip(model.cells, params["layers"], recorded, strict=True))
+class Seen(NamedTuple):
+    """A part, its own parameters, and what it did in a forward pass."""
+
+    part: Part
+    params: Params
+    recorded: Recorded
+
+    @property
+    def cell(self) -> Cell:
+        """Its recurrence."""
+        return self.part.cell
+
+    @property
+    def gates(self) -> dict[str, Array]:
+        """`gates_of` it."""
+        return gates_of(self.cell, self.params, self.recorded)
+
+
+def seen(problem: Problem, params: Params, carry: State, batch: Any) -> list[Seen]:
+    """Every part over a batch."""
+    kept: dict[str, Recorded] = {}
+    problem.loss(params, carry, batch, Context(recorded=kept))
+    return [Seen(part, part.of(params), kept[part.name]) for part in problem.parts]
 
 
 def gate_statistics(
-    model: LanguageModel, params: Params, inputs_TB, state: State
-) -> list[dict[str, GateStatistics]]:
-    """Per layer {gate's name or "slope": GateStatistics}."""
-    return [
-        {name: statistics(g) for name, g in gates_of(*layer).items()}
-        for layer in layers_of(model, params, inputs_TB, state)
-    ]
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, dict[str, GateStatistics]]:
+    """{part's name: {gate's name or "slope": GateStatistics}}."""
+    return {
+        one.part.name: {name: statistics(g) for name, g in one.gates.items()}
+        for one in seen(problem, params, carry, batch)
+    }
 
 
 def statistics(gate_TBH: Array) -> GateStatistics:
@@ -89,46 +107,51 @@ def statistics(gate_TBH: Array) -> GateStatistics:
 
 
 def time_constants(
-    model: LanguageModel, params: Params, inputs_TB, state: State
-) -> list[Array | None]:
-    """Per layer τ = −1/ln f̄ of each unit, in steps: (H,); None without such a gate.
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, Array | None]:
+    """Of each part τ = −1/ln f̄ of each unit, in steps: (H,); None without such a gate.
 
-    f̄ is the unit's mean over the window of the gate that keeps the old state: the
-    LSTM's f, the GRU's z. ∞ where it never lets go.
+    f̄ is the unit's mean over the window of the gate that keeps the old state
+    (`Cell.retention`): the LSTM's f, the GRU's z. ∞ where it never lets go.
     """
 
-    def of(cell, layer, recorded):
-        gates = gates_of(cell, layer, recorded)
-        kept = [gates[name] for name in KEEPERS if name in gates]
-        return -1 / jnp.log(jnp.mean(kept[0], axis=(0, 1))) if kept else None
+    def of(one: Seen) -> Array | None:
+        if one.cell.retention is None:
+            return None
+        return -1 / jnp.log(jnp.mean(one.gates[one.cell.retention], axis=(0, 1)))
 
-    return [of(*layer) for layer in layers_of(model, params, inputs_TB, state)]
+    return {one.part.name: of(one) for one in seen(problem, params, carry, batch)}
 
 
 def dead_units(
-    model: LanguageModel, params: Params, inputs_TB, state: State
-) -> list[Array | None]:
-    """Per layer the share of units whose φ′ is 0 at every step of every lane.
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, Array | None]:
+    """Of each part the share of units whose φ′ is 0 at every step of every lane.
 
     Such a unit passes no gradient anywhere in the window (a dead ReLU). None for a
     cell that gives no "slope".
     """
 
-    def of(cell, layer, recorded):
-        slope = gates_of(cell, layer, recorded).get("slope")
+    def of(one: Seen) -> Array | None:
+        slope = one.gates.get("slope")
         return None if slope is None else jnp.mean(jnp.max(slope, axis=(0, 1)) <= 0)
 
-    return [of(*layer) for layer in layers_of(model, params, inputs_TB, state)]
+    return {one.part.name: of(one) for one in seen(problem, params, carry, batch)}
 
 
 def state_statistics(
-    model: LanguageModel, params: Params, inputs_TB, state: State
-) -> list[StateStatistics]:
-    """‖h_t‖ and its drift, per layer; h is what the cell puts out."""
-    return [
-        drifting(jnp.linalg.norm(jax.vmap(cell.output)(recorded.after), axis=-1))
-        for cell, _, recorded in layers_of(model, params, inputs_TB, state)
-    ]
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, StateStatistics]:
+    """‖h_t‖ and its drift, of each part; h is what the cell puts out."""
+    return {
+        one.part.name: state_drift(one) for one in seen(problem, params, carry, batch)
+    }
+
+
+def state_drift(one: Seen) -> StateStatistics:
+    """StateStatistics of what a cell puts out."""
+    hs_TBH = jax.vmap(one.cell.output)(one.recorded.after)
+    return drifting(jnp.linalg.norm(hs_TBH, axis=-1))
 
 
 def drifting(norms_TB: Array) -> StateStatistics:

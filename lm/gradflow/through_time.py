@@ -9,14 +9,14 @@ window, and the memory of a training step plus one (T, B, H) array per field of 
 state.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from lm.losses import token_nats
-from lm.model import LanguageModel
-from lm.types import Array, Cell, Params, State
+from lm.problem import Problem
+from lm.types import Array, Cell, Context, Params, Part, State
 
 
 class LagProfile(NamedTuple):
@@ -42,27 +42,20 @@ class Intervals(NamedTuple):
 
 
 def state_gradients(
-    model: LanguageModel,
-    params: Params,
-    inputs_TB: Array,
-    targets_TB: Array,
-    weights_TB: Array,
-    state: State,
-) -> State:
-    """∂(Σ weights·nats)/∂state_t: per layer, a state of (T, B, H) arrays.
+    problem: Problem, params: Params, carry: State, batch: Any, divided: bool = False
+) -> dict[str, State]:
+    """∂L/∂state_t: per part a state of (T, B, …) arrays, L the problem's summed loss.
 
-    Every field of the state has its own: of an LSTM both ∂L/∂h_t and ∂L/∂c_t, each
-    with the other held fixed at t.
+    divided: L is the loss per counted term instead. Every field of the state has its
+    own: of an LSTM both ∂L/∂h_t and ∂L/∂c_t, each with the other held fixed at t.
     """
-    steps = len(inputs_TB)
-    taps = jax.tree.map(lambda s: jnp.zeros((steps, *s.shape), s.dtype), state)
 
     def loss(taps):
-        _, hs = model.apply(params, inputs_TB, state, taps=taps)
-        nats_TB = token_nats(model.logits(params, hs), targets_TB)
-        return jnp.sum(weights_TB * nats_TB)
+        _, total = problem.loss(params, carry, batch, Context(taps=taps))
+        terms = jnp.maximum(1.0, lax.stop_gradient(total.count))
+        return total.total / terms if divided else total.total
 
-    return jax.grad(loss)(taps)
+    return jax.grad(loss)(problem.taps(params, batch))
 
 
 def field_names(state: State) -> list[str]:
@@ -76,17 +69,15 @@ def field_names(state: State) -> list[str]:
     ]
 
 
-def field_norms(gradients: State) -> tuple[dict[str, Array], ...]:
-    """`state_gradients` as norms: per layer {"h": (T, B), "c": (T, B), …}."""
-    return tuple(
-        {
-            name: jnp.linalg.norm(leaf, axis=-1)
-            for name, leaf in zip(
-                field_names(layer), jax.tree.leaves(layer), strict=True
-            )
-        }
-        for layer in gradients
-    )
+def field_norms(gradients: State) -> dict[str, Array]:
+    """Norms of one part's `state_gradients`: {"h": (T, B), "c": (T, B), …}."""
+    leaves = zip(field_names(gradients), jax.tree.leaves(gradients), strict=True)
+    return {name: step_norms(leaf) for name, leaf in leaves}
+
+
+def step_norms(leaf: Array) -> Array:
+    """Norms (T, B) of (T, B, …)."""
+    return jnp.linalg.norm(leaf.reshape(*leaf.shape[:2], -1), axis=-1)
 
 
 def visible(cell: Cell, state: State) -> int | None:
@@ -96,44 +87,62 @@ def visible(cell: Cell, state: State) -> int | None:
     return handed.index(True) if any(handed) else None
 
 
-def hidden_gradients(model: LanguageModel, gradients: State) -> Array:
-    """The part of `state_gradients` that belongs to h: (L, T, B, H).
+def hidden_gradient(cell: Cell, gradients: State) -> Array:
+    """The part of a cell's `state_gradients` that belongs to h: (T, B, N).
 
     h is the field that the cell hands to the layer above; what else its state holds
     (an LSTM's c) is left out. A cell whose output is computed from its state, and so
     is none of its fields, has no such part: there it is the whole state's gradient.
     """
-
-    def part(cell, layer):
-        leaves, one = jax.tree.leaves(layer), jax.tree.map(lambda g: g[0], layer)
-        place = visible(cell, one)
-        return jnp.concatenate(leaves, axis=-1) if place is None else leaves[place]
-
-    pairs = zip(model.cells, gradients, strict=True)
-    return jnp.stack([part(cell, layer) for cell, layer in pairs])
+    leaves, one = jax.tree.leaves(gradients), jax.tree.map(lambda g: g[0], gradients)
+    place = None if cell.readout else visible(cell, one)
+    chosen = leaves if place is None else [leaves[place]]
+    flat = [leaf.reshape(*leaf.shape[:2], -1) for leaf in chosen]
+    return jnp.concatenate(flat, axis=-1)
 
 
 def norms_through_time(
-    model: LanguageModel, params: Params, inputs_TB, targets_TB, mask_TB, state: State
-) -> Array:
-    """‖∂L/∂hˡ_t‖ with L the mean nats per token: (L, T), averaged over lanes."""
-    weights_TB = mask_TB / jnp.maximum(1.0, jnp.sum(mask_TB))
-    gradients = state_gradients(model, params, inputs_TB, targets_TB, weights_TB, state)
-    norms_LTB = jnp.linalg.norm(hidden_gradients(model, gradients), axis=-1)
-    return jnp.mean(norms_LTB, axis=-1)
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, Array]:
+    """‖∂L/∂h_t‖ of each part with L the mean loss: (T,), averaged over lanes."""
+    gradients = state_gradients(problem, params, carry, batch, divided=True)
+
+    def norms(part: Part) -> Array:
+        h_TBN = hidden_gradient(part.cell, gradients[part.name])
+        return jnp.mean(jnp.linalg.norm(h_TBN, axis=-1), axis=-1)
+
+    return {part.name: norms(part) for part in problem.parts}
 
 
 def lag_norms(
-    model: LanguageModel, params: Params, inputs_TB, targets_TB, state: State
-) -> Array:
-    """‖∂ℓ_t/∂hˡ_{t−k}‖ of each lane: (L, K, B), where t is the lane's last step.
+    problem: Problem, params: Params, carry: State, batch: Any
+) -> dict[str, Array]:
+    """‖∂ℓ/∂h_{o−k}‖ of each part and lane: (K, B), K = T; 0 beyond the sequence.
 
-    Only the last token of each lane has a loss, so the B lanes are B independent
-    windows, and one backward pass gives all K = T lags.
+    ℓ is the one loss term of the lane that `problem.focus` keeps, and o the step that
+    it calls lag 0 of the part. The B lanes are B independent sequences, and one
+    backward pass gives all lags. In a part that reads from the right, lag k is k steps
+    further right.
     """
-    weights_TB = jnp.zeros(targets_TB.shape).at[-1].set(1.0)
-    gradients = state_gradients(model, params, inputs_TB, targets_TB, weights_TB, state)
-    return jnp.linalg.norm(hidden_gradients(model, gradients), axis=-1)[:, ::-1]
+    batch, origins = problem.focus(batch)
+    gradients = state_gradients(problem, params, carry, batch)
+
+    def norms(part: Part) -> Array:
+        h_TBN = hidden_gradient(part.cell, gradients[part.name])
+        norms_TB = jnp.linalg.norm(h_TBN, axis=-1)
+        lags_K1 = jnp.arange(len(norms_TB))[:, None]
+        back = lags_K1 if part.reverse else -lags_K1
+        at_KB = origins[part.name][None] + back
+        within = (at_KB >= 0) & (at_KB < len(norms_TB))
+        found_KB = jnp.take_along_axis(norms_TB, at_KB.clip(0, len(norms_TB) - 1), 0)
+        return jnp.where(within, found_KB, 0)
+
+    return {part.name: norms(part) for part in problem.parts}
+
+
+def stacked(by_part: dict[str, Array]) -> Array:
+    """One array with a leading axis L, where all parts are equally long."""
+    return jnp.stack(list(by_part.values()))
 
 
 def profile_of(norms_LKB: Array) -> LagProfile:
@@ -151,10 +160,10 @@ def profile_of_means(raw_LK: Array) -> LagProfile:
 
 
 def lag_profile(
-    model: LanguageModel, params: Params, inputs_TB, targets_TB, state: State
+    problem: Problem, params: Params, carry: State, batch: Any
 ) -> LagProfile:
-    """The lag profile over the lanes, each a window of its own."""
-    return profile_of(lag_norms(model, params, inputs_TB, targets_TB, state))
+    """The lag profile over the lanes; L counts the parts."""
+    return profile_of(stacked(lag_norms(problem, params, carry, batch)))
 
 
 def bootstrap(

@@ -1,11 +1,12 @@
 """One step of a recurrent system as a map of vectors: what Jacobians are taken of.
 
-A `Transition` is (state, x) -> state on batched pytrees, leaves (B, ·). It comes from
-a cell, from a whole model (its state is the stack of all layers' states) or from any
-such function. `vectors` and `on_vectors` see the state of one lane as a vector of N
+A `Transition` is (state, x) -> state on batched pytrees, leaves (B, …). It comes from
+a cell, from a layer (the state of a stack is that of all its layers) or from any such
+function. `vectors` and `on_vectors` see the state of one lane as a vector of N
 numbers, the fields of the state in their order, one after another.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,34 +15,34 @@ import jax.numpy as jnp
 from jax import lax
 
 from lm.gradflow.through_time import field_names
-from lm.model import LanguageModel
-from lm.types import Array, Cell, Params, State
+from lm.lanes import rows
+from lm.layers import recurrent
+from lm.problem import one_way
+from lm.types import Array, Cell, Layer, Params, State
 
 Transition = Callable[[State, Array], State]
 
 
 def of_cell(cell: Cell, params: Params) -> Transition:
     """state_t = cell(state_{t−1}, x_t), with x (B, D), or (B,) ids as one-hot rows."""
-
-    def transition(state: State, x: Array) -> State:
-        return cell.step(params, state, cell.project(params, x))
-
-    return transition
+    return of_layer(recurrent(cell), params)
 
 
-def of_model(model: LanguageModel, params: Params) -> Transition:
-    """All layers at once: x is (B,) word ids, the state a tuple over layers."""
+def of_layer(layer: Layer, params: Params) -> Transition:
+    """The whole state of a layer that can be taken step by step.
 
-    def transition(state: State, x: Array) -> State:
-        return model.step(params, state, x)[0]
-
-    return transition
+    Raises:
+      ConfigError: for one that reads from the right.
+    """
+    step = one_way(layer, "a Jacobian").step
+    assert step is not None
+    return lambda state, x: step(params, state, x)[0]
 
 
 class Vectors(NamedTuple):
     """States as vectors.
 
-    flatten    (state, leaves (B, ·)) -> (B, N).
+    flatten    (state, leaves (B, …)) -> (B, N).
     unflatten  its inverse.
     fields     where each field of the state lies: {"h": slice, "c": slice}; in a
                model's state the names begin with the layer's number: "0.h".
@@ -55,14 +56,17 @@ class Vectors(NamedTuple):
 def vectors(state: State) -> Vectors:
     """How states of the shape of `state` become vectors and come back."""
     leaves, treedef = jax.tree.flatten(state)
-    widths = [leaf.shape[1] for leaf in leaves]
+    shapes = [leaf.shape[1:] for leaf in leaves]
+    widths = [math.prod(shape) for shape in shapes]
     ends = [sum(widths[: n + 1]) for n in range(len(widths))]
 
     def flatten(state: State) -> Array:
-        return jnp.concatenate(jax.tree.leaves(state), axis=1)
+        return jnp.concatenate([rows(s) for s in jax.tree.leaves(state)], axis=1)
 
     def unflatten(s_BN: Array) -> State:
-        return jax.tree.unflatten(treedef, jnp.split(s_BN, ends[:-1], axis=1))
+        parts = zip(jnp.split(s_BN, ends[:-1], axis=1), shapes, strict=True)
+        whole = [part.reshape(len(part), *shape) for part, shape in parts]
+        return jax.tree.unflatten(treedef, whole)
 
     places = zip(field_names(state), widths, ends, strict=True)
     fields = {name: slice(end - width, end) for name, width, end in places}
@@ -91,5 +95,5 @@ def pushforward(step: Callable[[Array], Array], s_N: Array):
 
 
 def trajectory(transition: Transition, state: State, xs: Array) -> State:
-    """The states before each step, leaves (T, B, ·)."""
+    """The states before each step, leaves (T, B, …)."""
     return lax.scan(lambda s, x: (transition(s, x), s), state, xs)[1]

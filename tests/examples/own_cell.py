@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from lm.adapters import cell_of
 from lm.config import ModelConfig
 from lm.gradflow.through_time import bootstrap, lag_norms, profile_of
-from lm.model import build
+from lm.models.language_model import build
 
 H, V, STEPS, LANES = 64, 100, 60, 16
 LEAK = 0.1

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_pipeline.batches import Reading, batches_for
 from data_pipeline.dataset import prepare
 from data_pipeline.types import Corpus, Dataset
@@ -14,7 +16,9 @@ from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.run.directory import read_run
 from experiments.run.record import text_of
-from lm.model import LanguageModel, build
+from lm.models.language_model import LanguageModel, build, by_rows
+from lm.problem import Problem
+from lm.types import Batch
 
 SAMPLE_TOKENS = 100
 MUCH_UNKNOWN = 0.2
@@ -67,9 +71,17 @@ def restore(config: Config, directory: Path) -> Prepared:
     return Prepared(text_of(dataset), {}, source=dataset)
 
 
-def problem(config: Config, prepared: Prepared) -> LanguageModel:
+def model_of(config: Config, prepared: Prepared) -> LanguageModel:
     """The model."""
     return build(config.model, prepared.source.vocabulary.size)
+
+
+def problem(config: Config, prepared: Prepared) -> Problem:
+    """What is trained of it; with `data.one_hot` it reads rows made of the ids."""
+    model = model_of(config, prepared)
+    if config.data.one_hot:
+        return by_rows(model.problem, model.vocabulary)
+    return model.problem
 
 
 def reading(
@@ -89,7 +101,7 @@ def write(
     return make_writer(
         config,
         prepared.source.vocabulary,
-        problem(config, prepared),
+        model_of(config, prepared),
         samples=samples,
         max_tokens=SAMPLE_TOKENS,
     )
@@ -101,11 +113,19 @@ def told(config: Config) -> str:
     return f"{model.layers}-layer {model.cell}, {model.hidden} units"
 
 
-def probed(config: Config, prepared: Prepared) -> Windows | None:
+def probed(config: Config, prepared: Prepared) -> Batch | None:
     """Windows of validation text, `gradflow.lags` + 1 tokens each; None where it is
     hardly a text."""
     ids, probe = prepared.splits["valid"].ids, config.gradflow
-    return windows(ids, probe.lags + 1, probe.lanes) if len(ids) > 2 else None
+    if len(ids) <= 2:
+        return None
+    return batch_of(windows(ids, probe.lags + 1, probe.lanes))
+
+
+def batch_of(text: Windows) -> Batch:
+    """Windows as a batch in which everything counts and every lane starts anew."""
+    steps, lanes = text.targets_TB.shape
+    return Batch(*text, np.ones((steps, lanes), np.float32), np.ones(lanes, bool))
 
 
 APPLICATION = Application(

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from data_pipeline.vocabulary import Vocabulary
 from experiments.config import Config
-from lm.model import LanguageModel
+from lm.models.language_model import LanguageModel
 
 
 class Trained(NamedTuple):

@@ -12,7 +12,7 @@ from experiments.applications.language_model.reading import setting_of
 from experiments.applications.language_model.trained import Trained
 from experiments.config import Config
 from lm.generate import Filters, drawn_at_once, make_text_beam, make_text_sampler
-from lm.model import LanguageModel
+from lm.models.language_model import LanguageModel
 
 AT_ONCE = 1 << 24  # random numbers that all lanes draw at once, at most
 

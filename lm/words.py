@@ -1,0 +1,71 @@
+"""Words into a network and out of it: embedding and softmax."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from lm.cells.forms import add_bias, draw
+from lm.config import ModelConfig
+from lm.products import matmul, matmul_transposed
+from lm.types import Array, Cell, Indexed, Params
+
+
+def embed(embedding_VD: Array, inputs: Array) -> Array:
+    """Rows of the embedding for integer ids (…,), or the product for (…, V)."""
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return jnp.take(embedding_VD, inputs, axis=0, mode="clip")
+    return matmul(inputs, embedding_VD)
+
+
+def project_words(
+    cell: Cell, params: Params, embedding_VD: Array, inputs: Array
+) -> Array:
+    """zs = cell.project(embed(inputs)), by whichever order costs less.
+
+    With at least V ids in the window it pays to project the whole embedding once
+    and to look up rows of the result.
+    """
+    by_index = jnp.issubdtype(inputs.dtype, jnp.integer)
+    if by_index and inputs.size >= embedding_VD.shape[0]:
+        table_VG = cell.project(params, embedding_VD)
+        return jnp.take(table_VG, inputs, axis=0, mode="clip")
+    return cell.project(params, embed(embedding_VD, inputs))
+
+
+def looked_up(xs: Any) -> Array:
+    """An array as it is, `Indexed` as the rows that it names."""
+    return embed(*xs) if isinstance(xs, Indexed) else xs
+
+
+def project_any(cell: Cell, params: Params, xs: Any) -> Array:
+    """zs of an array or of `Indexed`."""
+    if isinstance(xs, Indexed):
+        return project_words(cell, params, *xs)
+    return cell.project(params, xs)
+
+
+def init_softmax(key: Array, config: ModelConfig, vocabulary: int) -> Params:
+    """{w (H, V) if full, projection (H, D) if tied_projected, b (V,) if bias}."""
+    params = {}
+    if config.softmax == "full":
+        params["w"] = draw(key, (config.hidden, vocabulary), config.init)
+    if config.softmax == "tied_projected":
+        params["projection"] = draw(key, (config.hidden, config.embedding), config.init)
+    if config.bias:
+        params["b"] = jnp.zeros(vocabulary)
+    return params
+
+
+def softmax_logits(params: Params, embedding_VD: Array | None, hs: Array) -> Array:
+    """logits (…, V) of hs (…, H); without a matrix of its own, the embedding's.
+
+    Tied: Press & Wolf 2017, equation 4; Inan, Khosravi & Socher 2017.
+    """
+    if "projection" in params:
+        hs = matmul(hs, params["projection"])
+    if "w" in params:
+        logits = matmul(hs, params["w"])
+    else:
+        assert embedding_VD is not None
+        logits = matmul_transposed(hs, embedding_VD)
+    return add_bias(logits, params["b"]) if "b" in params else logits
