@@ -104,9 +104,9 @@ def recurrent(cell: Cell, weight_drop: bool = False, zoneout: float = 0.0) -> La
 def stack(*layers: Layer) -> Layer:
     """Each layer on the one before."""
 
-    def init(key: Array, d_in: int) -> Params:
-        """key: one for all, or (L,) of them."""
-        keys = key if key.ndim else jax.random.split(key, len(layers))
+    def init(key: Any, d_in: int) -> Params:
+        """key: one for all, or a list with one for each."""
+        keys = key if isinstance(key, list) else jax.random.split(key, len(layers))
         widths = [d_in, *(layer.d_out for layer in layers[:-1])]
         each = zip(layers, keys, widths, strict=True)
         return tuple(layer.init(key, width) for layer, key, width in each)

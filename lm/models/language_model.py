@@ -87,7 +87,7 @@ def build(
     def init(key: Array) -> Params:
         key_embedding, key_softmax, *keys = jax.random.split(key, config.layers + 2)
         d_in = config.embedding or vocabulary
-        params: dict[str, Any] = {"layers": layers.init(jnp.stack(keys), d_in)}
+        params: dict[str, Any] = {"layers": layers.init(keys, d_in)}
         if config.embedding:
             shape = (vocabulary, config.embedding)
             params["embedding"] = draw(key_embedding, shape, config.init)
