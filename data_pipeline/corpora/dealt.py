@@ -131,6 +131,8 @@ def _documents(reader: Reader, paths: Sequence[Path], deal: Deal) -> Text:
 
 
 def of_files(reader: Reader, parts: Sequence[tuple[str, Path]], *, ended: bool) -> Text:
+    """The files' texts one after another, each in its own split."""
+
     def blocks() -> Iterator[tuple[str, str]]:
         for split, file in parts:
             text = reader.blocks(file)
@@ -153,6 +155,8 @@ def _ended(blocks: Iterator[str]) -> Iterator[str]:
 
 
 def joined_texts(one: Text, two: Text) -> Text:
+    """Two texts as one, the first before the second."""
+
     def blocks() -> Iterator[tuple[str, str]]:
         yield from one.blocks()
         yield from two.blocks()

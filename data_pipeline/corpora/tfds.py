@@ -89,6 +89,7 @@ def _label(row: str, split: str, own: dict[str, str], config: DataConfig) -> str
 
 
 def tfds_library() -> Any:
+    """The package; DataError where it is not installed."""
     try:
         import tensorflow_datasets
     except ImportError as error:
