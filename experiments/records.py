@@ -15,6 +15,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from data_pipeline.paths import user_path
 from experiments.console.command_line import command_line, user_errors
 from experiments.results import rows
 from experiments.run.files import read_json, write_text_atomic
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for path, text in generated().items():
                 write_text_atomic(path, text)
             return
-        run = Path(given.run)
+        run = user_path(given.run, "RUN")
         row = row_of_run(run, given.name, given.baseline)
         print(f"results/{row['name']}.json written")
         for file, kind in (("tour.txt", "txt"), ("reach.png", "png")):

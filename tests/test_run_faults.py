@@ -83,6 +83,14 @@ def test_a_finished_run_without_checkpoints_is_not_begun_anew(tmp_path):
     refused(folder, "checkpoints are gone")
 
 
+def test_a_forged_step_is_damaged(tmp_path, capsys):
+    folder = made(tmp_path / "run")
+    path = folder / "checkpoints" / "3" / "meta.json"
+    forge(path, lambda record: record["meta"].__setitem__("step", "3"))
+    assert resumed(folder)[1] == {"step": 2}
+    assert "no whole number" in capsys.readouterr().err
+
+
 def test_a_kill_before_the_first_checkpoint_repeats_no_row(tmp_path):
     for _ in range(3):
         with open_run(tmp_path, Config(), TEXT) as run:

@@ -128,7 +128,13 @@ class Run:
         Raises:
           RunError: where there are checkpoints and none is sound; nothing is dropped.
         """
-        found = checkpoints.latest(template, check) if self.resumed else None
+
+        def readable(meta: dict) -> None:
+            check(meta)
+            if type(meta["step"]) is not int:
+                raise TypeError("its step is no whole number")
+
+        found = checkpoints.latest(template, readable) if self.resumed else None
         self.rewind(-1 if found is None else found[1]["step"])
         return found
 
