@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from data_pipeline.buckets import bucket_lengths
 from data_pipeline.config import DataConfig
 from data_pipeline.errors import DataError
 from data_pipeline.order import random_uniform, shuffled
@@ -188,8 +189,13 @@ class Sentences:
         )
 
 
+def lane_axis(field: np.ndarray) -> int:
+    """Lanes are axis 1 in every batch, or axis 0 of a field of rank 1."""
+    return min(1, field.ndim - 1)
+
+
 class Shard:
-    """What one of `count` processes reads: its own lanes of every batch.
+    """What one of `count` processes reads: its own lanes of every batch, of any type.
 
     The shards of a batch, side by side, are the batch. Raises DataError when the
     lanes cannot be dealt out evenly.
@@ -204,10 +210,34 @@ class Shard:
         self._whole, self.steps, self.batch = whole, whole.steps, whole.batch // count
         self._lanes = slice(index * self.batch, (index + 1) * self.batch)
 
-    def batch_at(self, seed: int, epoch: int, step: int) -> Batch:
+    def batch_at(self, seed: int, epoch: int, step: int) -> Any:
         """The shard's lanes of batch `step`."""
         batch = self._whole.batch_at(seed, epoch, step)
-        return Batch(*(field[..., self._lanes] for field in batch))
+        return type(batch)(*(self._of(field) for field in batch))
+
+    def _of(self, field: np.ndarray) -> np.ndarray:
+        return field[(slice(None),) * lane_axis(field) + (self._lanes,)]
+
+
+class Padded:
+    """A reading with lanes added, empty ones, up to a multiple of `devices`; the
+    numbers of its batches are those without the empty lanes, whose masks are 0."""
+
+    def __init__(self, whole: Reading, devices: int) -> None:
+        self._whole, self.steps = whole, whole.steps
+        self.batch = -(-whole.batch // devices) * devices
+
+    def batch_at(self, seed: int, epoch: int, step: int) -> Any:
+        """Batch `step`, of the type of the reading's batches."""
+        batch = self._whole.batch_at(seed, epoch, step)
+        more = self.batch - self._whole.batch
+        return type(batch)(*(_with_lanes(field, more) for field in batch))
+
+
+def _with_lanes(field: np.ndarray, more: int) -> np.ndarray:
+    widths = [(0, 0)] * field.ndim
+    widths[lane_axis(field)] = (0, more)
+    return np.pad(field, widths) if more else field
 
 
 def batches_for(
@@ -230,28 +260,6 @@ def one_hot(batch: Batch, size: int) -> Batch:
     """The batch with inputs (T, B, V) float32 in place of ids; made on the device."""
     inputs: Any = jax.nn.one_hot(batch.inputs, size)
     return batch._replace(inputs=inputs)
-
-
-def bucket_lengths(lengths: np.ndarray, buckets: int) -> np.ndarray:
-    """At most `buckets` padded lengths with the least padding (exact, by dynamic
-    programming over the distinct lengths); the last is the longest length."""
-    values, counts = np.unique(lengths, return_counts=True)
-    n = len(values)
-    total = np.concatenate([[0], np.cumsum(counts)])
-    # cost[j]: least positions for the j shortest lengths, with the buckets so far.
-    cost = np.concatenate([[0], np.full(n, np.inf)])
-    choices = []
-    for _ in range(min(buckets, n)):
-        table = cost[:, None] + (total[None, 1:] - total[:, None]) * values
-        table[np.arange(n + 1)[:, None] > np.arange(n)] = np.inf
-        choices.append(table.argmin(axis=0))
-        cost = np.concatenate([[0], table.min(axis=0)])
-    chosen, j = [], n
-    for choice in reversed(choices):
-        if j > 0:
-            chosen.append(values[j - 1])
-            j = choice[j - 1]
-    return np.array(chosen[::-1], np.int64)
 
 
 def _pieces(starts: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 
+from data_pipeline.printable import printable
 from lm.checks import unknown
 
 
 class DataError(ValueError):
-    """What is wrong with the data or its settings, in one line."""
+    """What is wrong with the data or its settings, in one line that is safe to show."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(printable(said))
 
 
 def unknown_name(what: str, name: str, valid: Iterable[str]) -> DataError:

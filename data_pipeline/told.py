@@ -1,6 +1,6 @@
 """What a run says first of its text: how it was read, and what was lost on the way."""
 
-from data_pipeline.corpora.notes import printable
+from data_pipeline.printable import printable
 from data_pipeline.types import Corpus
 
 MANY_UNKNOWN = 0.2  # a share of unknown words above which perplexities say little

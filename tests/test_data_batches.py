@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import threading
+import tracemalloc
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.batches import (
+    Padded,
     Sentences,
     Shard,
     Streams,
     batches_for,
-    bucket_lengths,
     one_hot,
 )
+from data_pipeline.buckets import bucket_lengths
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
@@ -127,6 +130,44 @@ def test_buckets_have_the_least_padding(lengths, buckets):
     assert positions == brute_force_padding(lengths, buckets)
 
 
+def quadratic_buckets(lengths, buckets):
+    """As `bucket_lengths`, by a table over all pairs of distinct lengths."""
+    values, counts = np.unique(lengths, return_counts=True)
+    n = len(values)
+    total = np.concatenate([[0], np.cumsum(counts)])
+    cost, choices = np.concatenate([[0], np.full(n, np.inf)]), []
+    for _ in range(min(buckets, n)):
+        table = cost[:, None] + (total[None, 1:] - total[:, None]) * values
+        table[np.arange(n + 1)[:, None] > np.arange(n)] = np.inf
+        choices.append(table.argmin(axis=0))
+        cost = np.concatenate([[0], table.min(axis=0)])
+    chosen, j = [], n
+    for choice in reversed(choices):
+        if j > 0:
+            chosen.append(values[j - 1])
+            j = choice[j - 1]
+    return chosen[::-1]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=90), st.integers(1, 12))
+def test_buckets_are_those_of_the_quadratic_way(lengths, buckets):
+    """To the last tie, so that batches of old runs stay as they were."""
+    lengths = np.array(lengths)
+    assert bucket_lengths(lengths, buckets).tolist() == quadratic_buckets(
+        lengths, buckets
+    )
+
+
+def test_many_distinct_lengths_need_little_memory():
+    """6,000 lengths took 0.85 GB and 8 seconds."""
+    lengths = np.arange(1, 20_001)
+    tracemalloc.start()
+    bounds = bucket_lengths(lengths, 12)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(bounds) == 12 and bounds[-1] == 20_000 and peak < 30 << 20
+
+
 def test_configured_reading_and_one_hot():
     tokens = numbered([4, 3, 5])
     assert isinstance(batches_for(DataConfig(batch=2, window=3), tokens), Streams)
@@ -175,6 +216,41 @@ def test_shards_side_by_side_are_the_whole(lengths, count, each, sentences):
         together = [np.concatenate(f, axis=-1) for f in zip(*parts, strict=True)]
         for a, b in zip(whole.batch_at(1, 1, step), together, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class Frames(NamedTuple):
+    """A batch of vectors: fields of ranks 3, 2 and 1."""
+
+    xs_TBD: np.ndarray
+    mask_TB: np.ndarray
+    label_B: np.ndarray
+
+
+class FrameReading:
+    """One batch of numbered frames, six lanes of five steps of four numbers."""
+
+    batch, steps = 6, 1
+
+    def batch_at(self, seed, epoch, step):
+        lanes = np.arange(1, 7)
+        label_B = lanes + 0.0 * (seed + epoch + step)
+        xs_TBD = np.broadcast_to(label_B[None, :, None], (5, 6, 4))
+        return Frames(xs_TBD, np.ones((5, 6)), label_B)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_lanes_are_axis_1_in_batches_of_any_type(count):
+    """Not the last axis, which is D here: d61f4e4 cut and padded that one."""
+    reading: Any = FrameReading()
+    for index in range(count):
+        part = Shard(reading, index, count).batch_at(0, 0, 0)
+        assert isinstance(part, Frames) and part.xs_TBD.shape == (5, 6 // count, 4)
+        assert (part.xs_TBD == part.label_B[None, :, None]).all()
+    padded = Padded(reading, 4)
+    batch = padded.batch_at(0, 0, 0)
+    assert padded.batch == 8 and batch.xs_TBD.shape == (5, 8, 4)
+    assert batch.label_B.tolist() == [1, 2, 3, 4, 5, 6, 0, 0]
+    assert not batch.mask_TB[:, 6:].any() and not batch.xs_TBD[:, 6:].any()
 
 
 def test_uneven_shards_are_refused():

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.batches import Streams
+from data_pipeline.batches import Padded, Streams
 from experiments.config import Config
 from experiments.console.command_line import Options, parse
 from experiments.run.files import read_json
@@ -16,7 +16,7 @@ from experiments.run.metrics import read_metrics
 from experiments.train.executor import One
 from experiments.train.plan import plan
 from experiments.train.session import train
-from experiments.train.shared import Padded, Shared, make_executor
+from experiments.train.shared import Shared, make_executor
 from lm.config import ConfigError
 from tests.group import TINY
 

@@ -2,18 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from data_pipeline.printable import printable
+
 MOST = 5  # names that a list tells before it counts
-
-
-def printable(text: str) -> str:
-    """The text with characters that steer a terminal, or are none, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def listed(names: Iterable[object], most: int = MOST) -> str:

@@ -13,7 +13,7 @@ from data_pipeline.corpora.layout import (
     missing_shards,
     said_by,
 )
-from data_pipeline.corpora.notes import listed, printable
+from data_pipeline.corpora.notes import listed
 from data_pipeline.corpora.reader import Reader
 from data_pipeline.corpora.text import SPLITS
 from data_pipeline.errors import DataError
@@ -145,5 +145,5 @@ def _say(folder: Path, layout: Layout) -> str:
 def _place(folder: Path, named: Named) -> str:
     if named.folder:
         depth = named.family.count("/") + 1
-        return printable(str(folder.joinpath(*named.path.parts[:depth])))
-    return printable(str(folder / named.path))
+        return str(folder.joinpath(*named.path.parts[:depth]))
+    return str(folder / named.path)

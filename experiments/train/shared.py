@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from data_pipeline.batches import Reading, Shard
+from data_pipeline.batches import Padded, Reading, Shard
 from experiments.config import RunConfig
 from experiments.run.checkpoint import Checkpoints
 from experiments.train.executor import Block, One
@@ -158,26 +158,6 @@ class Shared(One):
 def lanes_of(rank: int) -> P:
     """How a batch's field of this rank is split: lanes are axis 1, or 0 at rank 1."""
     return BY_LANE if rank == 1 else P(None, *BY_LANE)
-
-
-class Padded:
-    """A reading with lanes added, empty ones, up to a multiple of `devices`."""
-
-    def __init__(self, whole: Reading, devices: int):
-        self._whole, self.steps = whole, whole.steps
-        self.batch = -(-whole.batch // devices) * devices
-
-    def batch_at(self, seed: int, epoch: int, step: int) -> Any:
-        """Batch `step`; its numbers are those of the batch without the empty lanes."""
-        batch = self._whole.batch_at(seed, epoch, step)
-        more = self.batch - self._whole.batch
-
-        def padded(leaf):
-            widths = [(0, 0)] * leaf.ndim
-            widths[min(1, leaf.ndim - 1)] = (0, more)
-            return np.pad(leaf, widths)
-
-        return jax.tree.map(padded, batch) if more else batch
 
 
 def make_executor(plan: Plan, group: Group = ALONE) -> One:
