@@ -11,6 +11,8 @@ import tyro
 from data_pipeline.config import DataConfig
 from data_pipeline.errors import DataError, unknown_name
 
+# Other words for a command and an option.
+SHORT = {"--vocabulary": "--max-vocabulary", "--clean": "clean"}
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 Data = Annotated[DataConfig, tyro.conf.OmitArgPrefixes]
 
@@ -84,8 +86,7 @@ def clean(cache_dir: str = "", remove: bool = False) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 2 after an error of the user's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    short = {"--vocabulary": "--max-vocabulary", "--clean": "clean"}
-    given = [short.get(word, word) for word in given]
+    given = [SHORT.get(word, word) for word in given]
     commands = {"inspect": inspect, "export": export, "clean": clean}
     try:
         if given and not given[0].startswith("-") and given[0] not in commands:

@@ -9,12 +9,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from data_pipeline.config import DataConfig
+from data_pipeline.corpora.notes import listed
 from data_pipeline.corpora.text import SPLITS
 from data_pipeline.dataset import prepare
 from data_pipeline.order import shuffled
+from data_pipeline.printable import printable
 from data_pipeline.tokenizers import tokenizer_named
+from data_pipeline.told import understood
 from data_pipeline.types import Dataset, TokenArray
 from data_pipeline.vocabulary import UNK_ID, Vocabulary
+
+# Facts that the report shows in lines of their own.
+SHOWN = frozenset(
+    "vocabulary tokens sentences unknown_rate rarest_kept notes files lines_left_out "
+    "duplicates_left_out".split()
+)
 
 
 class Inspection(NamedTuple):
@@ -39,11 +48,10 @@ def report(inspection: Inspection, samples: int = 10) -> Iterator[str]:
     """The lines of the report."""
     dataset, limit = inspection
     vocabulary = dataset.vocabulary
-    yield f"{dataset.corpus.name}  fingerprint {dataset.corpus.fingerprint}"
-    sized = ("vocabulary", "tokens", "sentences", "unknown_rate", "rarest_kept")
-    for name, value in dataset.corpus.facts.items():
-        if name not in sized:
-            yield f"  {name}: {value}"
+    name, fingerprint, facts = dataset.corpus
+    yield f"{printable(name)}  fingerprint {fingerprint}"
+    yield from (f"  {line}" for line in _reading_lines(dataset))
+    yield from (f"  {name}: {facts[name]}" for name in facts if name not in SHOWN)
     yield f"{'split':8}{'tokens':>14}{'types':>10}{'sentences':>12}{'unknown':>10}"
     for name in SPLITS:
         tokens = dataset.splits[name]
@@ -58,6 +66,19 @@ def report(inspection: Inspection, samples: int = 10) -> Iterator[str]:
     yield from _coverage_lines(vocabulary)
     yield from _length_lines(dataset.splits["train"])
     yield from _sample_lines(inspection, samples)
+
+
+def _reading_lines(dataset: Dataset) -> Iterator[str]:
+    """Which files are which split, and how they were read."""
+    yield from understood(dataset.corpus)
+    files = dataset.corpus.facts.get("files")
+    if files is None:
+        return
+    for split, names in files.items():
+        yield f"{split}: {listed(names, most=20)}"
+    notes = " ".join(dataset.corpus.facts["notes"])
+    ends = "as told above" if "line ends of" in notes else "LF"
+    yield f"encoding UTF-8, line ends {ends}"
 
 
 def coverage(vocabulary: Vocabulary) -> np.ndarray:
@@ -104,7 +125,7 @@ def _sample_lines(inspection: Inspection, samples: int) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "⏎")
+    return printable(text.replace("\n", "⏎"))
 
 
 def _limited(ids: np.ndarray, limit: int) -> np.ndarray:

@@ -11,18 +11,9 @@ SETTINGS = {
 
 
 def told(corpus: Corpus) -> list[str]:
-    """Lines about how the text was understood and what was left out, with counts: the
-    `notes` of its facts, lines that settings left out, and the unknown rates."""
-    facts = corpus.facts
-    lines = [printable(note) for note in facts.get("notes", ())]
-    for split, dropped in facts.get("lines_left_out", {}).items():
-        lines += [
-            f"{_left_out(count, split)} {SETTINGS[setting]}"
-            for setting, count in dropped.items()
-        ]
-    for split, count in facts.get("duplicates_left_out", {}).items():
-        lines.append(f"{_left_out(count, split)} stand in a later split as well")
-    rates = facts.get("unknown_rate", {})
+    """`understood`, and the share of words that the vocabulary does not know."""
+    lines = understood(corpus)
+    rates = corpus.facts.get("unknown_rate", {})
     if any(rates.values()):
         shares = ", ".join(f"{split} {rate:.2%}" for split, rate in rates.items())
         line = f"unknown words: {shares}"
@@ -32,6 +23,21 @@ def told(corpus: Corpus) -> list[str]:
                 "lower data.min_count"
             )
         lines.append(line)
+    return lines
+
+
+def understood(corpus: Corpus) -> list[str]:
+    """How the text was understood and what was left out, with counts: the `notes` of
+    its facts, and lines that settings left out."""
+    facts = corpus.facts
+    lines = [printable(note) for note in facts.get("notes", ())]
+    for split, dropped in facts.get("lines_left_out", {}).items():
+        lines += [
+            f"{_left_out(count, split)} {SETTINGS[setting]}"
+            for setting, count in dropped.items()
+        ]
+    for split, count in facts.get("duplicates_left_out", {}).items():
+        lines.append(f"{_left_out(count, split)} stand in a later split as well")
     return lines
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import tarfile
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import corpora, store
+from data_pipeline.__main__ import main
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.reading import text_blocks
 from data_pipeline.dataset import prepare
@@ -21,6 +23,7 @@ from data_pipeline.errors import DataError
 from data_pipeline.told import told
 from data_pipeline.types import Corpus
 from tests.corpora import lay_out, texts_of
+from tests.source import ROOT
 
 LINES = [f"line {i} of the text ." for i in range(60)]
 TEXT = "\n".join(LINES) + "\n"
@@ -192,6 +195,30 @@ def test_lines_that_settings_leave_out_are_counted(tmp_path):
         line.startswith("3 lines of train left out: they cont") for line in lines
     )
     assert any("stand in a later split as well" in line for line in lines)
+
+
+def test_inspect_says_how_a_source_was_understood(tmp_path, capsys):
+    rows = "id;text\n1;a b\n2\n" + "".join(f"{i};row {i}\n" for i in range(9))
+    files = {"train.csv": rows, "dev.csv": rows.replace("\n", "\r\n"), "test.txt": TEXT}
+    folder = lay_out(tmp_path / "t", {**files, "README": "", "test.txt~": ""})
+    assert main(["inspect", folder, "--plot", str(tmp_path / "x.png")]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "splits of its own: train 1, valid 1, test 1 files",
+        "train.csv: column 'text', delimiter semicolon: 10 rows read",
+        "2 rows left out: too short to reach the column (in train.csv, dev.csv)",
+        "12 line ends of CR LF, read as LF (in dev.csv)",
+        "not read, left by editors and systems: 1 (test.txt~)",
+        "valid: dev.csv",
+        "encoding UTF-8, line ends as told above",
+    ):
+        assert line in said
+
+
+def test_the_block_of_the_readme_runs():
+    text = (ROOT / "data_pipeline" / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {})
 
 
 def test_names_that_steer_a_terminal_are_escaped(tmp_path):

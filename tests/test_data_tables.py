@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
+from data_pipeline.corpora.rows import Rows
 from data_pipeline.errors import DataError
 from tests.corpora import lay_out, texts_of
 
@@ -175,3 +177,12 @@ def test_line_ends_inside_json_strings_are_blanks(tmp_path):
 def test_too_few_rows_to_deal_out_are_refused_with_counts(tmp_path):
     with pytest.raises(DataError, match="has 2 rows with text, too few to deal"):
         rows_of(tmp_path, "a.csv", "text\nb\nc\n", fractions=(0.9, 0.05, 0.05))
+
+
+def test_every_row_keeps_its_number(tmp_path):
+    """So that a score stands beside its own row, whatever rows have no text."""
+    table = lay_out(tmp_path, {"a.csv": "id,text\n1,one\n2\n3,\n4,four\n"}) + "/a.csv"
+    assert list(Rows(Path(table), "").each()) == ["one", None, "", "four"]
+    lines = '{"text": "one"}\n{"text": null}\n{}\n{"text": "four"}\n'
+    table = lay_out(tmp_path, {"a.jsonl": lines}) + "/a.jsonl"
+    assert list(Rows(Path(table), "").each()) == ["one", None, None, "four"]
