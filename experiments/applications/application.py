@@ -56,8 +56,9 @@ class Application(NamedTuple):
                   written on the way.
     final_scores  (config, prepared, params) -> {split: {name: number}}: what the host
                   computes with the best parameters; None: nothing.
-    predict       (trained, lines, options) -> an iterable of records, one a line, each
-                  with a "text" and whatever numbers go with it; None: cannot be.
+    predict       (trained, path) -> an iterable of records, one for each line of a file
+                  (`-`: standard input), each with a "text" and the numbers that go with
+                  it; None: cannot be.
     report        (run) -> sections of a report; None: none of its own.
     monitor       the score that best, patience, plateau and sweeps look at: smaller is
                   better, or larger where it is written with a minus before it.

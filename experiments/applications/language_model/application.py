@@ -1,6 +1,6 @@
 """The language model, bound to its config and its data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
 from experiments.applications.application import Application, Prepared
 from experiments.applications.language_model.reading import evaluation_batches
+from experiments.applications.language_model.scoring import score_lines
+from experiments.applications.language_model.text import read_lines
+from experiments.applications.language_model.trained import Trained
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.run.directory import read_run
@@ -128,6 +131,13 @@ def batch_of(text: Windows) -> Batch:
     return Batch(*text, np.ones((steps, lanes), np.float32), np.ones(lanes, bool))
 
 
+def predict(trained: Trained, path: str) -> Iterator[dict[str, Any]]:
+    """The score of each line of a file, see `Sentence.record`."""
+    data = trained.config.data
+    for sentence in score_lines(trained, read_lines(path, data.column, data.errors)):
+        yield sentence.record(per_token=False)
+
+
 APPLICATION = Application(
     config=Config,
     told=told,
@@ -137,5 +147,6 @@ APPLICATION = Application(
     reading=reading,
     probed=probed,
     write=write,
+    predict=predict,
     nats=True,
 )

@@ -1,0 +1,73 @@
+"""What a trained run answers for new input, by its application.
+
+Input is a line each; a language model answers with the score of each line, as
+`experiments.score --independent` has it.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.console.command_line import command_line, user_errors
+from experiments.console.printable import json_line, visible
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Which run answers what."""
+
+    run: str
+    """Directory of the run whose best checkpoint answers."""
+    input: str = "-"
+    """A file of input, a line each; `-` is standard input."""
+    jsonl: bool = False
+    """Print a JSON object a line."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line; a user's mistake prints one line and exits with 2."""
+    options = command_line(
+        Predict,
+        sys.argv[1:] if argv is None else argv,
+        __doc__ or "",
+        prog="python -m experiments.predict",
+        pairs=False,
+    )
+    with user_errors():
+        for record in predict(options):
+            print(json_line(record) if options.jsonl else visible(told(record)))
+
+
+def predict(options: Predict) -> Iterator[dict[str, Any]]:
+    """The answers, a record a line of input.
+
+    Raises:
+      RunError: where there is no run, or one that answers nothing.
+    """
+    from experiments.applications import load
+    from experiments.run.directory import read_record
+    from experiments.run.files import RunError
+    from experiments.run.record import OLDEST
+    from experiments.train.trained import load_trained
+
+    directory, record = read_record(options.run)
+    name = record.get("application", OLDEST)
+    application = load(name)
+    if application.predict is None:
+        raise RunError(f"{directory} is a run of {name!r}, which answers no new input")
+    return application.predict(load_trained(options.run), options.input)
+
+
+def told(record: dict[str, Any]) -> str:
+    """A record in a line: its numbers, then its text."""
+    numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
+    words = [
+        f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in numbers.items()
+    ]
+    return "  ".join([*words, str(record.get("text", ""))])
+
+
+if __name__ == "__main__":
+    main()
