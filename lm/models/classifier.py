@@ -1,0 +1,209 @@
+"""Many to one: a sequence into a class.
+
+    h_1 … h_T = stack(x_1 … x_T)    v = pool(h)    P(class | x) = softmax(v·W + b)
+
+The stack reads one way or, with two of them side by side in each layer, both ways
+(Schuster & Paliwal 1997). Pooling: `last`, the state after the last real step (reading
+from the right, after the first one); `mean` and `max` over the real steps; `attention`,
+Σ α_t·h_t with α = softmax(tanh(h·W_a + b_a)·u) over them (Yang et al. 2016, equations 5
+to 7).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lm.cells import make_cell
+from lm.cells.forms import draw
+from lm.config import ModelConfig
+from lm.layers import bidirectional, dropped, recurrent, residual, stack
+from lm.losses import token_nats
+from lm.problem import InitNumbers, Problem, taps_of, with_numbers
+from lm.types import Array, Context, Indexed, Layer, Params, Part, Sum
+
+
+class Labelled(NamedTuple):
+    """B sequences, each with one label.
+
+    inputs   (T, B) int ids, or (T, B, D) numbers.
+    mask     (T, B) float32: 1 on real steps, 0 on padding behind them.
+    label    (B,) int class.
+    counted  (B,) float32: 1, or 0 for a lane that only fills the batch.
+    """
+
+    inputs: Any
+    mask: Any
+    label: Any
+    counted: Any
+
+
+Pool = Callable[[Params, Array, Array], Array]
+
+
+def ends(hs_TBH: Array, mask_TB: Array) -> tuple[Array, Array]:
+    """The outputs at the last real step and at the first, both (B, H)."""
+    last_B = jnp.maximum(jnp.sum(mask_TB > 0, axis=0) - 1, 0)
+    last = jnp.take_along_axis(hs_TBH, last_B[None, :, None], axis=0)[0]
+    return last, hs_TBH[0]
+
+
+def pool_mean(params: Params, hs_TBH: Array, mask_TB: Array) -> Array:
+    """Mean over the real steps: (B, H)."""
+    weights = mask_TB / jnp.maximum(jnp.sum(mask_TB, axis=0, keepdims=True), 1)
+    return jnp.sum(hs_TBH * weights[..., None], axis=0)
+
+
+def pool_max(params: Params, hs_TBH: Array, mask_TB: Array) -> Array:
+    """Maximum over the real steps: (B, H)."""
+    lowest = jnp.finfo(hs_TBH.dtype).min
+    return jnp.max(jnp.where(mask_TB[..., None] > 0, hs_TBH, lowest), axis=0)
+
+
+def pool_attention(params: Params, hs_TBH: Array, mask_TB: Array) -> Array:
+    """Σ α_t·h_t over the real steps: (B, H)."""
+    keys = jnp.tanh(hs_TBH @ params["w_a"] + params["b_a"][None, None])
+    scores = jnp.where(mask_TB > 0, keys @ params["u"], -jnp.inf)
+    return jnp.sum(jax.nn.softmax(scores, axis=0)[..., None] * hs_TBH, axis=0)
+
+
+POOLS: dict[str, Pool | None] = {
+    "last": None,  # which end is last depends on the direction, see `pooled`
+    "mean": pool_mean,
+    "max": pool_max,
+    "attention": pool_attention,
+}
+
+
+class Classifier(NamedTuple):
+    """Pure functions.
+
+    logits   (params, batch, context) -> (B, C).
+    problem  what is trained: −ln P(label), and "accuracy" beside it.
+    layer    the recurrent stack.
+    parts    its cells at their places in the parameters.
+    """
+
+    logits: Callable[..., Array]
+    problem: Problem
+    layer: Layer
+    parts: tuple[Part, ...]
+
+
+def build_classifier(
+    config: ModelConfig,
+    d_in: int,
+    classes: int,
+    pooling: str = "last",
+    both_ways: bool = False,
+) -> Classifier:
+    """The classifier that `config` describes.
+
+    d_in     words of the vocabulary where `config.embedding` is above 0 (or ids go in
+             one-hot), else the width of the inputs.
+    """
+    layer = make_layers(config, both_ways)
+    width = layer.d_out
+
+    def init(key: Array, numbers: InitNumbers | None = None) -> Params:
+        drawn = with_numbers(config, numbers)
+        layers = make_layers(drawn, both_ways)
+        keys = jax.random.split(key, 4)
+        params: dict[str, Any] = {
+            "layers": layers.init(keys[0], config.embedding or d_in),
+            "classes": {
+                "w": draw(keys[1], (width, classes), drawn.init),
+                "b": jnp.zeros(classes),
+            },
+        }
+        if config.embedding:
+            shape = (d_in, config.embedding)
+            params["embedding"] = draw(keys[2], shape, drawn.init)
+        if pooling == "attention":
+            key_w, key_u = jax.random.split(keys[3])
+            params["attention"] = {
+                "w_a": draw(key_w, (width, width), drawn.init),
+                "b_a": jnp.zeros(width),
+                "u": draw(key_u, (width, 1), drawn.init)[:, 0],
+            }
+        return params
+
+    def logits(params: Params, batch: Labelled, context: Context = Context()) -> Array:
+        table = params.get("embedding")
+        xs = batch.inputs if table is None else Indexed(table, batch.inputs)
+        lanes = batch.mask.shape[1]
+        state = layer.initial_state(params["layers"], lanes)
+        inner = context._replace(mask_TB=batch.mask)
+        _, hs = layer.apply(params["layers"], xs, state, inner)
+        v_BH = pooled(pooling, params.get("attention"), hs, batch.mask, both_ways)
+        return v_BH @ params["classes"]["w"] + params["classes"]["b"][None]
+
+    parts = tuple(part.under("", "layers") for part in layer.parts)
+    return Classifier(logits, make_problem(init, logits, parts), layer, parts)
+
+
+def make_layers(config: ModelConfig, both_ways: bool) -> Layer:
+    """The recurrent layers: each one way, or two side by side."""
+    cell = make_cell(config.cell, config.hidden, config.init, config.bias)
+    drops = config.dropout
+    one = recurrent(cell, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
+
+    def at(number: int) -> Layer:
+        here = bidirectional(one, one) if both_ways else one
+        rate = "hidden" if number else "input" if config.embedding else ""
+        if rate and getattr(drops, rate):
+            here = dropped(here, drops.kind, rate)
+        return residual(here) if config.residual and number else here
+
+    return stack(*(at(number) for number in range(config.layers)))
+
+
+def pooled(
+    pooling: str, params: Params, hs_TBH: Array, mask_TB: Array, both_ways: bool
+) -> Array:
+    """One vector a lane: (B, H). `last` of both ways is where each of them ends."""
+    pool = POOLS[pooling]
+    if pool is not None:
+        return pool(params, hs_TBH, mask_TB)
+    last, first = ends(hs_TBH, mask_TB)
+    if not both_ways:
+        return last
+    middle = hs_TBH.shape[-1] // 2
+    return jnp.concatenate([last[:, :middle], first[:, middle:]], axis=-1)
+
+
+def make_problem(init, logits, parts: tuple[Part, ...]) -> Problem:
+    """−ln P(label) of the counted lanes; batches stand alone."""
+
+    def loss(params: Params, carry: tuple, batch: Labelled, context: Context):
+        nats_B = token_nats(logits(params, batch, context), batch.label)
+        return carry, Sum(jnp.sum(nats_B * batch.counted), jnp.sum(batch.counted))
+
+    def evaluate(params: Params, carry: tuple, batch: Labelled):
+        found = logits(params, batch)
+        nats_B = token_nats(found, batch.label)
+        right_B = (jnp.argmax(found, axis=-1) == batch.label).astype(nats_B.dtype)
+        count = jnp.sum(batch.counted)
+        return carry, {
+            "loss": Sum(jnp.sum(nats_B * batch.counted), count),
+            "accuracy": Sum(jnp.sum(right_B * batch.counted), count),
+        }
+
+    def focus(batch: Labelled):
+        """Lag 0 is where each part has read all: the last real step, or the first."""
+        last_B = jnp.maximum(jnp.sum(batch.mask > 0, axis=0) - 1, 0)
+        origins = {
+            p.name: jnp.zeros_like(last_B) if p.reverse else last_B for p in parts
+        }
+        return batch, origins
+
+    return Problem(
+        init=init,
+        carry=lambda params, lanes: (),
+        loss=loss,
+        evaluate=evaluate,
+        taps=lambda params, batch: taps_of(parts, params, *batch.mask.shape),
+        parts=parts,
+        focus=focus,
+    )
