@@ -25,6 +25,7 @@ import numpy as np
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from data_pipeline.told import told
 from data_pipeline.types import Dataset, TokenArray
 from experiments.console.command_line import command_line, user_errors
 from lm.config import within
@@ -193,6 +194,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     longest = settings.pop("order")
     with user_errors():
         dataset = prepare(DataConfig(**settings))
+        for line in told(dataset.corpus):
+            print(line)
         unknown = dataset.corpus.facts["unknown_rate"]
         for order in range(1, longest + 1):
             scores = baseline(dataset, order)

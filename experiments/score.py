@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from data_pipeline.told import MANY_UNKNOWN
 from experiments.console.command_line import command_line, user_errors
 from experiments.console.printable import json_line, visible
 from lm.config import ConfigError
 
 if TYPE_CHECKING:
     from experiments.applications.language_model.scoring import Sentence
-
-MANY_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True)

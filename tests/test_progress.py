@@ -4,8 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import rich
 
+from experiments.console.live import Live, bar
 from experiments.train import display as progress
 from experiments.train.display import Display, evaluated, fitting
 
@@ -27,16 +27,19 @@ def run_at(horizon=None, seconds=4_000.0, nats=True) -> Any:
 def lines(live, run, monkeypatch, capsys, columns=80):
     """What is shown after three steps half a minute apart."""
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(rich, "_console", None)  # it knows its width from its birth
-    display = Display(live=live)
+    display = Display(Live(live))
     for number in range(3):
         clock[0] += 0.04 if live else 30.0
         clock[0] += 0.3
         display.stepped(run, 500 + number, ROW)
     display.close()
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = capsys.readouterr().out
+    if not live:
+        return shown.splitlines()
+    assert shown.endswith("\r\033[K")  # nothing of it is left
+    return [line for line in shown.split("\r\033[K") if line]
 
 
 @pytest.mark.parametrize("horizon", [None, 7, 100])
@@ -60,8 +63,8 @@ def test_plain_lines_hold_everything(horizon, monkeypatch, capsys):
 def test_the_live_line_fits_and_keeps_the_horizon(columns, monkeypatch, capsys):
     shown = lines(True, run_at(100), monkeypatch, capsys, columns)
     last = shown[-1]
-    assert len(shown) == 1 and len(last) <= columns
-    assert last.startswith("epoch 10/13") and "…" not in last
+    assert len(shown) == 2 and len(last) < columns
+    assert last.startswith("epoch 10/13 ──────") and "…" not in last
     assert "horizon 100" in last and "left " in last
     assert ("loss" in last) == (columns == 120)
 
@@ -91,3 +94,8 @@ def test_what_is_dispensable_goes_first():
     assert fitting(parts, 99) == "1k tokens/s loss 1 clip 1% left"
     assert fitting(parts, 26) == "1k tokens/s clip 1% left"
     assert fitting(parts, 3) == "left"
+
+
+def test_the_bar_grows_by_halves():
+    drawn = [bar(share, 3) for share in (-1, 0, 0.2, 0.5, 0.8, 1, 7)]
+    assert drawn == ["───", "───", "╸──", "━╸─", "━━╸", "━━━", "━━━"]

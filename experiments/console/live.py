@@ -21,6 +21,13 @@ PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.2
 
 
+def bar(share: float, width: int) -> str:
+    """A share of 0 to 1 as a bar of so many characters."""
+    halves = round(2 * width * min(max(share, 0.0), 1.0))
+    full, half = divmod(halves, 2)
+    return ("━" * full + "╸" * half).ljust(width, "─")
+
+
 class Live:
     """`show` the line as it is now, `note` lines that stay, `close` at the end.
 

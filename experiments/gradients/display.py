@@ -16,6 +16,7 @@ class StudyDisplay:
     def __init__(self, name: str, line: Live | None = None):
         self.name = name
         self.line = Live() if line is None else line
+        self.noted: set[str] = set()
         self.begin(0.0)
 
     def begin(self, total: float) -> None:
@@ -34,6 +35,12 @@ class StudyDisplay:
     def note(self, text: str) -> None:
         """A line that stays."""
         self.line.note(text)
+
+    def note_once(self, text: str) -> None:
+        """A line that stays, unless it stands there already."""
+        if text not in self.noted:
+            self.noted.add(text)
+            self.note(text)
 
     def close(self) -> None:
         """Takes the line away."""

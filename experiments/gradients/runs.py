@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipeline.dataset import prepare
+from data_pipeline.told import told as told_of_text
 from experiments.applications.language_model.application import (
     APPLICATION,
     model_of,
@@ -112,6 +113,9 @@ def train_all(
     """
     made = made_by(make_measure)
     left = [task for task in tasks if not finished(task, made)]
+    for data in dict.fromkeys(task.config.data for task in left):
+        for line in told_of_text(prepared(data).corpus):
+            job.display.note_once(line)
     job.display.begin(sum(task.config.train.steps for task in left))
     do = partial(train_task, make_measure)
     run_all(left, do, job.processes, job.stop, job.display.advance)

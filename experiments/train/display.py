@@ -4,68 +4,49 @@
 
 The horizon is that of the latest probe (`experiments.probe`). A line wider than the
 terminal loses first what can best be done without. Everything shown is in metrics.jsonl
-or gradflow.npz too. Drawing is limited to a few times a second, so that it costs no
-step any time.
+or gradflow.npz too.
 """
 
-import sys
 import time
 from collections import deque
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn
-
+from experiments.console.live import Live, bar
 from experiments.train.callback import Callback
 from experiments.train.run_state import RunState
 from lm.losses import perplexity
 
-PLAIN_SECONDS = 10.0
-LIVE_SECONDS = 0.2
 BAR = 6
 DISPENSABLE = ("loss", "norm", "rate", "ppl", "clip", "horizon")
 
 
 class Display(Callback):
-    """The live line on a terminal; elsewhere a plain line every ten seconds."""
+    """How far training is, on a line of its own."""
 
-    def __init__(self, live: bool | None = None):
-        self.live = sys.stdout.isatty() if live is None else live
+    def __init__(self, line: Live | None = None):
+        self.line = Live() if line is None else line
         self.recent: deque[dict[str, Any]] = deque(maxlen=100)
-        self.drawn = self.began = time.perf_counter()
         self.first: tuple[int, float] | None = None
-        self.bar: Any = None
 
     def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
         self.recent.append(row)
-        now = time.perf_counter()
         if self.first is None:
-            self.first = (step, now)
-            return
-        if now - self.drawn < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
-            return
-        self.drawn = now
-        parts = self._parts(run, step, now)
-        if self.live:
-            self._draw(run, parts)
-        else:
-            print(f"step {step:,}  {' '.join(parts.values())}", flush=True)
+            self.first = (step, time.monotonic())
+        elif self.line.due:
+            parts = self._parts(run, step, time.monotonic())
+            where = self._where(run) if self.line.live else f"step {step:,} "
+            room = self.line.width - len(where) - 1
+            self.line.show(f"{where} {fitting(parts, room)}")
 
     def judged(self, run: RunState, row: dict[str, Any]) -> None:
         at = run.at
-        text = (
+        self.line.note(
             f"step {at.step:,}  epoch {at.epoch + at.index / run.per_epoch:.2f}"
             f"  {evaluated(row)}{'  (best)' if at.valid <= at.best else ''}"
         )
-        if self.bar is None:
-            print(text)
-        else:
-            self.bar.console.print(text, highlight=False, soft_wrap=True)
-        sys.stdout.flush()
 
     def close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.line.close()
 
     def _parts(self, run: RunState, step: int, now: float) -> dict[str, str]:
         """Rates and means over the recent steps, by the name that precedes each."""
@@ -95,16 +76,10 @@ class Display(Callback):
         minutes = run.config.train.minutes
         return min(left, 60 * minutes - run.at.seconds) if minutes else left
 
-    def _draw(self, run: RunState, parts: dict[str, str]) -> None:
-        if self.bar is None:
-            columns = (TextColumn("{task.fields[where]}"), BarColumn(BAR))
-            self.bar = Progress(*columns, TextColumn("{task.fields[line]}"))
-            self.task = self.bar.add_task("", total=1, where="", line="")
-            self.bar.start()
-        where = f"epoch {run.at.epoch + 1}/{run.config.train.epochs or '∞'}"
-        room = self.bar.console.width - len(where) - BAR - 3
-        line = fitting(parts, room)
-        self.bar.update(self.task, completed=self._share(run), where=where, line=line)
+    def _where(self, run: RunState) -> str:
+        """The epoch, and how much of the run is done."""
+        epochs = run.config.train.epochs or "∞"
+        return f"epoch {run.at.epoch + 1}/{epochs} {bar(self._share(run), BAR)}"
 
     def _share(self, run: RunState) -> float:
         minutes = run.config.train.minutes

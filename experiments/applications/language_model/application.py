@@ -8,6 +8,8 @@ import numpy as np
 
 from data_pipeline.batches import Reading, batches_for
 from data_pipeline.dataset import prepare
+from data_pipeline.told import told as told_of_text
+from data_pipeline.told import understood
 from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
 from experiments.applications.application import Application, Prepared
@@ -24,7 +26,6 @@ from lm.problem import Problem
 from lm.types import Batch
 
 SAMPLE_TOKENS = 100
-MUCH_UNKNOWN = 0.2
 
 
 def prepare_text(config: Config) -> Prepared:
@@ -41,6 +42,8 @@ def prepared_of(dataset: Dataset) -> Prepared:
     unknown = facts.get("unknown_rate", {})
     if unknown:
         kept["unknown_rate"] = unknown
+    if lines := understood(dataset.corpus):
+        kept["notes"] = lines
     return Prepared(
         text=text_of(dataset),
         splits=dataset.splits,
@@ -49,22 +52,10 @@ def prepared_of(dataset: Dataset) -> Prepared:
         f"{facts['vocabulary']:,}",
         facts=kept,
         remarks={name: f"{rate:.2%} unknown" for name, rate in unknown.items()},
-        notes=tuple(much_unknown(unknown)),
+        notes=tuple(told_of_text(dataset.corpus)),
         save=lambda run: run.keep_vocabulary(dataset.vocabulary),
         source=dataset,
     )
-
-
-def much_unknown(rates: dict[str, float]) -> list[str]:
-    """A line where so many words are `<unk>` that a perplexity says little."""
-    much = {name: rate for name, rate in rates.items() if rate > MUCH_UNKNOWN}
-    told = ", ".join(f"{rate:.0%} of {name}" for name, rate in much.items())
-    if not told:
-        return []
-    return [
-        f"note: {told} is <unk>, which is easily guessed: perplexities are of little "
-        "worth; raise --data.max-vocabulary or lower --data.min-count"
-    ]
 
 
 def restore(config: Config, directory: Path) -> Prepared:

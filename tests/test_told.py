@@ -1,0 +1,70 @@
+"""What was lost in reading a text is told by all that use it, with counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from data_pipeline.config import DataConfig
+from experiments import ngram
+from experiments.config import Config, TrainConfig
+from experiments.console.command_line import Options
+from experiments.gradients import measures, runs
+from experiments.gradients.display import quiet
+from experiments.gradients.study import Job
+from experiments.run.files import read_json
+from experiments.train import session
+from experiments.train.dry_run import dry_run
+from lm.config import ModelConfig
+
+pytestmark = pytest.mark.usefixtures("compile_cache")
+
+
+@pytest.fixture(scope="module")
+def lossy(tmp_path_factory) -> Config:
+    """Its text has Windows' line ends, a bad byte, a repetition and rare words."""
+    folder = tmp_path_factory.mktemp("text") / "lossy"
+    folder.mkdir()
+    for name, rows in (("train", 40), ("valid", 8), ("test", 8)):
+        lines = [f"{name} the cat saw the dog number {n}" for n in range(rows)]
+        (folder / f"{name}.txt").write_text("\r\n".join(lines) + "\r\n")
+    with open(folder / "train.txt", "ab") as file:
+        file.write(b"caf\xe9\r\n")
+    data = DataConfig(
+        corpus=str(folder), errors="replace", min_count=2, batch=2, window=4
+    )
+    train = TrainConfig(epochs=0, steps=2, eval_every=2, samples=0)
+    return Config(data=data, model=ModelConfig(hidden=4, embedding=4), train=train)
+
+
+def lacking(lines: str) -> list[str]:
+    """What is not told in these lines."""
+    parts = ("57 line ends of CR LF", "replaced by U+FFFD", "unknown words: train")
+    return [part for part in parts if part not in lines]
+
+
+def test_a_run_tells_what_was_lost(lossy, tmp_path, capsys):
+    session.train(lossy, Options(tmp_path / "run"), ())
+    assert not lacking(capsys.readouterr().out)
+    summary = read_json(tmp_path / "run" / "summary.json")
+    assert len(lacking("\n".join(summary["notes"]))) == 1
+    assert 0 < summary["unknown_rate"]["train"] < 1
+    dry_run(lossy)
+    assert not lacking(capsys.readouterr().out)
+
+
+def test_a_study_tells_it_once(lossy, tmp_path):
+    display = quiet()
+    noted = []
+    display.note = noted.append
+    job = Job(tmp_path, 1, display)
+    for name in ("a", "b"):
+        tasks = runs.tasks_of({name: replace(lossy, name=name)}, [0, 1], tmp_path)
+        runs.train_all(tasks, measures.nothing, job)
+    assert not lacking("\n".join(noted)) and len(noted) == len(set(noted))
+
+
+def test_the_baseline_tells_it(tmp_path, capsys):
+    (tmp_path / "a.txt").write_bytes(b"one line\r\n" * 40)
+    ngram.main(["--corpus", str(tmp_path / "a.txt"), "--order", "1"])
+    shown = capsys.readouterr().out
+    assert "40 line ends of CR LF" in shown and "1-gram" in shown
