@@ -246,6 +246,9 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     [
         (["cels"], "study 'cels' is unknown; did you mean 'cells'?"),
         (["cells", "--size", "ful"], "did you mean 'full'?"),
+        (["cells", "--sead", "2"], "did you mean --seeds?"),
+        (["cells", "--seeds", "0"], "--seeds is 0: must be a number of at least 1"),
+        (["cells", "--small", "--full"], "--small and --full exclude each other"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(words, told, capsys):
@@ -256,7 +259,9 @@ def test_unknown_names_are_answered_with_the_nearest(words, told, capsys):
 
 
 def test_help_says_what_is_asked_and_expected(capsys):
-    command.main([])
+    with pytest.raises(SystemExit) as ended:
+        command.main([])
+    assert not ended.value.code
     listed = capsys.readouterr().out
     for name, asks in QUESTIONS.items():
         study = load(name)

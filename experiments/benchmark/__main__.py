@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     prog = "python -m experiments.benchmark"
     given = command_line(Measure, words, about(), prog=prog, pairs=False)
     with user_errors():
-        from experiments.results.rows import write_row
+        from experiments.results.rows import portable, write_row
         from experiments.train.allocator import keep_memory
 
         keep_memory()
@@ -53,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, value in metrics.items():
             print(f"{name}: {value}")
         if not given.dry:
-            flags = [f"--{name} {value}" for name, value in options.items()]
-            command = " ".join([prog, given.name, *flags])
+            pairs = [(f"--{name}", str(value)) for name, value in options.items()]
+            words = [word for pair in pairs for word in pair]
+            command = f"{prog} {portable([given.name, *words])}"
             write_row(benchmark.row.format(**fields), command, seconds, metrics)
 
 

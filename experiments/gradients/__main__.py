@@ -3,77 +3,90 @@
 The same command again goes on where it was stopped, and shows at once what is done.
 """
 
-import argparse
 import dataclasses
 import os
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from data_pipeline.paths import user_path
-from experiments.console.command_line import fail, user_errors
+from tyro.conf import Positional
+
+from experiments.console.command_line import command_line, fail, user_errors
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.gradients import STUDIES, load
 from experiments.gradients.directory import claim, compact, spent
 from experiments.gradients.study import Job, Result, Study, aligned
 from experiments.run.files import write_json_atomic
-from lm.config import unknown
+from lm.config import ConfigError, at_least, unknown
+
+PROG = "python -m experiments.gradients"
 
 
-def main(argv: list[str] | None = None) -> None:
+@dataclass(frozen=True)
+class Given:
+    """Which study, and how much of it."""
+
+    study: Positional[str]
+    """One of those above; NAME --help says more of it."""
+    size: str = "small"
+    """How much of it: one of its sizes."""
+    small: bool = False
+    """The same as --size small."""
+    full: bool = False
+    """The same as --size full."""
+    dir: Path | None = None
+    """Where its runs and what it finds go (default: runs/studies/NAME-SIZE)."""
+    seeds: int | None = None
+    """Seeds of each variant (default: by size)."""
+    processes: int = 1
+    """Runs at once."""
+    record: bool = False
+    """Write experiments/results/study_NAME."""
+
+    def __post_init__(self):
+        if self.small and self.full:
+            raise ConfigError("--small and --full exclude each other")
+        if self.seeds is not None:
+            at_least("--seeds", self.seeds, 1)
+        at_least("--processes", self.processes, 1)
+
+    @property
+    def asked(self) -> str:
+        """The size."""
+        return "small" if self.small else "full" if self.full else self.size
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 2 a user's mistake, 3 interrupted."""
-    arguments = sys.argv[1:] if argv is None else argv
-    named = [word for word in arguments[:1] if not word.startswith("-")]
-    if named and named[0] not in STUDIES:
-        fail(unknown("study", named[0], STUDIES))
-    if not named:
-        parser = make_list()
-        parser.parse_args(arguments)
-        parser.print_help()
-        return
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    name = words[0]
+    if name in ("-h", "--help"):
+        command_line(Given, words, about_all(), prog=PROG, pairs=False)
+    if name not in STUDIES:
+        fail(unknown("study", name, STUDIES))
     with user_errors(), interrupts() as stop:
-        study = load(named[0])
-        given = make_parser(named[0], study).parse_args(arguments[1:])
-        if given.size not in study.sizes:
-            fail(unknown("--size", given.size, study.sizes))
-        run_study(named[0], study, given, stop)
+        study = load(name)
+        about = about_one(name, study)
+        given = command_line(Given, words, about, prog=PROG, pairs=False)
+        if given.asked not in study.sizes:
+            fail(unknown("--size", given.asked, study.sizes))
+        run_study(study, given, stop)
 
 
-def make_list() -> argparse.ArgumentParser:
-    """The options where no study is named; the help lists all of them."""
-    prog = "python -m experiments.gradients"
-    names = [f"  {name:15} {asks}" for name, asks in STUDIES.items()]
-    about = [__doc__ or "", f"studies ({prog} NAME --help says more):", *names]
-    return argparse.ArgumentParser(
-        prog=prog,
-        usage=f"{prog} NAME [options]",
-        description="\n".join(about),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def about_all() -> str:
+    """The command's description, with all studies."""
+    names = [f"    {name:15} {asks}" for name, asks in STUDIES.items()]
+    return "\n".join([__doc__ or "", *names])
 
 
-def make_parser(name: str, study: Study) -> argparse.ArgumentParser:
-    """The options of a study; the help says what it expects to find."""
+def about_one(name: str, study: Study) -> str:
+    """What a study asks and expects, and what its sizes set."""
     expects = textwrap.fill(f"Expected: {study.expects}", 80)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m experiments.gradients {name}",
-        description=f"{STUDIES[name]}\n\n{expects}",
-        epilog="\n".join(["sizes:", *settings_of(study)]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    sizes = ", ".join(study.sizes)
-    add = parser.add_argument
-    add("--size", default="small", help=f"one of: {sizes} (default: small)")
-    for size in ("small", "full"):
-        if size in study.sizes:
-            add(f"--{size}", dest="size", action="store_const", const=size)
-    add("--dir", help="default: runs/studies/NAME-SIZE")
-    add("--seeds", type=positive, help="seeds of each variant (default: by size)")
-    add("--processes", type=positive, default=1, help="runs at once (default: 1)")
-    add("--record", action="store_true", help="write experiments/results/study_NAME")
-    return parser
+    sizes = "\n".join(settings_of(study))
+    return f"{STUDIES[name]}\n\n{expects}\n\nSizes:\n\n{sizes}"
 
 
 def settings_of(study: Study) -> list[str]:
@@ -93,22 +106,14 @@ def settings_of(study: Study) -> list[str]:
     return lines
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)
-
-
-def run_study(name: str, study: Study, given: Any, stop: Interrupt) -> None:
+def run_study(study: Study, given: Given, stop: Interrupt) -> None:
     """Runs it, keeps what it found in its directory, and prints it."""
     from experiments.gradients.display import StudyDisplay
     from experiments.train.processes import Interrupted
 
-    settings = study.sizes[given.size]
-    directory = Path("runs") / "studies" / f"{name}-{given.size}"
-    if given.dir is not None:
-        directory = user_path(given.dir, "--dir")
+    name, settings = given.study, study.sizes[given.asked]
+    folder = Path("runs") / "studies" / f"{name}-{given.asked}"
+    directory = folder if given.dir is None else given.dir
     claim(directory, name)
     share_compiled(directory)
     display = StudyDisplay(name)
@@ -125,7 +130,7 @@ def run_study(name: str, study: Study, given: Any, stop: Interrupt) -> None:
         seconds = spent(directory, time.perf_counter() - began)
     keep(result, directory)
     if given.record:
-        record(name, given, seconds, result)
+        record(given, seconds, result)
     print("\n".join(["", *page(result, directory)]), flush=True)
 
 
@@ -162,16 +167,17 @@ def page(result: Result, directory: Path) -> list[str]:
     return [*headline, "", aligned(result.table), "", figure]
 
 
-def record(name: str, given: Any, seconds: float, result: Result) -> None:
+def record(given: Given, seconds: float, result: Result) -> None:
     """results/study_NAME.json and .png."""
     from experiments.figures import save
-    from experiments.results.rows import RESULTS, write_row
+    from experiments.results.rows import RESULTS, portable, write_row
 
-    command = f"python -m experiments.gradients {name} --size {given.size}"
+    name, words = given.study, [given.study, "--size", given.asked]
     if given.seeds:
-        command += f" --seeds {given.seeds}"
+        words += ["--seeds", str(given.seeds)]
     if given.processes > 1:
-        command += f" --processes {given.processes}"
+        words += ["--processes", str(given.processes)]
+    command = f"{PROG} {portable(words)}"
     metrics = {"headline": result.headline, "rows": [compact(r) for r in result.rows]}
     write_row(f"study_{name}", command, seconds, metrics)
     save(result.figure, RESULTS / f"study_{name}.png", dpi=75)
