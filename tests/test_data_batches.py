@@ -1,8 +1,8 @@
 """Batches: each token a target exactly once, inputs the targets shifted by one."""
 
+import dataclasses
 import hashlib
 import itertools
-import threading
 import tracemalloc
 from typing import Any, NamedTuple
 
@@ -11,20 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.batches import (
-    Padded,
-    Sentences,
-    Shard,
-    Streams,
-    batches_for,
-    one_hot,
-)
+from data_pipeline.batches import Padded, Sentences, Shard, batches_for
 from data_pipeline.buckets import bucket_lengths
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
 from data_pipeline.errors import DataError
 from data_pipeline.order import shuffled
-from data_pipeline.prefetch import Prefetch
+from data_pipeline.streams import RandomWindows, Streams, WholeText
 from data_pipeline.types import TokenArray
 
 settings.register_profile("unhurried", deadline=None)
@@ -52,7 +45,7 @@ def counted(batch):
 
 @given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 9))
 def test_padded_streams_hold_each_token_once(size, lanes, window):
-    streams = Streams(numbered([size]).ids, lanes, window, pad=True)
+    streams = WholeText(numbered([size]).ids, lanes, window)
     seen = [i for s in range(streams.steps) for i in counted(streams.batch_at(0, 0, s))]
     assert sorted(seen) == list(range(1, size + 1))
 
@@ -168,19 +161,23 @@ def test_many_distinct_lengths_need_little_memory():
     assert len(bounds) == 12 and bounds[-1] == 20_000 and peak < 30 << 20
 
 
-def test_configured_reading_and_one_hot():
+def test_the_config_says_which_reading():
     tokens = numbered([4, 3, 5])
-    assert isinstance(batches_for(DataConfig(batch=2, window=3), tokens), Streams)
-    reading = batches_for(DataConfig(reading="sentences", batch=2), tokens)
-    batch = reading.batch_at(0, 0, 0)
-    rows = one_hot(batch, 13).inputs
-    assert rows.shape == (*batch.inputs.shape, 13)
-    np.testing.assert_array_equal(np.argmax(rows, axis=-1), batch.inputs)
+    streams = DataConfig(batch=2, window=3)
+    kinds = [
+        (streams, False, Streams),
+        (streams, True, WholeText),
+        (dataclasses.replace(streams, window_spread=1.0), False, RandomWindows),
+        (dataclasses.replace(streams, window_spread=1.0), True, WholeText),
+        (DataConfig(reading="sentences", batch=2), True, Sentences),
+    ]
+    for config, evaluation, kind in kinds:
+        assert type(batches_for(config, tokens, evaluation=evaluation)) is kind
 
 
 @given(st.integers(60, 900), st.integers(1, 4), st.integers(2, 12), st.integers(0, 9))
 def test_random_windows_follow_each_other(size, lanes, window, seed):
-    streams = Streams(numbered([size]).ids, lanes, window, spread=window / 8)
+    streams = RandomWindows(numbered([size]).ids, lanes, window, window / 8)
     batches = [streams.batch_at(seed, 2, step) for step in range(streams.steps)]
     seen = [i for batch in batches for i in counted(batch)]
     assert len(set(seen)) == len(seen)
@@ -192,15 +189,15 @@ def test_random_windows_follow_each_other(size, lanes, window, seed):
 
 
 def test_window_lengths_are_as_awd_lstm_draws_them():
-    streams = Streams(np.zeros(2_000_000, np.uint8), 1, 70, spread=5.0)
-    lengths = np.diff(streams.windows(0, 0))[:-400]
+    streams = RandomWindows(np.zeros(2_000_000, np.uint8), 1, 70, 5.0)
+    lengths = np.diff(streams.bounds(0, 0))[:-400]
     long, short = lengths[lengths > 52], lengths[lengths <= 52]
     assert abs(long.mean() - 70) < 0.3 and abs(long.std() - 5.2) < 0.3
     assert abs(short.mean() - 35) < 1 and abs(len(short) / len(lengths) - 0.05) < 0.01
     assert len(np.unique(lengths)) <= 20
-    assert not np.array_equal(streams.windows(0, 0), streams.windows(0, 1))
+    assert not np.array_equal(streams.bounds(0, 0), streams.bounds(0, 1))
     fixed = Streams(np.zeros(100, np.uint8), 2, 7)
-    np.testing.assert_array_equal(np.diff(fixed.windows(0, 0)), [7] * 7)
+    np.testing.assert_array_equal(np.diff(fixed.bounds(0, 0)), [7] * 7)
 
 
 @given(LENGTHS, st.integers(1, 3), st.integers(1, 3), st.booleans())
@@ -209,7 +206,7 @@ def test_shards_side_by_side_are_the_whole(lengths, count, each, sentences):
     if sentences:
         whole = Sentences(tokens, count * each, 10)
     else:
-        whole = Streams(tokens.ids, count * each, 3, pad=True)
+        whole = WholeText(tokens.ids, count * each, 3)
     shards = [Shard(whole, i, count) for i in range(count)]
     for step in range(whole.steps):
         parts = [shard.batch_at(1, 1, step) for shard in shards]
@@ -262,45 +259,6 @@ def test_padding_is_small_on_sentences_of_natural_lengths():
     rng = np.random.default_rng(0)
     lengths = np.maximum(1, rng.lognormal(2.9, 0.6, 5000).astype(int))
     assert Sentences(numbered(np.minimum(lengths, 30_000)), 32, 100).padding < 0.15
-
-
-def test_prefetch_keeps_order_and_reports_errors_in_place():
-    def numbers():
-        yield from range(5)
-        raise RuntimeError("no more")
-
-    seen = []
-    with (
-        Prefetch(numbers(), put=lambda x: x * 10) as ahead,
-        pytest.raises(RuntimeError, match="no more"),
-    ):
-        for item in ahead:
-            seen.append(item)
-    assert seen == [0, 10, 20, 30, 40]
-
-
-def test_prefetch_can_be_left_early_and_does_not_run_away():
-    made = []
-
-    def numbers():
-        for i in range(1000):
-            made.append(i)
-            yield i
-
-    before = threading.active_count()
-    with Prefetch(numbers(), put=lambda x: x, ahead=2) as ahead:
-        assert next(iter(ahead)) == 0
-    assert len(made) <= 5 and threading.active_count() == before
-
-
-def test_prefetch_puts_on_the_device():
-    streams = Streams(numbered([200]).ids, 2, 5)
-    made = (streams.batch_at(0, 0, step) for step in range(streams.steps))
-    with Prefetch(made) as ahead:
-        batches = list(ahead)
-    assert len(batches) == streams.steps and ahead.waited >= 0
-    assert type(batches[0].inputs).__module__.startswith("jax")
-    np.testing.assert_array_equal(batches[3].targets, streams.batch_at(0, 0, 3).targets)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.batches import Padded, Streams
+from data_pipeline.batches import Padded
+from data_pipeline.streams import WholeText
 from experiments.config import Config
 from experiments.console.command_line import Options, parse
 from experiments.run.files import read_json
@@ -69,7 +70,7 @@ def test_devices_that_cannot_be(config, told, tmp_path):
 
 
 def test_empty_lanes_are_added_and_count_nothing():
-    whole = Streams(np.arange(100, dtype=np.int32), 3, 5, pad=True)
+    whole = WholeText(np.arange(100, dtype=np.int32), 3, 5)
     even = Padded(whole, 4)
     assert (even.batch, even.steps) == (4, whole.steps)
     for step in range(whole.steps):

@@ -114,6 +114,17 @@ def test_directions_between_packages(path, root=ROOT):
         assert seen <= set(JAX_FREE), f"{path} imports {seen}, may see {JAX_FREE}"
 
 
+def test_the_data_pipeline_needs_no_jax_but_for_tasks():
+    """Tasks are sampled on the device, by who trains on them."""
+    found = {
+        path
+        for path in files("data_pipeline")
+        if {name.split(".")[0] for name in imports(path)} & HEAVY
+    }
+    tasks = {path for path in found if path.parts[1] == "tasks"}
+    assert found == tasks and tasks
+
+
 @pytest.mark.parametrize("name", JAX_FREE)
 def test_what_data_pipeline_sees_of_lm_needs_no_jax(name):
     path = pathlib.Path(name.replace(".", "/") + ".py")

@@ -10,10 +10,10 @@ import pytest
 
 from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
 from lm.losses import token_nats
-from lm.models.language_model import build
+from lm.models.language_model import build, by_rows, one_hot_rows
 from lm.problem import taps_of
 from lm.train import count_parameters
-from lm.types import Context
+from lm.types import Batch, Context
 from lm.unroll import looped, unroll
 from lm.words import project_words
 from tests.zoo import close
@@ -104,6 +104,17 @@ def test_ids_are_one_hot_rows_and_the_unroll_a_python_loop(name):
     got = compiled(name)(params, IDS, state, TARGETS, mask)
     one_hot = np.eye(V, dtype=np.float32)[IDS]
     close(got, evaluate(model, looped, params, one_hot, state, TARGETS, mask))
+
+
+def test_a_problem_by_rows_gives_the_same_numbers():
+    model, params, state = built("one-hot")
+    batch = Batch(IDS, TARGETS, ones(), np.ones(B, bool))
+    rows = one_hot_rows(batch, V).inputs
+    assert rows.shape == (T, B, V) and (jnp.argmax(rows, -1) == IDS).all()
+    by_row = by_rows(model.problem, V)
+    close(
+        *(p.loss(params, state, batch, Context()) for p in (model.problem, by_row)),
+    )
 
 
 @every_model

@@ -22,9 +22,9 @@ import numpy as np
 import psutil
 
 from data_pipeline import corpora
-from data_pipeline.batches import Streams
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from data_pipeline.streams import Streams
 from data_pipeline.types import Dataset
 from experiments.benchmark import Benchmark
 from experiments.benchmark.__main__ import main

@@ -167,7 +167,7 @@ def by_rows(problem: Problem, vocabulary: int) -> Problem:
     products in place of look-ups."""
 
     def rows(batch: Batch) -> Batch:
-        return batch._replace(inputs=jax.nn.one_hot(batch.inputs, vocabulary))
+        return one_hot_rows(batch, vocabulary)
 
     truncated = problem.truncated
     return problem._replace(
@@ -175,6 +175,11 @@ def by_rows(problem: Problem, vocabulary: int) -> Problem:
         evaluate=lambda p, c, batch: problem.evaluate(p, c, rows(batch)),
         truncated=truncated and (lambda τ: by_rows(truncated(τ), vocabulary)),
     )
+
+
+def one_hot_rows(batch: Batch, vocabulary: int) -> Batch:
+    """The batch with inputs (T, B, V) float32 in place of ids."""
+    return batch._replace(inputs=jax.nn.one_hot(batch.inputs, vocabulary))
 
 
 def last_token(batch: Batch, parts: tuple[Part, ...]):

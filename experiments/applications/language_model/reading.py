@@ -3,7 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-from data_pipeline.batches import Sentences, Streams, batches_for
+from data_pipeline.batches import batches_for
+from data_pipeline.streams import Reading
 from data_pipeline.tokenizers import TOKENIZERS
 from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import EOS_ID, Vocabulary
@@ -51,7 +52,7 @@ def setting_of(config: Config, vocabulary: Vocabulary) -> Setting:
     return Setting(False, newline, newline)
 
 
-def evaluation_batches(config: Config, tokens: TokenArray) -> Streams | Sentences:
+def evaluation_batches(config: Config, tokens: TokenArray) -> Reading:
     """The batches that cover a split once, `train.eval_batch` lanes wide.
 
     A lane starts in mid-sentence from the initial state, so a short text is read in

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from data_pipeline.batches import one_hot
 from data_pipeline.errors import DataError
 from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import UNK_ID
@@ -26,6 +25,7 @@ from experiments.applications.language_model.reading import (
 from experiments.applications.language_model.text import Line, lines_from
 from experiments.applications.language_model.trained import Trained
 from lm.losses import perplexity
+from lm.models.language_model import one_hot_rows
 from lm.score import make_score_step
 from lm.types import Batch
 
@@ -156,7 +156,7 @@ def _surprisals(
     for batch, at_TB in batches:
         real_TB = batch.mask > 0
         if trained.config.data.one_hot:
-            batch = one_hot(batch, model.vocabulary)
+            batch = one_hot_rows(batch, model.vocabulary)
         carry, nats_TB = step(params, carry, batch)
         yield real_TB, at_TB, nats_TB
 
