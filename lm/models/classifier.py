@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lm.cells import make_cell
 from lm.cells.forms import draw
 from lm.config import ModelConfig
-from lm.layers import bidirectional, dropped, recurrent, residual, stack
 from lm.losses import token_nats
+from lm.models.stacks import stack_of
 from lm.problem import InitNumbers, Problem, taps_of, with_numbers
 from lm.types import Array, Context, Indexed, Layer, Params, Part, Sum
 
@@ -103,12 +102,12 @@ def build_classifier(
     d_in     words of the vocabulary where `config.embedding` is above 0 (or ids go in
              one-hot), else the width of the inputs.
     """
-    layer = make_layers(config, both_ways)
+    layer = stack_of(config, both_ways=both_ways)
     width = layer.d_out
 
     def init(key: Array, numbers: InitNumbers | None = None) -> Params:
         drawn = with_numbers(config, numbers)
-        layers = make_layers(drawn, both_ways)
+        layers = stack_of(drawn, both_ways=both_ways)
         keys = jax.random.split(key, 4)
         params: dict[str, Any] = {
             "layers": layers.init(keys[0], config.embedding or d_in),
@@ -141,22 +140,6 @@ def build_classifier(
 
     parts = tuple(part.under("", "layers") for part in layer.parts)
     return Classifier(logits, make_problem(init, logits, parts), layer, parts)
-
-
-def make_layers(config: ModelConfig, both_ways: bool) -> Layer:
-    """The recurrent layers: each one way, or two side by side."""
-    cell = make_cell(config.cell, config.hidden, config.init, config.bias)
-    drops = config.dropout
-    one = recurrent(cell, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
-
-    def at(number: int) -> Layer:
-        here = bidirectional(one, one) if both_ways else one
-        rate = "hidden" if number else "input" if config.embedding else ""
-        if rate and getattr(drops, rate):
-            here = dropped(here, drops.kind, rate)
-        return residual(here) if config.residual and number else here
-
-    return stack(*(at(number) for number in range(config.layers)))
 
 
 def pooled(

@@ -20,11 +20,10 @@ import jax
 import jax.numpy as jnp
 
 from lm import dropout as drop
-from lm.cells import make_cell
 from lm.cells.forms import draw
 from lm.config import ConfigError, ModelConfig
-from lm.layers import dropped, recurrent, residual, stack
 from lm.losses import cross_entropy
+from lm.models.stacks import stack_of
 from lm.problem import InitNumbers, Problem, start, taps_of, with_numbers
 from lm.truncation import truncated
 from lm.types import Array, Batch, Cell, Context, Indexed, Layer, Params, Part, State
@@ -82,7 +81,7 @@ def build(
     cell: one's own in place of the registry's `config.cell`, H = config.hidden wide
     (`lm.adapters` makes one of any step function); ConfigError if it is not.
     """
-    layers, config = make_stack(config, cell), with_cell(config, cell)
+    layers, config = stack_of(config, cell), with_cell(config, cell)
 
     def init(key: Array) -> Params:
         key_embedding, key_softmax, *keys = jax.random.split(key, config.layers + 2)
@@ -207,23 +206,6 @@ def with_cell(config: ModelConfig, cell: Cell | None) -> ModelConfig:
             f"{cell.d_hidden} units: make them equal"
         )
     return replace(config, cell=cell.name)
-
-
-def make_stack(config: ModelConfig, cell: Cell | None = None) -> Layer:
-    """The recurrent layers that `config` describes, all of the same cell; `cell` in
-    place of the registry's."""
-    drops = config.dropout
-    cell = cell or make_cell(config.cell, config.hidden, config.init, config.bias)
-    layer = recurrent(cell, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
-
-    def at(number: int) -> Layer:
-        rate = "hidden" if number else "input" if config.embedding else ""
-        here = layer
-        if rate and getattr(drops, rate):
-            here = dropped(layer, drops.kind, rate)
-        return residual(here) if config.residual and number else here
-
-    return stack(*(at(number) for number in range(config.layers)))
 
 
 def words(params: Params, inputs: Any) -> Any:

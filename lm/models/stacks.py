@@ -1,0 +1,29 @@
+"""The recurrent layers that a `ModelConfig` describes, which all models here share."""
+
+from lm.cells import make_cell
+from lm.config import ModelConfig
+from lm.layers import bidirectional, dropped, recurrent, residual, stack
+from lm.types import Cell, Layer
+
+
+def stack_of(
+    config: ModelConfig, cell: Cell | None = None, both_ways: bool = False
+) -> Layer:
+    """L layers, all of the same cell, one on another.
+
+    cell       in place of the registry's `config.cell`.
+    both_ways  two of them side by side in each layer, one reading from the right.
+    """
+    cell = cell or make_cell(config.cell, config.hidden, config.init, config.bias)
+    drops = config.dropout
+    one = recurrent(cell, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
+    layer = bidirectional(one, one) if both_ways else one
+
+    def at(number: int) -> Layer:
+        rate = "hidden" if number else "input" if config.embedding else ""
+        here = layer
+        if rate and getattr(drops, rate):
+            here = dropped(layer, drops.kind, rate)
+        return residual(here) if config.residual and number else here
+
+    return stack(*(at(number) for number in range(config.layers)))
