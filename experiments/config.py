@@ -156,16 +156,21 @@ class Config(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.optim.truncation and self.model.dropout.on:
-            raise ConfigError(
-                f"optim.truncation is {self.optim.truncation} and dropout is on: its "
-                "two passes would draw different masks; set either to 0"
-            )
-        if self.optim.omega and self.model.dropout.on:
-            raise ConfigError(
-                f"optim.omega is {self.optim.omega} and dropout is on: Ω is that of "
-                "the cell without dropout; set either to 0"
-            )
+        check_dropout(self.optim, self.model)
+
+
+def check_dropout(optim: OptimConfig, model: ModelConfig) -> None:
+    """Raises ConfigError where dropout is on beside what cannot bear it."""
+    if optim.truncation and model.dropout.on:
+        raise ConfigError(
+            f"optim.truncation is {optim.truncation} and dropout is on: its two passes "
+            "would draw different masks; set either to 0"
+        )
+    if optim.omega and model.dropout.on:
+        raise ConfigError(
+            f"optim.omega is {optim.omega} and dropout is on: Ω is that of the cell "
+            "without dropout; set either to 0"
+        )
 
 
 def _check_name(name: str) -> None:
@@ -299,7 +304,7 @@ def named() -> list[str]:
     return sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem[0] != "_")
 
 
-def load_named(name: str) -> Config:
+def load_named(name: str) -> Any:
     """`CONFIG` of `experiments/configs/NAME.py`; ConfigError for an unknown name."""
     if not name:
         raise ConfigError(f"--config needs a name (valid: {', '.join(named())})")

@@ -1,7 +1,8 @@
 """What a trained run answers for new input, by its application.
 
-Input is a line each; a language model answers with the score of each line, as
-`experiments.score --independent` has it.
+Input is a line each. A language model answers with the score of each line, as
+`experiments.score --independent` has it; a network on a memory task, whose lines are
+sequences such as `3 0 5 1 2`, with what it was taught to answer at their end.
 """
 
 import sys
@@ -45,18 +46,16 @@ def predict(options: Predict) -> Iterator[dict[str, Any]]:
     Raises:
       RunError: where there is no run, or one that answers nothing.
     """
-    from experiments.applications import load
+    from experiments.applications.restored import application_of, restore_best
     from experiments.run.directory import read_record
     from experiments.run.files import RunError
-    from experiments.run.record import OLDEST
-    from experiments.train.trained import load_trained
 
     directory, record = read_record(options.run)
-    name = record.get("application", OLDEST)
-    application = load(name)
+    application = application_of(record)
     if application.predict is None:
+        name = application.config.application
         raise RunError(f"{directory} is a run of {name!r}, which answers no new input")
-    return application.predict(load_trained(options.run), options.input)
+    return application.predict(restore_best(options.run), options.input)
 
 
 def told(record: dict[str, Any]) -> str:

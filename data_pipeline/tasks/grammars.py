@@ -60,10 +60,21 @@ def _sample_reber(key: Array, batch: int, steps: int) -> Batch:
     return everywhere(text_TB[:-1], text_TB[1:], ~ended_TB[:-1])
 
 
-@functools.lru_cache
 def reber_floor(steps: int) -> float:
     """Nats per target of a predictor that follows the automaton but forgets whether
-    the string began with T or P: exact, by the chances of each state at each step."""
+    the string began with T or P."""
+    return reber_loss(steps, unknown=2)  # the letter at the start, and its echo
+
+
+def reber_optimum(steps: int) -> float:
+    """Nats per target of a predictor that forgets nothing."""
+    return reber_loss(steps, unknown=1)
+
+
+@functools.lru_cache
+def reber_loss(steps: int, unknown: int) -> float:
+    """Nats per target of one that follows the automaton and guesses so many of the two
+    outer letters: exact, by the chances of each state at each step."""
     chance = {0: 1.0}
     choices, length = 0.0, 0.0
     for left in range(steps - 2, -1, -1):
@@ -84,9 +95,8 @@ def reber_floor(steps: int) -> float:
                 after = int(_NEXT[state, k])
                 following[after] = following.get(after, 0.0) + p / len(ways)
         chance = following
-    # Two targets more, the outer letter at the start and E at the end; ln 2 each for
-    # the letter at the start (chance) and its echo (forgotten).
-    return (choices + 2 * math.log(2)) / (length + 2)
+    # Two targets more, the outer letter at the start and E at the end.
+    return (choices + unknown * math.log(2)) / (length + 2)
 
 
 def _echo(batch: Batch) -> Array:
@@ -106,6 +116,7 @@ EMBEDDED_REBER = Task(
     shortest=SHORTEST_REBER,
     asks=_echo,
     padded=True,
+    optimum=reber_optimum,
 )
 """Strings B (T|P) reber (T|P) E, the second T or P the same as the first, with a walk
 of the Reber automaton between: predict the next letter (ids by `LETTERS`). A walk that

@@ -21,6 +21,11 @@ def constant(*outputs: float) -> Callable[[Batch], Array]:
     )
 
 
+def certain(steps: int) -> float:
+    """The least loss where every answer follows from what was read: 0."""
+    return 0.0
+
+
 class Task(NamedTuple):
     """A family of sequences with an answer that needs memory.
 
@@ -37,6 +42,7 @@ class Task(NamedTuple):
                 (C = 1); None where they follow a grammar.
     padded      sequences end where they will and are padded up to T, so that T is
                 no measure of the memory that they need.
+    optimum     T -> loss per counted target of the best predictor that there is.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Task(NamedTuple):
     asks: Callable[[Batch], Array] = all_counted
     memoryless: Callable[[Batch], Array] | None = None
     padded: bool = False
+    optimum: Callable[[int], float] = certain
 
 
 def checked(name: str, batch: int, length: int, shortest: int) -> None:

@@ -6,11 +6,16 @@ One more application is its folder and a line here. Imports `run` and below.
 import importlib
 from typing import Any
 
+from lm.config import ConfigError, unknown
+
 APPLICATIONS = {
     "language_model": "experiments.applications.language_model.application",
+    "memory": "experiments.applications.memory.application",
 }
 
 
 def load(name: str) -> Any:
-    """The `Application` of this name, a key of APPLICATIONS."""
+    """The `Application` of this name; ConfigError where there is none."""
+    if name not in APPLICATIONS:
+        raise ConfigError(unknown("application", name, APPLICATIONS))
     return importlib.import_module(APPLICATIONS[name]).APPLICATION

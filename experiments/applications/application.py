@@ -39,6 +39,20 @@ class Prepared(NamedTuple):
     source: Any = None
 
 
+class Restored(NamedTuple):
+    """A run's best parameters, for those who use them.
+
+    config, prepared, problem  what it is, see `Application.restore`.
+    params, step               the parameters, and of which step they are.
+    """
+
+    config: Any
+    prepared: Prepared
+    problem: Any
+    params: Any
+    step: int
+
+
 class Application(NamedTuple):
     """Something that can be trained and used.
 
@@ -56,10 +70,13 @@ class Application(NamedTuple):
                   written on the way.
     final_scores  (config, prepared, params) -> {split: {name: number}}: what the host
                   computes with the best parameters; None: nothing.
-    predict       (trained, path) -> an iterable of records, one for each line of a file
-                  (`-`: standard input), each with a "text" and the numbers that go with
-                  it; None: cannot be.
-    report        (run) -> sections of a report; None: none of its own.
+    predict       (restored, path) -> an iterable of records, one for each line of a
+                  file (`-`: standard input), each with a "text" and the numbers that go
+                  with it; None: cannot be.
+    example       (restored) -> a batch of one lane for instruments, made without any
+                  data; None: there is none.
+    reached       (config, {score: number}) -> whether an evaluation with these scores
+                  ends the run; None: none does.
     monitor       the score that best, patience, plateau and sweeps look at: smaller is
                   better, or larger where it is written with a minus before it.
     nats          whether the loss is nats per token, so that perplexities are shown.
@@ -75,7 +92,8 @@ class Application(NamedTuple):
     write: Callable | None = None
     final_scores: Callable | None = None
     predict: Callable | None = None
-    report: Callable | None = None
+    example: Callable | None = None
+    reached: Callable | None = None
     monitor: str = "loss"
     nats: bool = False
 

@@ -17,7 +17,7 @@ from tyro import _errors
 
 from data_pipeline.errors import DataError
 from data_pipeline.paths import user_path
-from experiments.config import Config, kinds_of, load_named, named
+from experiments.config import kinds_of, load_named, named
 from experiments.console.failures import told
 from experiments.console.streams import Lasting, discard, prepare_streams
 from experiments.run.files import RunError, say
@@ -68,8 +68,8 @@ class Distributed:
 
 
 @dataclass(frozen=True)
-class _Command(Config):
-    """A config together with the options that are not part of it."""
+class _Beside:
+    """What a command line says besides the config."""
 
     config: str = "default"
     """A file in experiments/configs/ whose values are the defaults shown here."""
@@ -90,8 +90,9 @@ class Options:
     distributed: Distributed = Distributed()
 
 
-def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
-    """Config and options from a command line. `--config NAME` picks the base.
+def parse(argv: Sequence[str], description: str) -> tuple[Any, Options]:
+    """Config and options from a command line. `--config NAME` picks the base, whose
+    class, that of its application, says what else there is.
 
     A wrong name or value prints one line to standard error and exits with 2;
     `--help` prints and exits with 0.
@@ -101,17 +102,19 @@ def parse(argv: Sequence[str], description: str) -> tuple[Config, Options]:
         base = load_named(_base_name(argv))
     except ConfigError as error:
         fail(error)
-    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(Config)}
-    default = _Command(config=_base_name(argv), **fields)
-    about = f"{description}\n\nReady configs (--config): {', '.join(named())}."
-    command = command_line(
-        _Command, argv, about, default, "python -m experiments.train"
+    kind = type(base)
+    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(kind)}
+    whole: Any = dataclasses.make_dataclass(
+        "Command", [], bases=(_Beside, kind), frozen=True
     )
+    default = whole(config=_base_name(argv), **fields)
+    about = f"{description}\n\nReady configs (--config): {', '.join(named())}."
+    command = command_line(whole, argv, about, default, "python -m experiments.train")
     fields = {name: getattr(command, name) for name in fields}
     with user_errors():
         given = command.run_dir
         run_dir = None if given is None else user_path(given, "--run-dir")
-    return Config(**fields), Options(run_dir, command.dry_run, command.distributed)
+    return kind(**fields), Options(run_dir, command.dry_run, command.distributed)
 
 
 def _base_name(argv: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""Train a recurrent language model; the same command again resumes it.
+"""Train a recurrent network; the same command again resumes it.
+
+What is trained is the config's: a language model, or a network on a memory task.
 
 A run is a pure function of its config and seed. Ctrl-C, SIGTERM or SIGHUP (a closed
 terminal) saves and leaves; the run goes on, bit for bit, when the same command is given

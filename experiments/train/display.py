@@ -57,14 +57,15 @@ class Display(Callback):
         loss = sum(r["loss"] * r["tokens"] for r in rows) / max(tokens, 1)
         clipped = sum(r["clipped_norm"] < 0.999 * r["gradient_norm"] for r in rows)
         rate = tokens / len(rows) * steps / seconds
+        nats = run.plan.application.nats
         parts = {
-            "rate": f"{_short(rate)} tokens/s",
+            "rate": f"{_short(rate)} {'tokens' if nats else 'answers'}/s",
             "loss": f"loss {loss:.2f}",
             "ppl": f"ppl {_short(perplexity(loss))}",
             "norm": f"|g| {rows[-1]['gradient_norm']:.2g}",
             "clip": f"clip {clipped / len(rows):.0%}",
         }
-        if not run.plan.application.nats:
+        if not nats:
             del parts["ppl"]
         if run.horizon is not None:
             parts["horizon"] = f"horizon {run.horizon}"

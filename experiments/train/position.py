@@ -14,8 +14,9 @@ class Position:
     step       optimizer steps taken.
     epoch      passes completed; `index` steps taken in the current one.
     nats, count  training loss so far in this epoch.
-    best       best validation loss, nats per token; `waited` evaluations since.
-    valid      the last validation loss.
+    best       best validation score, smaller being better; `waited` evaluations since.
+    valid      the last validation score.
+    reached    whether that was enough, see `Application.reached`.
     seconds    wall clock over all sessions, evaluations included.
     step_seconds, step_tokens  of training steps alone, without those that compiled.
     feed_seconds  for which steps waited for their batches.
@@ -30,6 +31,7 @@ class Position:
     best: float = math.inf
     waited: int = 0
     valid: float = math.inf
+    reached: bool = False
     seconds: float = 0.0
     step_seconds: float = 0.0
     step_tokens: int = 0

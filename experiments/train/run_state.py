@@ -89,8 +89,8 @@ class RunState:
 
     @property
     def finished(self) -> bool:
-        """Whether a bound in steps, epochs or patience is reached."""
-        return self.at.step >= self.steps or self._impatient
+        """Whether a bound in steps, epochs or patience is reached, or the goal."""
+        return self.at.step >= self.steps or self._impatient or self.at.reached
 
     @property
     def late(self) -> bool:
@@ -179,13 +179,15 @@ class RunState:
     def judge(self, scores: Scores) -> tuple[bool, dict[str, Any]]:
         """Writes down an evaluation: whether it is the best so far, and the row. All
         counters that wait for evaluations move here and nowhere else."""
-        at = self.at
+        at, application = self.at, self.plan.application
         self.evaluated, at.valid = at.step, self.score(scores)
         best = at.valid < at.best
         at.best, at.waited = (at.valid, 0) if best else (at.best, at.waited + 1)
         at.schedule = after_evaluation(self.config.optim, at.schedule, at.valid)
+        if application.reached is not None:
+            at.reached = application.reached(self.config, means(scores))
         train = ratio(at.nats, at.count)
-        row = evaluation_row(means(scores), train, self.plan.application.nats)
+        row = evaluation_row(means(scores), train, application.nats)
         self.run.log(step=at.step, epoch=at.epoch, **row)
         return best, row
 
@@ -206,7 +208,9 @@ class RunState:
     def stopped(self) -> str:
         """Which bound has ended the run, and where."""
         train, at = self.config.train, self.at
-        if self._impatient:
+        if at.reached:
+            bound = "its goal, reached"
+        elif self._impatient:
             bound = f"train.patience {train.patience}"
         elif at.step < self.steps:
             bound = f"train.minutes {train.minutes:g}"

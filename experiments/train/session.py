@@ -121,9 +121,8 @@ def lines_of(outcome: Outcome) -> list[str]:
         beside = f", {remarks[name]}" if name in remarks else ""
         lines.append(f"{name:5} {told(summary[name])}{beside}")
     if "optimum" in summary:
-        lines.append(
-            f"exact optimum  {summary['optimum']:.2f}, by the entropy of the corpus"
-        )
+        by = ", by the entropy of the corpus" if run.plan.application.nats else ""
+        lines.append(f"exact optimum  {summary['optimum']:.2f}{by}")
     lines.append(f"stopped by {summary['stopped']}")
     lines.append(f"run {run.run.directory}, best of step {summary['best_step']:,}")
     return lines

@@ -1,53 +1,26 @@
-"""A trained model out of its run directory, for those who use it."""
+"""A trained language model out of its run directory, for those who use it."""
 
 from pathlib import Path
-from typing import Any
-
-import jax
-import numpy as np
-from jax.tree_util import keystr
 
 from data_pipeline.dataset import prepare
 from data_pipeline.types import TokenArray
-from experiments.applications.language_model.trained import Trained
+from experiments.applications.language_model.trained import Trained, trained_of
+from experiments.applications.restored import restore_best
 from experiments.config import Config
-from experiments.run.directory import read_checkpoints, read_record, read_run
+from experiments.run.directory import read_record
 from experiments.run.files import RunError
-from experiments.run.record import SHOWN, recorded_text, text_of
-from lm.models.language_model import build
+from experiments.run.record import SHOWN, config_of, recorded_text, text_of
 
 
 def load_trained(run_dir: str | Path) -> Trained:
-    """The best checkpoint of a run: the parameters that its evaluation reports.
+    """The best checkpoint of a language model's run.
 
     Raises:
-      RunError: where there is no run, or no sound checkpoint in it.
+      RunError: where there is no such run, or no sound checkpoint in it.
     """
-    config, vocabulary = read_run(run_dir, Config)
-    model = build(config.model, vocabulary.size)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    part = "params" if config.optim.average == "none" else "average"
-    found = read_checkpoints(run_dir).best({part: shapes})
-    if found is None:
-        raise RunError(
-            f"{run_dir} has no sound checkpoint: train it first, python -m "
-            f"experiments.train --run-dir {run_dir} with its config"
-        )
-    tree, meta = found
-    step = meta.get("step", 0)
-    _refuse_no_numbers(run_dir, step, tree[part])
-    return Trained(config, vocabulary, model, tree[part], step)
-
-
-def _refuse_no_numbers(run_dir: str | Path, step: int, params: Any) -> None:
-    leaves = jax.tree.leaves_with_path(params)
-    wrong = [path for path, leaf in leaves if not np.isfinite(leaf).all()]
-    if wrong:
-        raise RunError(
-            f"{run_dir}: the weights of its best checkpoint (step {step}) hold nan or "
-            f"inf in {', '.join(map(keystr, wrong))}: it can neither score nor write; "
-            "train it again, at a smaller optim.learning_rate"
-        )
+    directory, record = read_record(run_dir)
+    config_of(record, directory, Config)
+    return trained_of(restore_best(run_dir))
 
 
 def split_of_run(run_dir: str | Path, trained: Trained, name: str) -> TokenArray:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.batches import Reading, batches_for
@@ -12,20 +14,24 @@ from data_pipeline.told import told as told_of_text
 from data_pipeline.told import understood
 from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
-from experiments.applications.application import Application, Prepared
-from experiments.applications.language_model.reading import evaluation_batches
+from experiments.applications.application import Application, Prepared, Restored
+from experiments.applications.language_model.reading import (
+    evaluation_batches,
+    setting_of,
+)
 from experiments.applications.language_model.scoring import score_lines
 from experiments.applications.language_model.text import read_lines
-from experiments.applications.language_model.trained import Trained
+from experiments.applications.language_model.trained import trained_of
 from experiments.applications.language_model.writing import make_writer
 from experiments.config import Config
 from experiments.run.directory import read_run
 from experiments.run.record import text_of
+from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import LanguageModel, build, by_rows
 from lm.problem import Problem
 from lm.types import Batch
 
-SAMPLE_TOKENS = 100
+SAMPLE_TOKENS, EXAMPLE_TOKENS = 100, 25
 
 
 def prepare_text(config: Config) -> Prepared:
@@ -122,9 +128,19 @@ def batch_of(text: Windows) -> Batch:
     return Batch(*text, np.ones((steps, lanes), np.float32), np.ones(lanes, bool))
 
 
-def predict(trained: Trained, path: str) -> Iterator[dict[str, Any]]:
+def example(restored: Restored) -> Batch:
+    """A text that the model writes from its start."""
+    config, prepared, _, params, _ = restored
+    start = setting_of(config, prepared.source.vocabulary).start
+    model = model_of(config, prepared)
+    write = jax.jit(make_text_sampler(model, Filters(), EXAMPLE_TOKENS))
+    ids_TB = write(params, jax.random.key(0), jnp.asarray([[start]]))
+    return Batch(ids_TB, ids_TB, jnp.ones(ids_TB.shape), jnp.ones(1, bool))
+
+
+def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     """The score of each line of a file, see `Sentence.record`."""
-    data = trained.config.data
+    trained, data = trained_of(restored), restored.config.data
     for sentence in score_lines(trained, read_lines(path, data.column, data.errors)):
         yield sentence.record(per_token=False)
 
@@ -138,6 +154,7 @@ APPLICATION = Application(
     reading=reading,
     probed=probed,
     write=write,
+    example=example,
     predict=predict,
     nats=True,
 )

@@ -3,8 +3,9 @@
 from typing import Any, NamedTuple
 
 from data_pipeline.vocabulary import Vocabulary
+from experiments.applications.application import Restored
 from experiments.config import Config
-from lm.models.language_model import LanguageModel
+from lm.models.language_model import LanguageModel, build
 
 
 class Trained(NamedTuple):
@@ -15,3 +16,12 @@ class Trained(NamedTuple):
     model: LanguageModel
     params: Any
     step: int
+
+
+def trained_of(restored: Restored) -> Trained:
+    """The language model in what a run has trained."""
+    config, prepared, _, params, step = restored
+    vocabulary = prepared.source.vocabulary
+    return Trained(
+        config, vocabulary, build(config.model, vocabulary.size), params, step
+    )

@@ -1,0 +1,1 @@
+"""Memory tasks: sequences whose answers need what was read long before."""
