@@ -45,9 +45,9 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # A room or command of experiments imports from those above its line, and from itself.
 ROOMS = [
     {"config", "figures"},
-    {"configs", "run"},
+    {"run"},
     {"console", "applications", "results"},
-    {"train"},
+    {"train", "configs"},
     {"generate", "score", "ngram", "launch", "predict"},
     {"gradients", "sweep", "report", "benchmark"},
     {"spaces", "readme", "tour"},

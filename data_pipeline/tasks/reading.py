@@ -30,7 +30,9 @@ class Sequences:
         last batch counts nothing. 0: all count, and they never come twice.
     """
 
-    def __init__(self, task: Task, length: int, batch: int, split: str, steps=1, count=0):
+    def __init__(
+        self, task: Task, length: int, batch: int, split: str, steps=1, count=0
+    ):
         self.task, self.length, self.batch, self.count = task, length, batch, count
         self.steps = -(-count // batch) if count else steps
         self.seeded = not count

@@ -25,6 +25,7 @@ from experiments.gradients.reach import reach, reaches
 from experiments.gradients.runs import common_row, prepared, told, trained
 from experiments.gradients.study import Job, Result, Study, Table
 from experiments.results.intervals import Mean, rank_correlation, rounded, span
+from lm.cells import is_gated
 from lm.config import InitConfig, ModelConfig
 from lm.models.language_model import build
 from lm.train import count_parameters
@@ -78,7 +79,6 @@ VARIANTS: dict[str, ModelConfig] = {
     "LSTM, forget 1": ModelConfig("lstm", init=InitConfig(forget_bias=1)),
     "LSTM, forget 3": ModelConfig("lstm", init=InitConfig(forget_bias=3)),
 }
-GATED = ("gru", "lstm")
 
 
 def parameters_of(model: ModelConfig, vocabulary: int) -> int:
@@ -162,8 +162,8 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
     steady = [row for row in rows if not row["diverged"]] or rows
     best = min(steady, key=lambda row: row["perplexity"])
     among = "" if len(steady) == len(rows) else " of those that never diverged"
-    gated = [final_horizon(row) for row in rows if row["cell"] in GATED]
-    plain = [final_horizon(row) for row in rows if row["cell"] not in GATED]
+    gated = [final_horizon(row) for row in rows if is_gated(row["cell"])]
+    plain = [final_horizon(row) for row in rows if not is_gated(row["cell"])]
     horizons = [final_horizon(row) for row in rows]
     ρ = rank_correlation(horizons, [row["perplexity"] for row in rows])
     beyond = "over " if final_horizon(best) >= best["lags"] else ""

@@ -95,7 +95,7 @@ NO_PROBES = "No run made probes of its gradient; --gradflow.every N makes them."
 
 
 def _lead(runs: list[RunFiles]) -> str:
-    corpora = sorted({run.config.data.corpus for run in runs})
+    corpora = sorted({run.corpus for run in runs})
     count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
     return f"{count} on {', '.join(corpora)}."
 

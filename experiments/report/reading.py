@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.config import Config
+from experiments.applications.restored import application_of
 from experiments.run.files import RunError, read_json
 from experiments.run.metrics import read_metrics
 from experiments.run.probes import FILE, read_probe
@@ -46,7 +46,7 @@ class RunFiles(NamedTuple):
 
     name      short, and no other run's.
     record    config.json.
-    config    as a Config.
+    config    as a config of its application.
     summary   summary.json; None where the run has not ended.
     metrics   see above.
     probe     the columns of gradflow.npz; {} where there are none.
@@ -63,6 +63,12 @@ class RunFiles(NamedTuple):
     probe: dict[str, np.ndarray]
     samples: str
     notes: list[str]
+
+    @property
+    def corpus(self) -> str:
+        """What it was trained on: by its config, or as its record names it."""
+        asked = getattr(self.config.data, "corpus", None)
+        return asked or self.record.get("corpus", {}).get("name", "unknown data")
 
     @property
     def nats(self) -> bool:
@@ -163,7 +169,7 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
             "python -m experiments.train)"
         )
     record = read_json(directory / "config.json")
-    config, notes = config_of(record, directory, Config), []
+    config, notes = config_of(record, directory, application_of(record).config), []
 
     def attempt(file: str, read: Callable[[], Any], absent: Any, lack: str) -> Any:
         if not (directory / file).exists():

@@ -23,8 +23,8 @@ def learning(runs: list[RunFiles]) -> Iterator[Picture]:
             valid[run.name] = Curve(found["step"], found["loss"])
         floors.add((run.summary or {}).get("optimum"))
     optimum = floors.pop() if len(floors) == 1 else None
-    floor = None if optimum is None else float(np.log(optimum))
     nats = all(run.nats for run in runs)
+    floor = float(np.log(optimum)) if nats and optimum is not None else None
     yield "learning_curves", figures.learning_curves(train, valid, floor, nats)
     for name in score_names(runs):
         curves = {

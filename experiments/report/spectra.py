@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments.applications.language_model.reading import setting_of
+from experiments.applications.restored import application_of, restore_best
+from experiments.run.directory import read_record
 from experiments.run.files import RunError
 from experiments.train.keys import init_key
-from experiments.train.trained import load_trained
-from lm.generate import Filters, make_text_sampler
+from lm.gradflow.gates import Seen, seen
 from lm.gradflow.jacobians import recurrent_blocks, singular_values, step_jacobians
-from lm.recording import record
 
-WIDEST = 1_024
-TOKENS, STEPS = 25, 5
+WIDEST, STEPS = 1_024, 5
 
 
 class Spectra(NamedTuple):
@@ -32,56 +29,59 @@ class Spectra(NamedTuple):
 
 
 def spectra(run_dir: Path) -> Spectra:
-    """Both, at the last steps of a text that the trained model writes.
+    """Both, at the last steps of an example: of a language model, of a text that it
+    writes.
 
     Raises:
-      RunError: without a sound checkpoint, or for layers too wide to wait for.
+      RunError: without a sound checkpoint or an example, or for layers too wide to
+        wait for.
     """
-    trained = load_trained(run_dir)
-    model, config = trained.model, trained.config
-    if config.model.hidden > WIDEST:
+    _, record = read_record(run_dir)
+    example = application_of(record).example
+    if example is None:
+        raise RunError("its application has no example to take them at")
+    restored = restore_best(run_dir)
+    problem, config = restored.problem, restored.config
+    widest = max(part.cell.d_hidden for part in problem.parts)
+    if widest > WIDEST:
         raise RunError(
-            f"its layers are {config.model.hidden} wide; spectra are drawn up to "
-            f"{WIDEST}"
+            f"its layers are {widest} wide; spectra are drawn up to {WIDEST}"
         )
     key = init_key(jax.random.key(config.seed))
-    sides = {"untrained": model.init(key), f"step {trained.step:,}": trained.params}
-    prompt = jnp.asarray([[setting_of(config, trained.vocabulary).start]])
-    write = jax.jit(make_text_sampler(model, Filters(), TOKENS))
-    ids_TB = write(trained.params, jax.random.key(0), prompt)
+    sides = {
+        "untrained": problem.init(key, None),
+        f"step {restored.step:,}": restored.params,
+    }
+    batch = example(restored)
     jacobians, matrices = {}, {}
     for side, params in sides.items():
-        for number, values_MN in enumerate(_jacobians(model, params, ids_TB)):
-            layer = f"layer {number}, " if config.model.layers > 1 else ""
-            jacobians[f"{layer}{side}"] = values_MN
-        for name, values_H in _matrices(model, params).items():
+        parts = seen(problem, params, problem.carry(params, 1), batch)
+        for one in parts:
+            where = f"layer {one.part.name}, " if len(parts) > 1 else ""
+            jacobians[f"{where}{side}"] = _jacobians(one)
+        for name, values_H in _matrices(parts[-1]).items():
             matrices[f"{name}{side}"] = values_H
     return Spectra(jacobians, matrices)
 
 
-def _jacobians(model, params, ids_TB) -> list[np.ndarray]:
-    """Per layer (STEPS, N): the layer's own transition, given its input."""
-    found = []
-    recorded = record(model.apply, params, ids_TB, model.initial_state(params, 1))
-    for part in model.parts:
-        cell, weights, layer = part.cell, part.of(params), recorded[part.name]
+def _jacobians(one: Seen) -> np.ndarray:
+    """(STEPS, N): a part's own transition, given its input."""
 
-        def transition(state, z_BG, cell=cell, weights=weights):
-            return cell.step(weights, state, z_BG)
+    def transition(state, z_BG):
+        return one.cell.step(one.params, state, z_BG)
 
-        late = jax.tree.map(lambda s: s[-STEPS], layer.before)
-        jacobians = step_jacobians(transition, late, layer.zs_TBG[-STEPS:])
-        found.append(np.asarray(singular_values(jacobians[:, 0])))
-    return found
+    late = jax.tree.map(lambda leaf: leaf[-STEPS], one.recorded.before)
+    inputs = jax.tree.map(lambda leaf: leaf[-STEPS:], one.recorded.zs_TBG)
+    jacobians = step_jacobians(transition, late, inputs)
+    return np.asarray(singular_values(jacobians[:, 0]))
 
 
-def _matrices(model, params) -> dict[str, np.ndarray]:
-    """{"matrix k, ": (H,)} of the top layer's recurrent blocks."""
-    blocks = recurrent_blocks(params["layers"][-1], model.parts[-1].cell)
+def _matrices(one: Seen) -> dict[str, np.ndarray]:
+    """{"matrix k, ": (H,)} of a part's recurrent blocks."""
+    blocks = recurrent_blocks(one.params, one.cell)
     if not len(blocks):
         return {}
-    names = model.parts[-1].cell.blocks
-    values_kH = np.asarray(singular_values(blocks))
+    names, values_kH = one.cell.blocks, np.asarray(singular_values(blocks))
     if len(values_kH) == 1:
         return {"": values_kH[0]}
     named = names if len(names) == len(values_kH) else range(len(values_kH))

@@ -2,11 +2,10 @@
 text that it reads, and, for `--dry-run`, the configs that would be trained."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
-from data_pipeline.config import DataConfig
-from data_pipeline.dataset import prepare
-from experiments.config import Config
+from experiments.applications import load
+from experiments.config import RunConfig, to_dict
 from experiments.results.rows import shown
 from experiments.sweep.sampling import (
     LEARNING,
@@ -18,7 +17,6 @@ from experiments.sweep.sampling import (
 )
 from experiments.sweep.space import Fields
 from experiments.sweep.space_file import Plan
-from lm.models.language_model import build
 
 CORNERS = 900
 DATASETS = 8
@@ -32,16 +30,25 @@ def check(plan: Plan) -> list[str]:
     Raises:
       ConfigError, DataError: in one line, for a value that no run would accept.
     """
-    data: dict[DataConfig, None] = {}
-    cells: dict[str, Config] = {}
+    application = load(plan.base.application)
+    data: dict[str, RunConfig] = {}
+    cells: dict[str, Any] = {}
     for fields in corners(plan, CORNERS):
-        config = plan.config(fields)
-        # How it is batched does not matter to whether the text can be read.
-        data[replace(config.data, batch=1, window=1)] = None
+        config: Any = plan.config(fields)
+        data.setdefault(_text_of(config), config)
         cells.setdefault(config.model.cell, config)
+    prepared = [
+        application.prepare(config) for config in list(data.values())[:DATASETS]
+    ]
     for config in cells.values():
-        build(config.model, 3)
-    return [prepare(found).corpus.fingerprint for found in list(data)[:DATASETS]]
+        application.problem(config, prepared[0])
+    return [found.text.fingerprint for found in prepared]
+
+
+def _text_of(config: Any) -> str:
+    """What decides whether the data can be read; not how they are batched."""
+    values = to_dict(config.data)
+    return repr({k: v for k, v in values.items() if k not in ("batch", "window")})
 
 
 def listed(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:

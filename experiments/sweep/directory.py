@@ -21,8 +21,8 @@ from typing import Any
 
 import optuna
 
-from data_pipeline.dataset import prepare
-from experiments.config import Config, flatten, of_kinds, to_dict
+from experiments.applications import load
+from experiments.config import RunConfig, flatten, of_kinds, to_dict
 from experiments.run import record
 from experiments.run.files import (
     RunError,
@@ -150,7 +150,7 @@ def _check_unmarked(study: optuna.Study, run: Path) -> None:
     check_run(run, terms_of(study).plan.config(fields, seed))
 
 
-def check_run(run: Path, config: Config) -> None:
+def check_run(run: Path, config: RunConfig) -> None:
     """Refuses a run that is not of this config and text, in every field that its
     numbers depend on: those that bound it are among them, since half of a run is no
     result, though a run may be resumed with others.
@@ -159,7 +159,7 @@ def check_run(run: Path, config: Config) -> None:
       RunError: in one line; the run is left as it is.
     """
     try:
-        text = record.text_of(prepare(config.data))
+        text = load(config.application).prepare(config).text
         found = read_json(run / record.FILE)
         record.check_same(run, found, config, text)
     except RunError as error:

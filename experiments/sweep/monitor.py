@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.config import Config
+from experiments.applications import load
+from experiments.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,12 @@ class Monitor:
         return -float(value) if self.larger else float(value)
 
 
-def monitor_of(config: Config) -> Monitor:
+def monitor_of(config: RunConfig) -> Monitor:
     """The score that the application of a config goes by."""
-    del config  # there is one application, the language model
-    return Monitor()
+    application = load(config.application)
+    if application.nats and application.monitor == "loss":
+        return Monitor()
+    name = application.monitor
+    score = name.removeprefix("-")
+    label = score.replace("_", " ")
+    return Monitor(score, label, name, larger=score != name, nats=False)

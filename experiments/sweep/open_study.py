@@ -20,7 +20,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from experiments.config import Config
+from experiments.config import RunConfig
 from experiments.run.files import RunError, read_json
 from experiments.run.provenance import code
 from experiments.sweep import trials
@@ -118,7 +118,7 @@ class OpenStudy:
         print(f"trial {taken.origin}: {fields}", flush=True)
         return fields
 
-    def finished(self, folder: Path, config: Config) -> bool:
+    def finished(self, folder: Path, config: RunConfig) -> bool:
         """Whether a run is there and has ended.
 
         Raises:
@@ -194,7 +194,7 @@ def open_study(orders: WorkerOrders) -> Iterator[OpenStudy]:
         yield OpenStudy(orders, storage)
 
 
-def steps_of(config: Config) -> int:
+def steps_of(config: RunConfig) -> int:
     """The last step of a run, as far as the config alone says; for the pruners."""
     return config.train.steps or max(1, config.train.epochs) * 1000
 

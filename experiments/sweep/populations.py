@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna import TrialPruned
 
-from experiments.config import Config
+from experiments.config import RunConfig
 from experiments.console.interrupts import Interrupt
 from experiments.run.files import RunError
 from experiments.sweep.open_study import Interrupted, Lost, OpenStudy, Reporter, Runs
@@ -33,7 +33,7 @@ class TrialRuns:
         fields = opened.choose_fields(taken)
         seeds = range(opened.terms.seeds)
         self.opened, self.taken = opened, taken
-        self.configs: list[Config] = [opened.plan.config(fields, k) for k in seeds]
+        self.configs: list[RunConfig] = [opened.plan.config(fields, k) for k in seeds]
         self.folders: list[Path] = [taken.folder / f"seed-{k}" for k in seeds]
         self.reporter = Reporter(opened.storage, taken.trial)
         self.ended: BaseException | None = None

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.config import Config, flatten, from_dict, load_named, to_dict
+from experiments.config import RunConfig, flatten, from_dict, load_named, to_dict
 from experiments.sweep.ready import KINDS, ready_spaces
 from experiments.sweep.space import Decision, Fields, Interval, Listed, Program, Space
 from lm.config import ConfigError, unknown
@@ -58,7 +58,7 @@ class Plan:
     """
 
     source: Source
-    base: Config
+    base: RunConfig
     space: Space
     usual: dict[str, Any] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class Plan:
         """The space's name."""
         return self.source.name
 
-    def config(self, fields: Fields, seed: int = 0) -> Config:
+    def config(self, fields: Fields, seed: int = 0) -> RunConfig:
         """The base with the fields of one point, and the number of a seed."""
         own = {"name": self.name, "seed": self.base.seed + seed}
         values = flatten(to_dict(self.base))
@@ -102,15 +102,15 @@ def read_plan(given: str, small: bool = False) -> Plan:
     return plan_of(Source(path.stem, raw, program))
 
 
-def plan_of(source: Source, base: Config | None = None) -> Plan:
+def plan_of(source: Source, base: RunConfig | None = None) -> Plan:
     """The plan in a space file's content. base: in place of what it names."""
     entries = dict(source.raw)
     usual = {key: entries.pop(key) for key in RUNNING if key in entries}
     name = entries.pop("config", "default")
     if not isinstance(name, str):
         raise ConfigError(f"config is {name!r}: must be a name")
-    base = base or load_named(name)
-    known = frozenset(flatten(to_dict(base)))
+    start: RunConfig = base or load_named(name)
+    known = frozenset(flatten(to_dict(start)))
     program = _program(source) if source.program else None
     space = _read(entries, known, program)
     if not space.varied and not program:
@@ -118,7 +118,7 @@ def plan_of(source: Source, base: Config | None = None) -> Plan:
             f"space {source.name!r} is empty: it varies no field; give one a choice, "
             "uniform, loguniform or int"
         )
-    return Plan(source, base, space, usual)
+    return Plan(source, start, space, usual)
 
 
 def find(given: str) -> Path:

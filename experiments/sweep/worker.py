@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from experiments.config import Config
+from experiments.config import RunConfig
 from experiments.console.command_line import Options
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.run.files import RunError
@@ -135,7 +135,7 @@ def run_seeds(opened: OpenStudy, taken: Taken) -> Runs:
 
 
 def run_seed(
-    opened: OpenStudy, config: Config, directory: Path, heard: Sequence[Callback]
+    opened: OpenStudy, config: RunConfig, directory: Path, heard: Sequence[Callback]
 ) -> dict[str, Any]:
     """One run: trained, gone on with, or read if it is finished already.
 

@@ -28,3 +28,8 @@ def make_cell(
     if name not in CELLS:
         raise ConfigError(unknown("model.cell", name, CELLS))
     return CELLS[name](hidden, init or InitConfig(), bias)
+
+
+def is_gated(name: str) -> bool:
+    """Whether the registered cell has a gate that keeps its old state."""
+    return make_cell(name, 1).retention is not None
