@@ -149,3 +149,14 @@ def test_files_are_the_same_every_time_and_fetch_nothing(tmp_path):
     for name in ("f.png", "f.svg"):
         first = (tmp_path / "a" / name).read_bytes()
         assert first == (tmp_path / "b" / name).read_bytes()
+
+
+def test_steps_of_a_short_run_are_whole_numbers():
+    three = {"a": Curve(np.array([1, 2, 3]), np.array([3.0, 2.5, 2.0]))}
+    for drawn in (
+        figures.learning_curves(three, {}),
+        figures.over_training(three, "t", "u", "r"),
+        figures.heat_map(np.full((3, 5), np.arange(1, 6)), np.arange(3), "t"),
+    ):
+        ticks = drawn.axes[0].get_xticks()
+        assert len(ticks) > 1 and all(float(tick).is_integer() for tick in ticks)

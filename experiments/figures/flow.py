@@ -13,6 +13,7 @@ from experiments.figures.style import (
     logarithmic,
     new_figure,
     nothing_here,
+    steps_along,
     styled,
     written,
 )
@@ -91,7 +92,7 @@ def heat_map(
             nothing_here(axes, "no finite norm was measured")
             return figure
         _paint(figure, axes, levels_PK, np.asarray(steps_P, float), value)
-        axes.set_xlabel("training step")
+        steps_along(axes)
         axes.set_ylabel(back)
     return figure
 

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
-from matplotlib.ticker import LogFormatterSciNotation
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 
 INK = "#1b1f24"
 COLOURS = ("#2f7fc1", "#d9772b", "#2c9c69", "#a864bd", "#cf4a5c", "#2fa0ad", "#8c8a35")
@@ -87,6 +87,12 @@ def line_style(number: int, points: int = 0) -> dict[str, Any]:
         every = max(1, points // 8)
         style["markevery"] = (number * max(1, every // 3) % every, every)
     return style
+
+
+def steps_along(axes: Axes, of: str = "training step") -> None:
+    """Steps along the axis below: whole numbers, in short runs too."""
+    axes.set_xlabel(of)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
 
 
 def logarithmic(axes: Axes) -> None:

@@ -16,6 +16,7 @@ from experiments.figures.style import (
     logarithmic,
     new_figure,
     nothing_here,
+    steps_along,
     styled,
 )
 
@@ -172,9 +173,9 @@ def trial_curves(
             axes.plot(steps[-1:], losses[-1:], "x", color=INK, alpha=0.6)
         for number, (name, (steps, losses)) in enumerate(best.items()):
             axes.plot(steps, losses, label=name, **line_style(number, len(steps)))
+        steps_along(axes, "optimizer steps")
         if not (best or others or pruned):
             nothing_here(axes, "no trial was evaluated while it trained")
-        axes.set_xlabel("optimizer steps")
         axes.set_ylabel(label)
         axes.set_title("Learning curves")
         legend(axes)

@@ -14,6 +14,7 @@ from experiments.figures.style import (
     logarithmic,
     new_figure,
     nothing_here,
+    steps_along,
     styled,
     written,
 )
@@ -92,7 +93,7 @@ def learning_curves(
             return figure
         if floor is not None:
             limit_line(axes, floor, "the optimum, by the entropy of the corpus")
-        axes.set_xlabel("training step")
+        steps_along(axes)
         axes.set_ylabel("loss, nats per token" if nats else "loss")
         if nats:
             _perplexities(axes)
@@ -164,7 +165,7 @@ def clip_events(
         _ticks(above, np.asarray(norms.x)[clipped])
         above.set_ylabel("training loss")
         below.set_ylabel("‖gradient‖")
-        below.set_xlabel("training step")
+        steps_along(below)
         if found[1] and min(finite(norms)[1]) > 0:
             logarithmic(below)
         if clip_at:
@@ -235,7 +236,7 @@ def over_training(
             logarithmic(axes)
         elif min(min(finite(curve)[1], default=0) for curve in curves.values()) >= 0:
             axes.set_ylim(bottom=0)
-        axes.set_xlabel("training step")
+        steps_along(axes)
         axes.set_ylabel(unit)
         if limit is not None:
             limit_line(axes, *limit)

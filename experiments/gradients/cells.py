@@ -16,6 +16,7 @@ from experiments.figures.style import (
     line_style,
     logarithmic,
     new_figure,
+    steps_along,
     styled,
 )
 from experiments.gradients.common import adam, characters, lag_profile, paced
@@ -249,7 +250,7 @@ def figure_of(rows: Rows) -> Figure:
             panel.set_ylim(SMALLEST, 3)
             panel.set_xlabel("lag k, in characters")
             limit_line(panel, 0.01, "1 %: the horizon", left=True)
-        during.set_xlabel("training step")
+        steps_along(during)
         during.set_ylabel("horizon, in characters")
         during.set_title("during training")
         against.set_xlabel("horizon after training, in characters")

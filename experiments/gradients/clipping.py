@@ -16,6 +16,7 @@ from experiments.figures.style import (
     line_style,
     logarithmic,
     new_figure,
+    steps_along,
     styled,
 )
 from experiments.gradients.common import characters, paced
@@ -218,7 +219,7 @@ def figure_of(rows: Rows) -> Figure:
         logarithmic(norms)
         norms.set_ylabel("gradient norm before clipping")
         for panel in (losses, norms):
-            panel.set_xlabel("training step")
+            steps_along(panel)
         legend(losses)
         names = [row["variant"] for row in rows]
         ends.set_yticks(range(len(rows)), names)
