@@ -1,0 +1,1 @@
+"""The training loop: what a run is, step by step, on one device or on many."""
