@@ -10,7 +10,7 @@ class DataError(ValueError):
     """What is wrong with the data or its settings, in one line that is safe to show."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(printable(said))
+        super().__init__(printable(" ".join(said.splitlines())))
 
 
 def unknown_name(what: str, name: str, valid: Iterable[str]) -> DataError:

@@ -155,7 +155,7 @@ def test_every_instrument_measures_a_cell_from_elsewhere(name):
     found = jax.jit(lambda p: instruments(model, p))(params)
     for leaf in jax.tree.leaves({k: v for k, v in found.items() if k != "products"}):
         assert not np.isnan(leaf).any()
-    assert found["profile"].raw_LK.shape == (1, T) and np.all(found["norms"] > 0)
+    assert found["profile"].raw_LK.shape == (1, T) and np.all(found["norms"]["0"] > 0)
 
 
 @pytest.mark.parametrize("name", ["nnx", "linen"])

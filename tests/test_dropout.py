@@ -7,7 +7,7 @@ import pytest
 
 from lm import dropout as drop
 from lm.config import DropoutConfig
-from lm.unroll import looped, unroll
+from lm.unroll import Events, looped, unroll
 from tests import zoo
 from tests.zoo import close
 
@@ -80,7 +80,7 @@ def test_embedding_dropout_drops_whole_words():
     np.testing.assert_allclose(out[out != 0], 1 / (1 - RATE), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize("name", [n for n in zoo.ZOO if n not in zoo.LINEAR])
 def test_weight_drop_touches_the_recurrent_matrices_alone(name):
     cell = zoo.make_cell(name, D)
     params = cell.init(key(1), 3)
@@ -116,8 +116,8 @@ def test_zoneout_keeps_units_and_padding_keeps_all(name):
     cell = zoo.cell_of(name)
 
     def loss(params, driver):
-        events = {"mask_TB": given.mask, "zoneout": weights, "driver": driver}
-        _, hs = unroll(cell, params, free.xs, free.state, **events)
+        events = Events(mask_TB=given.mask, zoneout=weights)
+        _, hs = unroll(cell, params, free.xs, free.state, events, driver=driver)
         return jnp.sum(jnp.sin(hs)), hs
 
     both = jax.value_and_grad(loss, has_aux=True)

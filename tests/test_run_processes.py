@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.run.checkpoint import Checkpoints
@@ -52,11 +54,20 @@ TINY = (
 ).split()
 
 
-def started(folder: Path, *words: str, **given) -> subprocess.Popen:
-    """A tiny run in a process of its own."""
+@contextmanager
+def started(folder: Path, *words: str, **given) -> Iterator[subprocess.Popen]:
+    """A tiny run in a process of its own, which ends with the test; SIGHUP ends it too,
+    also where the tests themselves were started by nohup."""
     own = [*TINY, "--run-dir", str(folder), *words]
     command = [sys.executable, "-m", "experiments.train", *own]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **given)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **given)
+    signal.signal(signal.SIGHUP, before)
+    with child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def test_a_closed_terminal_saves_although_nobody_reads(tmp_path):
@@ -65,7 +76,8 @@ def test_a_closed_terminal_saves_although_nobody_reads(tmp_path):
     words = ("--train.steps", "1000000")
     with started(folder, *words, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stderr is not None
-        assert "parameters" in child.stdout.readline()
+        lines = iter(child.stdout.readline, "")
+        assert any("parameters" in line for line in lines)
         child.stdout.close()
         metrics = folder / "metrics.jsonl"
         while not metrics.exists() or metrics.stat().st_size < 10_000:

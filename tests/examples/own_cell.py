@@ -5,8 +5,9 @@ import jax.numpy as jnp
 
 from lm.adapters import cell_of
 from lm.config import ModelConfig
-from lm.gradflow.through_time import bootstrap, lag_norms, profile_of
+from lm.gradflow.through_time import bootstrap, lag_norms, profile_of, stacked
 from lm.models.language_model import build
+from lm.types import Batch
 
 H, V, STEPS, LANES = 64, 100, 60, 16
 LEAK = 0.1
@@ -28,9 +29,11 @@ model = build(ModelConfig(hidden=H, embedding=32), V, cell)
 params = model.init(jax.random.key(0))
 words = jax.random.randint(jax.random.key(1), (STEPS + 1, LANES), 0, V)
 start = model.initial_state(params, LANES)
+ones = jnp.ones((STEPS, LANES))
+batch = Batch(words[:-1], words[1:], ones, jnp.ones(LANES, bool))
 
 measure = jax.jit(lag_norms, static_argnums=0)
-norms_LKB = measure(model, params, words[:-1], words[1:], start)
+norms_LKB = stacked(measure(model.problem, params, start, batch))
 profile, intervals = profile_of(norms_LKB), bootstrap(jax.random.key(2), norms_LKB)
 low, high = intervals.low.half_life_L[0], intervals.high.half_life_L[0]
 print(f"half-life {profile.half_life_L[0]} steps, 95 % in [{low:.0f}, {high:.0f}]")
