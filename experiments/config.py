@@ -280,15 +280,18 @@ def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(
-    old: Any, new: Any, same_text: bool = False
+    old: Any, new: Any, same_text: bool = False, bounds: bool = False
 ) -> dict[str, tuple[Any, Any]]:
     """Fields in which two configs differ and that change a run's numbers: {dotted
     name: (old value, new value)}. Fields that only pace a run do not count, except
     that a cosine schedule reads epochs and steps.
 
     same_text: the text is known to be the same, so that where it lies does not count.
+    bounds: whether how far a run goes does.
     """
     without = of_kinds(type(new), *WITHOUT_NUMBERS, *(["text"] if same_text else []))
+    if bounds:
+        without -= of_kinds(type(new), "bound")
     if "cosine" in (old.optim.schedule, new.optim.schedule):
         without -= {"train.epochs", "train.steps"}
     was, now = flatten(to_dict(old)), flatten(to_dict(new))

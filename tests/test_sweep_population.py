@@ -1,6 +1,7 @@
 """The population engine of a sweep: the same trials, trained together."""
 
 import math
+from pathlib import Path
 
 import optuna
 import pytest
@@ -10,8 +11,8 @@ from experiments.console.command_line import Options
 from experiments.run.directory import read_run
 from experiments.run.files import read_json
 from experiments.sweep import session
+from experiments.sweep.engines import TrialRuns
 from experiments.sweep.open_study import Interrupted, Lost
-from experiments.sweep.populations import TrialRuns
 from experiments.train.run_state import Diverged
 from experiments.train.session import train
 from tests.sweeps import sweep_here, table, write_space
@@ -50,7 +51,8 @@ class Told:
 def hand(reporter) -> TrialRuns:
     """A trial in work, without a study."""
     made = object.__new__(TrialRuns)
-    made.reporter, made.ended, made.folders = reporter, None, []
+    made.reporter, made.ended = reporter, None
+    made.folders = [Path("no"), Path("such")]
     return made
 
 
@@ -60,15 +62,15 @@ def test_what_ends_one_seed_ends_the_trial():
         assert one.report(1, 10, 5.0), "only the first seed is judged"
         assert not one.report(0, 10, 5.0)
         assert not one.report(1, 20, 4.0)
-        assert one.came([None, None]) is error
+        assert one.came() is error
         assert len(one.reporter.heard) == 1
 
 
 def test_a_seed_that_diverges_and_one_that_was_stopped():
     diverged = hand(Told())
     assert diverged.report(0, 10, 5.0) and not diverged.report(1, 12, math.nan)
-    assert isinstance(diverged.came([None, None]), Diverged)
-    assert isinstance(hand(Told()).came([None, None]), Interrupted)
+    assert isinstance(diverged.came(), Diverged)
+    assert isinstance(hand(Told()).came(), Interrupted)
 
 
 def test_the_engine_is_chosen_by_what_jax_computes_on(monkeypatch):

@@ -14,8 +14,7 @@ from experiments.figures import sweeps as figures
 from experiments.figures.style import reading_of
 from experiments.results.intervals import mean
 from experiments.sweep import directory, drawing, results, rows, trials
-from experiments.sweep.monitor import Monitor
-from experiments.sweep.open_study import Lost, Reporter
+from experiments.sweep.open_study import Lost, OpenStudy, Reporter
 from experiments.sweep.page import sweep_page
 from experiments.sweep.progress import Progress
 from experiments.sweep.sampling import pruner_of
@@ -180,11 +179,18 @@ def test_a_sweep_with_nothing_to_show_has_a_page(swept):
     assert "No trial came to an end" in page
 
 
-def test_a_score_that_is_to_be_large_is_negated_in_one_place(swept):
-    score = Monitor("accuracy", "minus accuracy", "", larger=True, nats=False)
-    assert score.of_evaluation({"valid_accuracy": 0.75}) == -0.75
-    assert score.of_summary({"test": {"accuracy": "0.5"}}, "test") == -0.5
-    assert "perplexity" not in "".join(rows.told(swept.rows, swept.fields, score))
+def test_a_score_that_is_to_be_large_is_negated_in_one_place(swept, monkeypatch):
+    own = swept.plan.application._replace(monitor="-accuracy")
+    monkeypatch.setattr(Plan, "application", own)
+    opened = object.__new__(OpenStudy)
+    opened.plan = swept.plan
+    summary = {"scores": {"test": {"accuracy": "0.5", "loss": 2.0}}}
+    assert opened.score(summary, "test") == -0.5
+    told = "".join(rows.told(swept.rows, swept.fields, own))
+    assert "perplexity" not in told and "minus accuracy" in told
+    monkeypatch.undo()
+    before = {"test": {"nats_per_token": "3.5"}}
+    assert opened.score(before, "test") == 3.5
 
 
 def test_importance_is_a_share_and_finds_what_matters(swept):
@@ -249,10 +255,8 @@ def test_every_figure_says_how_to_read_it(drawn):
         assert all(axes.get_title() for axes in figure.axes)
 
 
-def test_progress_names_what_there_is(swept, capsys):
-    progress = Progress(8, "nats", live=True)
-    progress.show(StudyState(trials.all_trials(swept.study)))
-    line = capsys.readouterr().out
+def test_progress_names_what_there_is(swept):
+    line = Progress(8, "nats").line(StudyState(trials.all_trials(swept.study)))
     assert "trials 8/8" in line and "2 pruned or diverged" in line
 
 

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from data_pipeline.errors import DataError
 from experiments.sweep.checks import check
@@ -22,7 +23,7 @@ from experiments.sweep.sampling import (
     log_fields,
     varied_fields,
 )
-from experiments.sweep.space import Interval, Listed, Space
+from experiments.sweep.space import Decision, Space, listed
 from experiments.sweep.space_file import plan_of, read_plan
 from lm.config import ConfigError
 from tests.sweeps import source
@@ -48,7 +49,12 @@ def points(space):
 
 
 def choice(field, count):
-    return Listed((field,), tuple((value,) for value in range(count)))
+    return listed({field: range(count)})
+
+
+def interval(field, low, high, points=0, whole=False, **how):
+    kind = (IntDistribution if whole else FloatDistribution)(low, high, **how)
+    return Decision((field,), kind, points=points)
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
@@ -62,30 +68,32 @@ def test_a_space_has_as_many_points_as_its_parts_multiplied(counts):
 
 @given(st.integers(1, 6), st.integers(1, 4))
 def test_a_zip_moves_fields_together(rows, others):
-    values = tuple((i, -i) for i in range(rows))
-    space = made(Listed(("a", "b"), values), choice("c", others))
+    together = listed({"a": range(rows), "b": [-i for i in range(rows)]})
+    space = made(together, choice("c", others))
     found = points(space)
     assert len(found) == rows * others
     assert all(p["b"] == -p["a"] for p in found)
 
 
-@given(st.floats(1e-6, 1e3), st.floats(1.01, 1e6), st.integers(2, 9), st.floats(0, 1))
-def test_points_of_an_interval_lie_in_it_and_reach_its_ends(low, factor, count, share):
+@given(st.floats(1e-6, 1e3), st.floats(1.01, 1e6), st.integers(1, 9))
+def test_points_of_an_interval_lie_in_it_and_reach_its_ends(low, factor, count):
     for log in (False, True):
-        node = Interval("x", low, low * factor, log=log, count=count)
+        node = interval("x", low, low * factor, points=count, log=log)
         found = [p["x"] for p in points(made(node))]
-        assert found[0] == node.low and found[-1] == node.high
-        assert found == sorted(found) and len(found) == count == len(node)
-        assert node.low <= node.between(share) <= node.high
+        if count > 1:
+            assert found[0] == low and found[-1] == low * factor
+        assert found == sorted(found) and len(found) == count == made(node).size()
+        assert low <= found[0] and found[-1] <= low * factor
 
 
 def test_a_log_interval_steps_by_factors_and_whole_numbers_are_whole():
-    node = Interval("x", 0.001, 1.0, log=True, count=4)
+    node = interval("x", 0.001, 1.0, points=4, log=True)
     assert [p["x"] for p in points(made(node))] == [0.001, 0.01, 0.1, 1.0]
-    whole = Interval("n", 1, 64, log=True, whole=True, count=7)
+    whole = interval("n", 1, 64, points=7, whole=True, log=True)
     assert [p["n"] for p in points(made(whole))] == [1, 2, 4, 8, 16, 32, 64]
-    some = made(Interval("n", 2, 4, whole=True))
+    some = made(interval("n", 2, 4, whole=True))
     assert [p["n"] for p in points(some)] == [2, 3, 4] and some.size() == 3
+    assert made(interval("x", 0.0, 1.0)).size() == math.inf
 
 
 @settings(max_examples=10, deadline=None)
@@ -93,8 +101,8 @@ def test_a_log_interval_steps_by_factors_and_whole_numbers_are_whole():
 def test_every_draw_of_a_finite_space_is_one_of_its_points(seed):
     space = made(
         choice("x", 2),
-        Listed(("a", "b"), ((1, 2), (3, 4))),
-        Interval("n", 1, 3, whole=True),
+        listed({"a": [1, 3], "b": [2, 4]}),
+        interval("n", 1, 3, whole=True),
         f=1,
     )
     sampler = optuna.samplers.RandomSampler(seed)
@@ -240,6 +248,10 @@ BAD = {
         "a|differ",
     ),
     "no such corpus": ({"data.corpus": {"choice": ["no.txt"]}}, "no.txt"),
+    "two bases": (
+        {"config": {"choice": ["default", "grammar"]}},
+        "a space has one, and one application",
+    ),
     "no such base": ({"config": "defualt"}, "did you mean 'default'"),
 }
 

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from experiments.config import flatten, to_dict
+from experiments.console.interrupts import Interrupt
 from experiments.run.files import RunError
-from experiments.sweep import trials
+from experiments.sweep import trials, workers
+from experiments.sweep.open_study import WorkerOrders
 from experiments.sweep.sampling import SAMPLERS, grid, sampler_of
 from experiments.sweep.space_file import plan_of
 from experiments.sweep.storage import open_storage
@@ -241,6 +244,34 @@ def test_a_trial_that_kills_its_workers_is_given_up_and_can_be_revived(
     assert count.failed == {GRID - 1: "its workers died"} and not count.open
     assert trials.revive(study) == 1 and trials.revive(study) == 0
     assert finish(study, storage, tmp_path) == GRID - 1
+
+
+def test_a_trial_between_two_workers_is_waited_for(storage, tmp_path, monkeypatch):
+    """Another machine has noticed a death and closed the trial, and is about to put its
+    successor in: for a moment nothing is open, and yet the sweep is not over."""
+    study, _ = join(storage, "s", terms(), GRID, False)
+    while finish(study, storage, tmp_path) != GRID - 2:
+        pass
+    taken = trials.take(study, storage, tmp_path, opened(study))
+    assert taken is not None
+    trial = taken.trial._trial_id
+    taken.release()
+    seen = []
+
+    def show(state):
+        seen.append((state.running, state.waiting, state.done))
+        if len(seen) == 1:
+            storage.set_trial_state_values(trial, TrialState.FAIL)
+        elif len(seen) == 2:
+            trials.again(study, storage.get_trial(trial))
+
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "POLL_SECONDS", 0.0)
+    team = workers.Workers(WorkerOrders("", "s", str(tmp_path)), 1, 1)
+    monkeypatch.setattr(team, "start", lambda: finish(study, storage, tmp_path))
+    state = workers.run_workers(team, study, Interrupt(), show)
+    assert seen[:3] == [(1, 0, GRID - 1), (0, 0, GRID - 1), (0, 1, GRID - 1)]
+    assert state.done == GRID and not state.open
 
 
 def running_in(storage):

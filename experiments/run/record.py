@@ -103,15 +103,17 @@ def recorded_text(record: dict[str, Any], directory: Path) -> Text | None:
 
 
 def check_same(
-    directory: Path, record: Any, config: Any, text: Text | None
+    directory: Path, record: Any, config: Any, text: Text | None, bounds: bool = False
 ) -> dict[str, Any]:
     """Whether the run in a directory is the one that is asked for; writes nothing.
+
+    bounds: whether it has to go as far, too; else it may be resumed with others.
 
     Raises:
       RunError: where application, config or text differ.
     """
     old = config_of(record, directory, type(config))
-    differ = differences(old, config, same_text=text is not None)
+    differ = differences(old, config, text is not None, bounds)
     if differ:
         told = ", ".join(f"{k} was {a!r}, is {b!r}" for k, (a, b) in differ.items())
         raise RunError(

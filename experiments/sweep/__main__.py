@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m experiments.sweep",
         pairs=False,
     )
-    with user_errors():
+    with user_errors(lasting=True):
         from experiments.sweep.session import run
 
         code = run(options)

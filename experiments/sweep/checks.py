@@ -2,10 +2,8 @@
 text that it reads, and, for `--dry-run`, the configs that would be trained."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from experiments.applications import load
-from experiments.config import RunConfig, to_dict
+from experiments.config import RunConfig, flatten, to_dict
 from experiments.results.rows import shown
 from experiments.sweep.sampling import (
     LEARNING,
@@ -18,37 +16,36 @@ from experiments.sweep.sampling import (
 from experiments.sweep.space import Fields
 from experiments.sweep.space_file import Plan
 
+BATCHED = ("data.batch", "data.window")
 CORNERS = 900
 DATASETS = 8
 EXAMPLES = 5
 
 
 def check(plan: Plan) -> list[str]:
-    """Builds configs at the extremes, their cells and their data; the fingerprints of
-    the texts that they read.
+    """Builds configs at the extremes, what they train and their data; the fingerprints
+    of the texts that they read.
 
     Raises:
       ConfigError, DataError: in one line, for a value that no run would accept.
     """
-    application = load(plan.base.application)
-    data: dict[str, RunConfig] = {}
-    cells: dict[str, Any] = {}
+    found: dict[str, dict[str, RunConfig]] = {}
     for fields in corners(plan, CORNERS):
-        config: Any = plan.config(fields)
-        data.setdefault(_text_of(config), config)
-        cells.setdefault(config.model.cell, config)
-    prepared = [
-        application.prepare(config) for config in list(data.values())[:DATASETS]
-    ]
-    for config in cells.values():
-        application.problem(config, prepared[0])
-    return [found.text.fingerprint for found in prepared]
-
-
-def _text_of(config: Any) -> str:
-    """What decides whether the data can be read; not how they are batched."""
-    values = to_dict(config.data)
-    return repr({k: v for k, v in values.items() if k not in ("batch", "window")})
+        config = plan.config(fields)
+        values = flatten(to_dict(config))
+        data = {k: v for k, v in values.items() if k.startswith("data.")}
+        # How it is batched does not matter to whether the text can be read, nor a
+        # number to whether a model can be built.
+        text = str({k: v for k, v in data.items() if k not in BATCHED})
+        words = str([v for v in values.values() if isinstance(v, bool | str)])
+        found.setdefault(text, {}).setdefault(words, config)
+    texts = []
+    for configs in list(found.values())[:DATASETS]:
+        prepared = plan.application.prepare(next(iter(configs.values())))
+        texts.append(prepared.text.fingerprint)
+        for config in configs.values():
+            plan.application.problem(config, prepared)
+    return texts
 
 
 def listed(plan: Plan, sampler: str, seed: int, trials: int) -> Iterator[str]:

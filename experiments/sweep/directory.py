@@ -22,13 +22,14 @@ from typing import Any
 import optuna
 
 from experiments.applications import load
-from experiments.config import RunConfig, flatten, of_kinds, to_dict
+from experiments.config import RunConfig
 from experiments.run import record
 from experiments.run.files import (
     RunError,
     read_json,
     whole_or_nothing,
     write_json_atomic,
+    writing,
 )
 from experiments.sweep.study import terms_of
 
@@ -74,30 +75,25 @@ def look(directory: Path) -> None:
     if not directory.is_dir():
         return
     for name in (MARK, LOCK, DATABASE, *FOLDERS, *TABLES):
-        if (directory / name).is_symlink():
-            raise RunError(
-                f"{directory / name} is a link, which a sweep does not follow: move it "
-                "away, or give another --sweep-dir"
-            )
-        if name in FOLDERS and (directory / name).is_file():
-            raise RunError(
-                f"{directory / name} is a file where a sweep has a folder: move it "
-                "away, or give another --sweep-dir"
-            )
+        path = directory / name
+        if path.is_symlink():
+            what = "is a link, which a sweep does not follow"
+        elif name in FOLDERS and path.is_file():
+            what = "is a file where a sweep has a folder"
+        else:
+            continue
+        raise RunError(f"{path} {what}: move it away, or give another --sweep-dir")
     names = {path.name for path in directory.iterdir()} - {LOCK}
     if not names or read_mark(directory) is not None:
         return
-    if not names & {DATABASE, TRIALS}:
-        raise RunError(
-            f"{directory} holds no sweep but other files ({min(names)}, …): give a new "
-            "or an empty directory"
-        )
-    others = names - {DATABASE, *FOLDERS, *TABLES}
-    others = {name for name in others if not name.startswith(DATABASE)}
+    what, others = "no sweep but", names
+    if names & {DATABASE, TRIALS}:
+        what, others = "a sweep without its mark, and", names - {*FOLDERS, *TABLES}
+        others = {name for name in others if not name.startswith(DATABASE)}
     if others:
         raise RunError(
-            f"{directory} holds a sweep without its mark, and other files "
-            f"({min(others)}, …): give another --sweep-dir"
+            f"{directory} holds {what} other files ({min(others)}, …): give a new or "
+            "an empty --sweep-dir"
         )
 
 
@@ -158,28 +154,11 @@ def check_run(run: Path, config: RunConfig) -> None:
     Raises:
       RunError: in one line; the run is left as it is.
     """
+    text = load(config.application).prepare(config).text
     try:
-        text = load(config.application).prepare(config).text
-        found = read_json(run / record.FILE)
-        record.check_same(run, found, config, text)
+        record.check_same(run, read_json(run / record.FILE), config, text, bounds=True)
     except RunError as error:
         raise RunError(str(error).replace("--run-dir", "--sweep-dir")) from None
-    old = record.config_of(found, run, type(config))
-    was, now = flatten(to_dict(old)), flatten(to_dict(config))
-    for name in sorted(of_kinds(type(config), "bound")):
-        if was[name] != now[name]:
-            raise RunError(
-                f"{run} holds another run: {name} was {was[name]!r}, is {now[name]!r}; "
-                "move it away, or give another --sweep-dir"
-            )
-
-
-def make(directory: Path) -> None:
-    """Makes a directory, if it is not there; RunError where that cannot be."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{directory} cannot be made: {error.strerror}") from None
 
 
 def claim(directory: Path, study: optuna.Study) -> None:
@@ -189,7 +168,8 @@ def claim(directory: Path, study: optuna.Study) -> None:
       RunError: where it cannot be made.
     """
     identity = study.user_attrs["identity"]
-    make(directory)
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
         if read_mark(directory) is None:
             mark = {"format": FORMAT, "identity": identity}
@@ -212,30 +192,27 @@ def write_own(directory: Path, files: Mapping[str, bytes]) -> None:
     Raises:
       RunError: for one that is there and that the sweep did not write as it is now.
     """
-    try:
-        with _locked(directory):
-            _write_own(directory, files)
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or directory} cannot be written: {error.strerror}; the "
-            "results are safe in the study: the same command with --resume writes them"
-        ) from None
-
-
-def _write_own(directory: Path, files: Mapping[str, bytes]) -> None:
-    mark = read_mark(directory)
-    if mark is None:
-        raise RunError(f"{directory} has lost its mark, {MARK}: nothing is written")
-    refuse_strangers(directory, files, mark)
-    made = mark["made"]
-    for name, data in files.items():
-        # The one that is there, and the one that is coming.
-        made[name] = [*made.get(name, [])[-1:], _digest(data)]
-    write_json_atomic(directory / MARK, mark)
-    for name, data in files.items():
-        (directory / name).parent.mkdir(exist_ok=True)
-        with whole_or_nothing(directory / name) as file:
-            file.write(data)
+    with _locked(directory):
+        mark = read_mark(directory)
+        if mark is None:
+            raise RunError(f"{directory} has lost its mark, {MARK}: nothing is written")
+        refuse_strangers(directory, files, mark)
+        made = mark["made"]
+        for name, data in files.items():
+            # The one that is there, and the one that is coming.
+            made[name] = [*made.get(name, [])[-1:], _digest(data)]
+        try:
+            write_json_atomic(directory / MARK, mark)
+            for path, data in ((directory / name, files[name]) for name in files):
+                with writing(path.parent):
+                    path.parent.mkdir(exist_ok=True)
+                with whole_or_nothing(path) as file:
+                    file.write(data)
+        except RunError as error:
+            raise RunError(
+                f"{error}; the results are safe in the study: the same command with "
+                "--resume writes them"
+            ) from None
 
 
 def refuse_strangers(directory: Path, names: Iterable[str], mark: Any) -> None:

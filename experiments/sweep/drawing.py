@@ -14,8 +14,7 @@ from experiments.figures import sweeps as figures
 from experiments.results.intervals import mean
 from experiments.run.files import RunError
 from experiments.run.probes import read_probe
-from experiments.sweep.monitor import monitor_of
-from experiments.sweep.rows import Row, ranked, short
+from experiments.sweep.rows import NATS, Row, ranked, short, unit_of
 from experiments.sweep.sampling import log_fields, varied_fields
 from experiments.sweep.space_file import Plan
 
@@ -36,7 +35,8 @@ def draw(study: optuna.Study, plan: Plan, rows: list[Row]) -> dict[str, Drawn]:
     top = ceiling([row["valid"] for row in ranked(rows)])
     rows = [capped(row, top) for row in rows]
     best = ranked(rows)
-    label = monitor_of(plan.base).label
+    unit = unit_of(plan.application)
+    label = "loss, nats per token" if unit == NATS else unit
     label = f"validation {label}" if math.isinf(top) else f"{label} (cut at {top:.3g})"
     fields, logs = varied_fields(plan), log_fields(plan)
     return {

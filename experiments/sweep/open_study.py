@@ -25,7 +25,6 @@ from experiments.run.files import RunError, read_json
 from experiments.run.provenance import code
 from experiments.sweep import trials
 from experiments.sweep.directory import check_run
-from experiments.sweep.monitor import Monitor, monitor_of
 from experiments.sweep.sampling import pruner_of, sampler_of
 from experiments.sweep.space import Fields
 from experiments.sweep.storage import open_storage
@@ -81,7 +80,6 @@ class OpenStudy:
         if self.terms.code not in (None, code()):
             raise RunError("the code that trains was changed while the sweep went on")
         self.plan = self.terms.plan
-        self.monitor: Monitor = monitor_of(self.plan.base)
 
     def study(self, **parts: Any) -> optuna.Study:
         """The study as it is now."""
@@ -96,15 +94,12 @@ class OpenStudy:
 
     def open(self, waiting: FrozenTrial) -> Trial:
         """Optuna's trial, with the sampler and the pruner that it is to have."""
-        terms = self.terms
-        conditional = bool(terms.program)
-        study = self.study(
-            sampler=sampler_of(
-                terms.sampler, terms.sampler_seed, waiting.number, conditional
-            ),
-            pruner=pruner_of(terms.pruner, steps_of(self.plan.base)),
-        )
-        return Trial(study, waiting._trial_id)
+        terms, train = self.terms, self.plan.base.train
+        seed, conditional = terms.sampler_seed, bool(terms.program)
+        sampler = sampler_of(terms.sampler, seed, waiting.number, conditional)
+        steps = train.steps or max(1, train.epochs) * 1000  # as far as a config says
+        pruner = pruner_of(terms.pruner, steps)
+        return Trial(self.study(sampler=sampler, pruner=pruner), waiting._trial_id)
 
     def waiting(self) -> bool:
         """Whether there is a trial that nobody works on."""
@@ -133,19 +128,23 @@ class OpenStudy:
     def summary_of(self, folder: Path) -> dict[str, Any]:
         """What the study keeps of a run, for who cannot see its directory."""
         summary = read_json(folder / "summary.json")
+        kept = ("best_step", "steps", "parameters", "seconds", "tokens_per_second")
         try:
-            valid = self.monitor.of_summary(summary)
-            kept = ("best_step", "steps", "parameters", "seconds", "tokens_per_second")
-            found = {
-                "valid": valid,
-                "test": self.monitor.of_summary(summary, "test"),
-                **{key: summary[key] for key in kept},
-            }
+            found = {split: self.score(summary, split) for split in ("valid", "test")}
+            found |= {key: summary[key] for key in kept}
         except (KeyError, TypeError) as error:
             raise RunError(f"{folder}/summary.json lacks {error}") from None
-        if not math.isfinite(valid):
-            raise RunError(f"{folder}: the validation loss is {valid}")
+        if not math.isfinite(found["valid"]):
+            raise RunError(f"{folder}: the validation loss is {found['valid']}")
         return found
+
+    def score(self, summary: dict[str, Any], split: str) -> float:
+        """What a sweep makes as small as it can, of a run's summary.json."""
+        if "scores" in summary:
+            scores = {name: float(x) for name, x in summary["scores"][split].items()}
+        else:  # made before scores had names
+            scores = {"loss": float(summary[split]["nats_per_token"])}
+        return self.plan.application.monitored(scores)
 
     def conclude(self, taken: Taken, came: Runs | BaseException) -> bool:
         """Tells the study what came of a trial: its runs, or what ended them; False if
@@ -192,11 +191,6 @@ def open_study(orders: WorkerOrders) -> Iterator[OpenStudy]:
     """The study that a worker is sent to."""
     with open_storage(orders.storage, orders.heartbeat, trials.again) as storage:
         yield OpenStudy(orders, storage)
-
-
-def steps_of(config: RunConfig) -> int:
-    """The last step of a run, as far as the config alone says; for the pruners."""
-    return config.train.steps or max(1, config.train.epochs) * 1000
 
 
 class Reporter:

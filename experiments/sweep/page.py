@@ -11,8 +11,7 @@ from experiments.figures.page import (
     text_block,
 )
 from experiments.sweep.drawing import Drawn
-from experiments.sweep.monitor import Monitor, monitor_of
-from experiments.sweep.rows import Row, counted, ranked, short, value_of
+from experiments.sweep.rows import NATS, Row, counts, ranked, short, unit_of, value_of
 from experiments.sweep.space_file import Plan
 from lm.losses import perplexity
 
@@ -24,7 +23,7 @@ def sweep_page(
 ) -> Html:
     """The whole page, self-contained. `fields`: what varies; `drawn`: what `draw`
     gave."""
-    best, monitor = ranked(rows), monitor_of(plan.base)
+    best, unit = ranked(rows), unit_of(plan.application)
     shown_as = {
         "Which fields matter": [drawn["importance"]],
         "Response curves": [d for name, d in drawn.items() if "response" in name],
@@ -32,15 +31,14 @@ def sweep_page(
         "Learning curves": [drawn["curves"]],
         "Lag profile against validation loss": [drawn["reach"]],
     }
-    sections = [section("Best configs", best_table(best[:BEST], fields, monitor))]
+    sections = [section("Best configs", best_table(best[:BEST], fields, unit))]
     sections += [section(head, *blocks(them)) for head, them in shown_as.items()]
-    sections.append(section("Every trial", trial_table(rows, fields, monitor)))
-    told = ", ".join(f"{number} {state}" for state, number in counted(rows).items())
+    sections.append(section("Every trial", trial_table(rows, fields, unit)))
     seeds = max((len(row["runs"]) for row in rows), default=0)
     each = f"{seeds} seeds" if seeds > 1 else "one seed"
     lead = (
-        f"{len(rows)} trials ({told}), {each} each. A trial's value is the mean "
-        "over its seeds of the best validation loss, ± half its 95 % interval. "
+        f"{len(rows)} trials ({counts(rows)}), {each} each. A trial's value is the "
+        "mean over its seeds of the best validation loss, ± half its 95 % interval. "
         "Numbers: table.csv, table.json. Base config: "
         f"{plan.source.raw.get('config', 'default')}."
     )
@@ -54,19 +52,20 @@ def blocks(drawn: list[Drawn]) -> list[Html]:
     return found + [text_block(d.note) for d in drawn if d.note]
 
 
-def best_table(best: list[Row], fields: list[str], monitor: Monitor) -> Html:
+def best_table(best: list[Row], fields: list[str], unit: str) -> Html:
     """The best trials; the test split speaks of the first alone, and ranks nothing."""
     if not best:
         return text_block("No trial came to an end.")
-    more = ["perplexity", "test perplexity"] if monitor.nats else ["test"]
-    head = ["rank", *fields, f"valid, {monitor.unit}", *more, "trial"]
-    as_text = perplexity if monitor.nats else float
+    nats = unit == NATS
+    more = ["perplexity", "test perplexity"] if nats else ["test"]
+    head = ["rank", *fields, f"valid, {unit}", *more, "trial"]
+    as_text = perplexity if nats else float
     lines = [
         [
             rank,
             *(short(row["fields"].get(field, "")) for field in fields),
             Cell(value_of(row), strong=rank == 1),
-            *([f"{as_text(row['valid']):.4g}"] if monitor.nats else []),
+            *([f"{as_text(row['valid']):.4g}"] if nats else []),
             f"{as_text(row['test']):.4g}" if rank == 1 else "",
             row["trial"],
         ]
@@ -75,9 +74,9 @@ def best_table(best: list[Row], fields: list[str], monitor: Monitor) -> Html:
     return table_block(head, lines, "Ranked by validation loss.")
 
 
-def trial_table(rows: list[Row], fields: list[str], monitor: Monitor) -> Html:
+def trial_table(rows: list[Row], fields: list[str], unit: str) -> Html:
     """A line a trial."""
-    head = ["trial", "state", *fields, f"valid, {monitor.unit}"]
+    head = ["trial", "state", *fields, f"valid, {unit}"]
     head += ["steps", "seconds", "why"]
     lines = []
     for row in rows:

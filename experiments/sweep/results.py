@@ -16,7 +16,6 @@ from experiments.results.rows import RESULTS, portable, write_row
 from experiments.run.files import RunError, plain, read_json, whole_or_nothing
 from experiments.sweep.directory import write_own
 from experiments.sweep.drawing import ceiling, draw, shares_of
-from experiments.sweep.monitor import monitor_of
 from experiments.sweep.page import sweep_page
 from experiments.sweep.rows import (
     SHOWN,
@@ -49,11 +48,10 @@ def write(
       RunError: where a file is in the way that the sweep did not write, or where it
         has no such figure.
     """
-    rows, monitor = rows_of(study, directory), monitor_of(plan.base)
-    fields = varied_fields(plan)
+    rows, fields = rows_of(study, directory), varied_fields(plan)
     drawn = draw(study, plan, rows)
     pictures = {k: as_png(d.figure) for k, d in drawn.items() if d.figure is not None}
-    for line in told(rows, fields, monitor):
+    for line in told(rows, fields, plan.application):
         print(line)
     for origin, reason in state.failed.items():
         print(f"trial {origin} failed: {reason}")

@@ -9,13 +9,14 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
+from experiments.applications.application import Application
 from experiments.results.intervals import Mean, mean
 from experiments.results.rows import Row, shown
-from experiments.sweep.monitor import Monitor
 from experiments.sweep.trials import all_trials, finals, folder_of, origin_of
 from lm.losses import perplexity
 
 SHOWN = 5
+NATS = "nats"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # begin one
 
 
@@ -25,15 +26,14 @@ def rows_of(study: optuna.Study, directory: Path) -> list[Row]:
     trial      the number under which its runs are kept.
     state      complete, pruned, diverged or failed.
     fields     what the space set, by dotted field.
-    valid      mean over seeds of the best validation loss, nats per token;
+    valid      mean over seeds of the best validation score, smaller being better;
                valid_half the half-width of its 95 % interval, None with one seed.
     runs       what each seed came to.
     directory  where the runs are, None if on another machine.
     """
     found = all_trials(study)
-    ended = finals(found)
     failed = {origin_of(t): t for t in found if t.state.name == "FAIL"}
-    chosen = {**{k: t for k, t in failed.items() if k not in ended}, **ended}
+    chosen = failed | finals(found)
     return [row_of(chosen[key], directory) for key in sorted(chosen)]
 
 
@@ -85,23 +85,22 @@ def counted(rows: list[Row]) -> dict[str, int]:
 
 def as_csv(rows: list[Row], fields: list[str]) -> str:
     """The table for a spreadsheet: a line a trial, a column a field."""
-    file = io.StringIO()
     plain = ("trial", "state", "valid", "valid_half", "test")
     tail = ("steps", "parameters", "seconds", "tokens_per_second")
-    writer = csv.writer(file, lineterminator="\n")
-    seeds = max((len(row["runs"]) for row in rows), default=0)
-    each = [f"valid seed {number}" for number in range(seeds)]
-    writer.writerow([*plain, *fields, *each, *tail, "reason", "directory"])
+    lines = []
     for row in rows:
         runs = row["runs"]
-        values = [run["valid"] for run in runs] + [None] * (seeds - len(runs))
-        means = [
-            mean([run[key] for run in runs]).value if runs else None for key in tail
-        ]
-        cells = [row[key] for key in plain]
-        cells += [row["fields"].get(field) for field in fields]
-        cells += [*values, *means, row["reason"], row["directory"]]
-        writer.writerow([as_cell(cell) for cell in cells])
+        means = {k: mean([run[k] for run in runs]).value for k in tail if runs}
+        seeds = {f"valid seed {n}": run["valid"] for n, run in enumerate(runs)}
+        lines.append({**row, **row["fields"], **seeds, **means})
+    most = max((len(row["runs"]) for row in rows), default=0)
+    each = [f"valid seed {number}" for number in range(most)]
+    columns = [*plain, *fields, *each, *tail, "reason", "directory"]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        writer.writerow([as_cell(line.get(column)) for column in columns])
     return file.getvalue()
 
 
@@ -147,17 +146,28 @@ def best_by_cell(rows: list[Row], fields: list[str]) -> dict[str, dict[str, Any]
     return found
 
 
-def told(rows: list[Row], fields: list[str], monitor: Monitor) -> list[str]:
+def told(rows: list[Row], fields: list[str], application: Application) -> list[str]:
     """The best trials, a line each."""
-    counts = ", ".join(f"{number} {state}" for state, number in counted(rows).items())
-    lines = [f"{len(rows)} trials: {counts}"]
+    lines, unit = [f"{len(rows)} trials: {counts(rows)}"], unit_of(application)
     for row in ranked(rows)[:SHOWN]:
-        value = value_of(row)
         own = varied(row, fields).items()
         config = ", ".join(f"{key} {short(value)}" for key, value in own)
-        more = f" (perplexity {perplexity(row['valid']):.4g})" if monitor.nats else ""
-        lines.append(f"  {value} {monitor.unit}{more}  trial {row['trial']}: {config}")
+        more = f" (perplexity {perplexity(row['valid']):.4g})" if unit == NATS else ""
+        lines.append(f"  {value_of(row)} {unit}{more}  trial {row['trial']}: {config}")
     return lines
+
+
+def counts(rows: list[Row]) -> str:
+    """`counted`, in words."""
+    return ", ".join(f"{number} {state}" for state, number in counted(rows).items())
+
+
+def unit_of(application: Application) -> str:
+    """Of the values of trials: `NATS`, or the name of what is looked at."""
+    name = application.monitor.replace("_", " ")
+    if application.nats and name == "loss":
+        return NATS
+    return f"minus {name[1:]}" if name.startswith("-") else name
 
 
 def value_of(row: Row) -> str:

@@ -9,7 +9,7 @@ import optuna
 from optuna import pruners, samplers
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from experiments.sweep.space import Fields, Interval, Point, Space
+from experiments.sweep.space import Fields, Point, Space
 from experiments.sweep.space_file import Plan
 from experiments.sweep.storage import quiet
 from lm.config import ConfigError
@@ -19,7 +19,7 @@ LEARNING = ("tpe", "cma-es")
 PRUNERS = ("none", "median", "hyperband")
 LARGEST_GRID = 100_000
 LARGEST_PROGRAM = 2_000  # points of a grid that a program makes; its cost is quadratic
-LOOKED_AT = 60  # draws by which a program is known
+LOOKED_AT = 60  # draws by which a space is known
 
 
 class Corners(samplers.RandomSampler):
@@ -95,17 +95,20 @@ def examples(
         study.tell(trial, 0.0)
 
 
+def looked_at(plan: Plan, count: int = LOOKED_AT) -> list[tuple[optuna.Trial, Fields]]:
+    """Trials by which a space is known, always the same."""
+    sampler = Corners()
+    return list(examples(plan.space, lambda _: sampler, count))
+
+
 def corners(plan: Plan, count: int) -> Iterator[Fields]:
     """Points between which all others lie, as far as `count` goes, and random ones
     where that is not all of them."""
-    space = plan.space
+    space, whole = plan.space, plan.space.size() <= count
     if space.program is None:
-        extremes = not space.finite()
-        yield from (point.fields for point in islice(space.grid(extremes), count))
-        if space.size() <= count:
-            return
-    sampler = Corners()
-    yield from (fields for _, fields in examples(space, lambda _: sampler, count // 3))
+        yield from (point.fields for point in islice(space.grid(not whole), count))
+    if space.program is not None or not whole:
+        yield from (fields for _, fields in looked_at(plan, count // 3))
 
 
 def grid(plan: Plan) -> list[Point]:
@@ -143,7 +146,7 @@ def grid(plan: Plan) -> list[Point]:
 def gridded(plan: Plan) -> bool:
     """Whether a grid of the space exists."""
     if plan.space.program is None:
-        return plan.space.finite()
+        return plan.space.size() < float("inf")
     return not any(
         isinstance(kind, FloatDistribution) and kind.step is None
         for trial, _ in looked_at(plan)
@@ -154,9 +157,7 @@ def gridded(plan: Plan) -> bool:
 def varied_fields(plan: Plan) -> list[str]:
     """The fields that are not the same at every point, each once, in order."""
     own = [field for node in plan.space.varied for field in node.fields]
-    if plan.space.program is None:
-        return own
-    drawn = [fields for _, fields in looked_at(plan)]
+    drawn = [fields for _, fields in looked_at(plan)] if plan.space.program else []
     names = dict.fromkeys(name for fields in drawn for name in fields)
     apart = [n for n in names if any(f.get(n) != drawn[0].get(n) for f in drawn)]
     return list(dict.fromkeys(own + apart))
@@ -164,19 +165,5 @@ def varied_fields(plan: Plan) -> list[str]:
 
 def log_fields(plan: Plan) -> set[str]:
     """The fields that are searched on a log scale."""
-    nodes = [node for node in plan.space.varied if isinstance(node, Interval)]
-    found = {node.name for node in nodes if node.log}
-    if plan.space.program is None:
-        return found
-    return found | {
-        name
-        for trial, _ in looked_at(plan)
-        for name, kind in trial.distributions.items()
-        if getattr(kind, "log", False)
-    }
-
-
-def looked_at(plan: Plan) -> Iterator[tuple[optuna.Trial, Fields]]:
-    """Trials by which a program is known, always the same."""
-    sampler = Corners()
-    return examples(plan.space, lambda _: sampler, LOOKED_AT)
+    kinds = [trial.distributions.items() for trial, _ in looked_at(plan)]
+    return {name for k in kinds for name, kind in k if getattr(kind, "log", False)}

@@ -8,23 +8,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import optuna
-
 from data_pipeline.paths import user_path
-from experiments.console.interrupts import Interrupt, interrupts
-from experiments.run.files import RunError
+from experiments.console.interrupts import interrupts
+from experiments.console.live import Live
+from experiments.run.files import RunError, note, writing
 from experiments.run.provenance import code
 from experiments.sweep import directory, results, trials
 from experiments.sweep.checks import check, listed
-from experiments.sweep.monitor import monitor_of
 from experiments.sweep.open_study import WorkerOrders
 from experiments.sweep.options import Sweep
 from experiments.sweep.progress import Progress
+from experiments.sweep.rows import unit_of
 from experiments.sweep.sampling import PRUNERS, SAMPLERS, grid, gridded, varied_fields
 from experiments.sweep.space_file import Plan, read_plan
 from experiments.sweep.storage import open_storage, quiet
 from experiments.sweep.study import find_study, join, terms_of_plan
-from experiments.sweep.workers import StudyState, Workers, run_workers
+from experiments.sweep.workers import Workers, run_workers
 from lm.config import ConfigError, at_least, unknown
 
 TRIALS = 30
@@ -152,7 +151,7 @@ def sweep(plan: Plan, options: Sweep) -> int:
             )
             directory.claim(folder, study)
             for line in notes:
-                print(f"note: {line}", file=sys.stderr)
+                note(line)
             revived = trials.revive(study) if options.resume else 0
             if revived:
                 print(f"{revived} trials that came to no result are tried again")
@@ -168,24 +167,17 @@ def sweep(plan: Plan, options: Sweep) -> int:
                 terms.program,
             )
             team = Workers(orders, workers, terms.threads)
-            state = watched(team, study, stop, monitor_of(plan.base).unit)
+            progress = Progress(study.user_attrs["trials"], unit_of(plan.application))
+            with Live() as live:
+                state = run_workers(
+                    team, study, stop, lambda now: live.show(progress.line(now))
+                )
         results.add_session(study, time.monotonic() - began)
         if state.open:
             print(f"interrupted ({stop.name}): {state.done} trials done, the others")
             print("saved; the same command with --resume goes on")
             return 3
         return results.write(study, plan, folder, state, options.record)
-
-
-def watched(
-    workers: Workers, study: optuna.Study, stop: Interrupt, unit: str
-) -> StudyState:
-    """The study's state when the workers have left."""
-    progress = Progress(study.user_attrs["trials"], unit)
-    try:
-        return run_workers(workers, study, stop, progress.show)
-    finally:
-        progress.close()
 
 
 def place_of(options: Sweep) -> tuple[Path, str]:
@@ -219,7 +211,8 @@ def place_of(options: Sweep) -> tuple[Path, str]:
             )
     if options.storage:
         return folder, options.storage
-    directory.make(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder, f"sqlite:///{database}"
 
 

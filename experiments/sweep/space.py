@@ -1,17 +1,18 @@
-"""Search spaces over dotted config fields, as questions to an Optuna trial.
-
-Listed    fields that take one row of a list, together; a choice has one field.
-Interval  a field that takes a number between two ends, on a linear or a log scale.
-Space     what is fixed, such decisions, and a program that decides whatever else.
-"""
+"""Search spaces over dotted config fields, as questions to an Optuna trial."""
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import OptunaError
 from optuna.trial import Trial
 
@@ -19,6 +20,7 @@ from lm.config import ConfigError
 
 Fields = dict[str, Any]
 Program = Callable[[Trial], Fields | None]
+Kind = CategoricalDistribution | FloatDistribution | IntDistribution
 
 
 class Point(NamedTuple):
@@ -30,110 +32,82 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Listed:
-    """`fields` are one of `rows`, together."""
+class Decision:
+    """One question to a trial.
+
+    fields  that it sets.
+    kind    Optuna's distribution of the answers.
+    rows    of a list, the values of the fields by its answers; None: the answer itself.
+    points  how many of an interval a grid takes; 0: all, where they are whole numbers.
+    """
 
     fields: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    kind: Kind
+    rows: tuple[tuple[Any, ...], ...] | None = None
+    points: int = 0
 
     @property
     def name(self) -> str:
-        """What the search calls the decision."""
+        """What the search calls it."""
         return " & ".join(self.fields)
 
-    @property
-    def labels(self) -> list[Any]:
-        """What Optuna calls the rows: plain values as they are, all else as text."""
-        if len(self.fields) > 1:
-            return [" & ".join(str(value) for value in row) for row in self.rows]
-        values = [row[0] for row in self.rows]
-        plain = all(isinstance(value, str | int | float | None) for value in values)
-        return values if plain else [json.dumps(value) for value in values]
+    def sets(self, answer: Any) -> Fields:
+        """The fields by an answer."""
+        if self.rows is None or not isinstance(self.kind, CategoricalDistribution):
+            return {self.name: answer}
+        row = self.rows[self.kind.choices.index(answer)]
+        return dict(zip(self.fields, row, strict=True))
 
     def suggest(self, trial: Trial) -> Fields:
-        """The trial's answer."""
-        found = self.labels.index(trial.suggest_categorical(self.name, self.labels))
-        return dict(zip(self.fields, self.rows[found], strict=True))
+        """The fields by the trial's answer."""
+        return self.sets(trial._suggest(self.name, self.kind))
 
-    def points(self) -> list[Point]:
-        """All answers."""
-        return [
-            Point({self.name: label}, dict(zip(self.fields, row, strict=True)))
-            for label, row in zip(self.labels, self.rows, strict=True)
-        ]
+    def answers(self, ends: bool = False) -> Sequence[Any]:
+        """Those that a grid takes, none where it cannot; or, with `ends`, those between
+        which all others lie."""
+        kind = self.kind
+        if isinstance(kind, CategoricalDistribution):
+            return kind.choices
+        if ends:
+            return [kind.low, kind.high]
+        if self.points:
+            return spread(kind, self.points)
+        return (
+            range(kind.low, kind.high + 1) if isinstance(kind, IntDistribution) else ()
+        )
 
-    extremes = points
 
-    def __len__(self) -> int:
-        return len(self.rows)
+def listed(columns: Mapping[str, Sequence[Any]]) -> Decision:
+    """Fields that take a row of a list together. columns: the values of each.
 
+    Optuna calls plain values by themselves, all else by its text.
 
-@dataclass(frozen=True)
-class Interval:
-    """`name`, a field, lies in [low, high].
-
-    log     whether a step is a factor rather than a sum.
-    whole   whether only whole numbers count.
-    count   how many of it a grid takes; 0: a grid cannot, unless it is whole.
+    Raises:
+      ConfigError: for a row that stands twice, and would count twice.
     """
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-    count: int = 0
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The one field that it sets."""
-        return (self.name,)
-
-    def suggest(self, trial: Trial) -> Fields:
-        """The trial's answer."""
-        if self.whole:
-            low, high = int(self.low), int(self.high)
-            return {self.name: trial.suggest_int(self.name, low, high, log=self.log)}
-        found = trial.suggest_float(self.name, self.low, self.high, log=self.log)
-        return {self.name: found}
-
-    def points(self) -> list[Point]:
-        """Those that a grid takes."""
-        whole = range(int(self.low), int(self.high) + 1)
-        return self._of(self.spread() if self.count else whole)
-
-    def __len__(self) -> int:
-        return len(self.spread()) if self.count else int(self.high - self.low) + 1
-
-    def extremes(self) -> list[Point]:
-        """The answers between which all others lie."""
-        return self._of([self.low, self.high])
-
-    def _of(self, values: Sequence[float]) -> list[Point]:
-        kind = int if self.whole else float
-        return [Point({self.name: kind(x)}, {self.name: kind(x)}) for x in values]
-
-    def between(self, share: float) -> float:
-        """The number so far along the interval, on its own scale."""
-        if self.log:
-            value = self.low * (self.high / self.low) ** share
-        else:
-            value = self.low + share * (self.high - self.low)
-        return round(value) if self.whole else min(max(value, self.low), self.high)
-
-    def spread(self) -> list[float]:
-        """`count` numbers, evenly spread on the interval's own scale, both ends among
-        them; the inner ones with six digits, which are easier to read again."""
-        if self.count == 1:
-            return [self.between(0.5)]
-        steps = self.count - 1
-        inner = (float(f"{self.between(n / steps):.6g}") for n in range(1, steps))
-        kept = [min(max(x, self.low), self.high) for x in inner]
-        found = [self.low, *kept, self.high]
-        return list(dict.fromkeys(map(round, found))) if self.whole else found
+    rows = tuple(zip(*columns.values(), strict=True))
+    if len(columns) > 1:
+        labels = [" & ".join(map(str, row)) for row in rows]
+    else:
+        labels = [row[0] for row in rows]
+        if not all(isinstance(value, str | int | float | None) for value in labels):
+            labels = [json.dumps(value) for value in labels]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"{' & '.join(columns)} lists {label!r} twice")
+    return Decision(tuple(columns), CategoricalDistribution(labels), rows)
 
 
-Decision = Listed | Interval
+def spread(kind: FloatDistribution | IntDistribution, count: int) -> list[float]:
+    """So many numbers, evenly spread on the interval's own scale, both ends among them;
+    the inner ones with six digits, which are easier to read again."""
+    space = np.geomspace if kind.log else np.linspace
+    inner = [float(f"{x:.6g}") for x in space(kind.low, kind.high, max(count, 3))[1:-1]]
+    inner = [min(max(x, kind.low), kind.high) for x in inner]
+    found = {1: inner, 2: [kind.low, kind.high]}
+    numbers = found.get(count, [kind.low, *inner, kind.high])
+    whole = isinstance(kind, IntDistribution)
+    return list(dict.fromkeys(map(round, numbers))) if whole else numbers
 
 
 @dataclass(frozen=True)
@@ -180,30 +154,25 @@ class Space:
         found = {k: v for k, v in asked.items() if k in self.known} | returned
         for field in found:
             if field in before:
-                raise ConfigError(
-                    f"{field} is set twice in the space: set it in one place"
-                )
+                raise set_twice(field)
             if field not in self.known or field == "seed":
                 raise ConfigError(f"SPACE(trial) sets {field!r}, which no space can")
         return found
 
-    def finite(self) -> bool:
-        """Whether every decision outside the program has a list of answers."""
-        intervals = [node for node in self.varied if isinstance(node, Interval)]
-        return all(node.count or node.whole for node in intervals)
-
     def size(self) -> float:
         """Points of the grid, the program's left out; infinite without a grid."""
-        if not self.finite():
-            return math.inf
-        return math.prod(len(node) for node in self.varied)
+        return math.prod(len(node.answers()) or math.inf for node in self.varied)
 
-    def grid(self, extremes: bool = False) -> Iterator[Point]:
+    def grid(self, ends: bool = False) -> Iterator[Point]:
         """Every point, the last decision fastest; or those at the ends of intervals."""
-        lists = [n.extremes() if extremes else n.points() for n in self.varied]
-        for answers in product(*lists):
-            params: dict[str, Any] = {}
-            fields = dict(self.fixed)
-            for point in answers:
-                params, fields = params | point.params, fields | point.fields
+        for answers in product(*(node.answers(ends) for node in self.varied)):
+            fields, params = dict(self.fixed), {}
+            for node, answer in zip(self.varied, answers, strict=True):
+                params[node.name] = answer
+                fields |= node.sets(answer)
             yield Point(params, fields)
+
+
+def set_twice(field: str) -> ConfigError:
+    """What is wrong with a space that gives a field two values."""
+    return ConfigError(f"{field} is set twice in the space: set it in one place")

@@ -23,13 +23,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from experiments.applications import load
+from experiments.applications.application import Application
 from experiments.config import RunConfig, flatten, from_dict, load_named, to_dict
 from experiments.sweep.ready import KINDS, ready_spaces
-from experiments.sweep.space import Decision, Fields, Interval, Listed, Program, Space
+from experiments.sweep.space import (
+    Decision,
+    Fields,
+    Space,
+    listed,
+    set_twice,
+)
 from lm.config import ConfigError, unknown
 
 RUNNING = ("trials", "seeds", "sampler", "pruner")
-DECISIONS = ("choice", "uniform", "loguniform", "int")
+# Kinds of decisions, and the options of each.
+OPTIONS = {
+    "choice": (),
+    "uniform": ("points",),
+    "loguniform": ("points",),
+    "int": ("log", "points"),
+}
 GONE = ("chain", "product", "when")
 
 
@@ -66,6 +82,11 @@ class Plan:
     def name(self) -> str:
         """The space's name."""
         return self.source.name
+
+    @property
+    def application(self) -> Application:
+        """What is trained: a space has one base, and so one application."""
+        return load(self.base.application)
 
     def config(self, fields: Fields, seed: int = 0) -> RunConfig:
         """The base with the fields of one point, and the number of a seed."""
@@ -108,12 +129,15 @@ def plan_of(source: Source, base: RunConfig | None = None) -> Plan:
     usual = {key: entries.pop(key) for key in RUNNING if key in entries}
     name = entries.pop("config", "default")
     if not isinstance(name, str):
-        raise ConfigError(f"config is {name!r}: must be a name")
+        raise ConfigError(f"config is {name!r}: a space has one, and one application")
     start: RunConfig = base or load_named(name)
     known = frozenset(flatten(to_dict(start)))
-    program = _program(source) if source.program else None
-    space = _read(entries, known, program)
-    if not space.varied and not program:
+    program = None
+    if source.program:
+        program = _run(source.program, Path(f"{source.name}.py"))["SPACE"]
+    fixed, varied = _read(entries, known)
+    space = Space(fixed, varied, program, known)
+    if not varied and not program:
         raise ConfigError(
             f"space {source.name!r} is empty: it varies no field; give one a choice, "
             "uniform, loguniform or int"
@@ -164,8 +188,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ConfigError(f"{twice} is set twice in the space: set it in one place")
+        raise set_twice(next(key for key in keys if keys.count(key) > 1))
     return found
 
 
@@ -178,14 +201,10 @@ def _run(text: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def _program(source: Source) -> Program:
-    return _run(source.program, Path(f"{source.name}.py"))["SPACE"]
-
-
 def _read(
-    entries: dict[str, Any], known: frozenset[str], program: Program | None
-) -> Space:
-    """The space in an object of fields.
+    entries: dict[str, Any], known: frozenset[str]
+) -> tuple[Fields, tuple[Decision, ...]]:
+    """What is fixed and what varies in an object of fields.
 
     Raises:
       ConfigError: for a field that there is not, or that is set twice.
@@ -207,31 +226,31 @@ def _read(
     seen = [*fixed, *(field for node in varied for field in node.fields)]
     for name in seen:
         if seen.count(name) > 1:
-            raise ConfigError(f"{name} is set twice in the space: set it in one place")
-    return Space(fixed, tuple(varied), program, known)
+            raise set_twice(name)
+    return fixed, tuple(varied)
 
 
 def _decision(path: str, options: dict[str, Any]) -> Decision:
     """A field's decision: its kind with its values, and the kind's options."""
-    options = dict(options)
-    kinds = [key for key in DECISIONS if key in options]
+    kinds = [key for key in OPTIONS if key in options]
     if len(kinds) != 1:
         given = ", ".join(options) or "nothing"
-        raise ConfigError(f"{path} has {given}: give one of {', '.join(DECISIONS)}")
+        raise ConfigError(f"{path} has {given}: give one of {', '.join(OPTIONS)}")
     (kind,) = kinds
-    ends = _listed(f"{path}: {kind}", options.pop(kind))
-    allowed = {"choice": (), "int": ("log", "points")}.get(kind, ("points",))
-    for option in options:
-        if option not in allowed:
-            raise ConfigError(unknown(f"{path}: option", option, [kind, *allowed]))
+    values = _values(f"{path}: {kind}", options[kind])
+    more = {key: value for key, value in options.items() if key != kind}
+    for option in more:
+        if option not in OPTIONS[kind]:
+            valid = [kind, *OPTIONS[kind]]
+            raise ConfigError(unknown(f"{path}: option", option, valid))
     if kind == "choice":
-        return Listed((path,), _distinct(path, [[value] for value in ends]))
-    return _interval(path, kind, ends, **options)
+        return listed({path: values})
+    return _interval(path, kind, values, **more)
 
 
 def _interval(
     path: str, kind: str, ends: list, log: bool = False, points: int = 0
-) -> Interval:
+) -> Decision:
     """uniform, loguniform or int, between two ends."""
     whole = kind == "int"
     wanted = "two whole numbers" if whole else "two numbers"
@@ -248,19 +267,19 @@ def _interval(
         )
     if not isinstance(points, int) or points < 0:
         raise ConfigError(f"{path}: points is {points}: give a whole number")
-    return Interval(path, ends[0], ends[1], log, whole, points)
+    distribution = IntDistribution if whole else FloatDistribution
+    return Decision((path,), distribution(*ends, log=log), points=points)
 
 
-def _zip(columns: Any, known: frozenset[str]) -> Listed:
+def _zip(columns: Any, known: frozenset[str]) -> Decision:
     """Columns of equal length, one a field."""
     if not isinstance(columns, dict) or not columns:
         raise ConfigError(f"zip is {columns!r}: give lists of values by field")
-    lists = {_known(k, known): _listed(f"zip: {k}", v) for k, v in columns.items()}
+    lists = {_known(k, known): _values(f"zip: {k}", v) for k, v in columns.items()}
     if len({len(values) for values in lists.values()}) > 1:
         told = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
         raise ConfigError(f"zip needs lists of one length: {told}")
-    rows = [list(row) for row in zip(*lists.values(), strict=True)]
-    return Listed(tuple(lists), _distinct("zip", rows))
+    return listed(lists)
 
 
 def _known(path: str, known: frozenset[str]) -> str:
@@ -279,20 +298,10 @@ def _known(path: str, known: frozenset[str]) -> str:
     raise ConfigError(f"{full.partition(' (valid')[0]} ({valid})")
 
 
-def _listed(what: str, values: Any) -> list:
-    """A list with something in it."""
+def _values(what: str, values: Any) -> list:
+    """A list with something in it, lists in it as tuples."""
     if not isinstance(values, list):
         raise ConfigError(f"{what} is {values!r}: must be a list")
     if not values:
         raise ConfigError(f"{what} is empty: give at least one value")
-    return values
-
-
-def _distinct(what: str, rows: list[list]) -> tuple[tuple[Any, ...], ...]:
-    """The rows, hashable; one that stands twice would count twice."""
-    keys = [json.dumps(row if len(row) > 1 else row[0]) for row in rows]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ConfigError(f"{what} lists {key} twice")
-    frozen = (tuple(tuple(v) if isinstance(v, list) else v for v in r) for r in rows)
-    return tuple(frozen)
+    return [tuple(v) if isinstance(v, list) else v for v in values]

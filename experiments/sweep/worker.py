@@ -10,53 +10,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from experiments.config import RunConfig
-from experiments.console.command_line import Options
-from experiments.console.interrupts import Interrupt, interrupts
+from experiments.console.interrupts import interrupts
 from experiments.run.files import RunError
-from experiments.sweep import populations
-from experiments.sweep.open_study import (
-    Interrupted,
-    OpenStudy,
-    Reporter,
-    Runs,
-    WorkerOrders,
-    open_study,
-)
-from experiments.sweep.trials import Taken
-from experiments.train.callback import Callback
-from experiments.train.run_state import RunState
-from experiments.train.session import train
-
-
-class PrunerCallback(Callback):
-    """Tells a reporter of the evaluations of a run, and knows when its first step came.
-
-    first_step: (wall-clock, processor) seconds from when it was made until a step's
-    numbers were there.
-    """
-
-    def __init__(self, opened: OpenStudy, reporter: Reporter):
-        self.monitor, self.reporter = opened.monitor, reporter
-        self.began = time.perf_counter(), time.process_time()
-        self.first_step: tuple[float, float] | None = None
-
-    def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
-        """After each step."""
-        if self.first_step is None:
-            wall, processor = self.began
-            now = time.perf_counter(), time.process_time()
-            self.first_step = now[0] - wall, now[1] - processor
-
-    def judged(self, run: RunState, row: dict[str, Any]) -> None:
-        """After each evaluation."""
-        self.reporter.report(run.at.step, self.monitor.of_evaluation(row))
+from experiments.sweep.engines import run_next
+from experiments.sweep.open_study import WorkerOrders, open_study
 
 
 def main() -> None:
@@ -74,7 +35,6 @@ def main() -> None:
 def work(orders: WorkerOrders) -> bool:
     """Runs trials until none waits; False if interrupted."""
     keep_compiled(Path(orders.sweep_dir))
-    run_next = populations.run_next if orders.engine == "population" else run_one
     with interrupts() as stop, open_study(orders) as opened:
         while not stop:
             going_on = run_next(opened, stop)
@@ -103,50 +63,6 @@ def _leave_with_parent() -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def run_one(opened: OpenStudy, stop: Interrupt) -> bool | None:
-    """Takes one trial to its end; False if it was interrupted, None if none waits."""
-    taken = opened.take()
-    if taken is None:
-        return None
-    try:
-        with opened.heartbeats([taken]):
-            try:
-                came: Runs | BaseException = run_seeds(opened, taken)
-            except (Exception, KeyboardInterrupt) as error:
-                came = error
-            return opened.conclude(taken, came)
-    finally:
-        taken.release()
-
-
-def run_seeds(opened: OpenStudy, taken: Taken) -> Runs:
-    """The runs of a trial, one a seed; the pruner judges by the first."""
-    fields = opened.choose_fields(taken)
-    callback = PrunerCallback(opened, Reporter(opened.storage, taken.trial))
-    found = []
-    for seed in range(opened.terms.seeds):
-        config = opened.plan.config(fields, seed)
-        heard = [callback] if seed == 0 else []
-        found.append(run_seed(opened, config, taken.folder / f"seed-{seed}", heard))
-    found[0]["first_step"] = callback.first_step
-    return found
-
-
-def run_seed(
-    opened: OpenStudy, config: RunConfig, directory: Path, heard: Sequence[Callback]
-) -> dict[str, Any]:
-    """One run: trained, gone on with, or read if it is finished already.
-
-    Raises:
-      Interrupted: it was asked to stop, and has saved.
-      RunError: the directory holds another run.
-    """
-    if not opened.finished(directory, config):
-        if train(config, Options(directory), heard) is None:
-            raise Interrupted
-    return opened.summary_of(directory)
 
 
 if __name__ == "__main__":

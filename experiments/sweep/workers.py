@@ -5,6 +5,7 @@ study is, passes Ctrl-C on, and puts a new worker in the place of one that died,
 as trials wait.
 """
 
+import math
 import os
 import signal
 import socket
@@ -158,21 +159,24 @@ def run_workers(
     Raises:
       RunError: where workers die as soon as they are started.
     """
-    looked = -LOOK_SECONDS
+    looked, agreed = -math.inf, False
     state = StudyState(all_trials(study))
     done = state.done
-    while state.open and not stop:
+    while not (stop or agreed):
         workers.reap()
         if len(workers.died) >= workers.size + STILLBORN and state.done == done:
             raise RunError(f"workers cannot work: {workers.died[-1].told()}")
         if time.monotonic() - looked > LOOK_SECONDS:
             recover(study)
-            state = StudyState(all_trials(study))
+            before, state = state.open, StudyState(all_trials(study))
+            # Between the end of a dead worker's trial and its successor, which another
+            # machine may be about to put in, nothing is open for a moment.
+            agreed = not state.open and not (before and state.failed)
             looked = time.monotonic()
             show(state)
             for _ in range(min(state.waiting, workers.size - len(workers.running))):
                 workers.start()
-        time.sleep(POLL_SECONDS)
+        time.sleep(0 if agreed else POLL_SECONDS)
     if stop:
         workers.signal(getattr(signal, stop.name))
     workers.wait()
