@@ -27,8 +27,8 @@ MAY_STEP = {
     "experiments/benchmark/peers.py": "the same step in Flax, to be timed",
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/population.py": "times steps of many runs at once",
+    "experiments/benchmark/tutorial.py": "times the tutorial's single step",
     # still to be mended
-    "experiments/benchmark/tutorial.py": "the tutorial's trainer; goes to the loop",
     "experiments/gradients/long_memory_trials.py": "goes with the application memory",
 }
 # Commands that only other commands start, and another name of one.

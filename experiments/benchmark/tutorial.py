@@ -2,24 +2,40 @@
 SGD step on one core."""
 
 import os
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from data_pipeline.batches import batches_for
 from data_pipeline.dataset import prepare
 from data_pipeline.types import TokenArray
+from experiments.applications.application import Prepared
+from experiments.applications.language_model.application import (
+    APPLICATION,
+    prepared_of,
+)
 from experiments.benchmark import Benchmark
 from experiments.benchmark.timing import Stepper, interleaved, milliseconds
-from experiments.config import load_named
+from experiments.config import GradflowConfig, load_named
+from experiments.console.interrupts import Interrupt
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
-from experiments.train.plan import fresh_state
-from lm.models.language_model import build
-from lm.optim import ScheduleState, after_epoch
-from lm.train import make_eval_step, make_train_step, numbers_of
+from experiments.run.directory import open_run
+from experiments.train.callback import Callback
+from experiments.train.executor import Executor, One
+from experiments.train.loop import Entry, Loop
+from experiments.train.plan import Plan, fresh_state, plan_of
+from experiments.train.run_state import RunState
+from experiments.train.scores import means
+from lm.train import make_train_step, numbers_of
+from lm.types import Batch
+
+SENTENCES = 100
 
 
 def measure() -> dict[str, Any]:
@@ -27,46 +43,64 @@ def measure() -> dict[str, Any]:
     published times are of one."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     config = load_named("tutorial_part2")
+    train = replace(config.train, samples=0, keep=1)
+    config = replace(config, train=train, gradflow=GradflowConfig(every=0))
     dataset = prepare(config.data)
-    model = build(config.model, dataset.vocabulary.size)
-    train = dataset.splits["train"]
-    starts = train.starts[:101]
-    first = TokenArray(train.ids[: starts[-1]], starts)
-    batches = batches_for(config.data, first)
-    in_order = batches_for(config.data, first, evaluation=True)
-    step = jax.jit(make_train_step(model.problem, config.optim), donate_argnums=0)
-    evaluate = jax.jit(make_eval_step(model.problem))
-    key = jax.random.key(config.seed)
-
-    def mean_loss(params) -> float:
-        carry, total = model.initial_state(params, 1), np.zeros(2)
-        for number in range(in_order.steps):
-            _, found = evaluate(params, carry, in_order.batch_at(0, 0, number))
-            total += np.array(found["loss"], float)
-        return total[0] / total[1]
-
-    state = fresh_state(model.problem, config, 1)
-    losses, schedule = [mean_loss(state.params)], ScheduleState()
-    for epoch in range(10):
-        rate = config.optim.learning_rate * schedule.scale
-        for number in range(batches.steps):
-            batch = batches.batch_at(config.seed, epoch, number)
-            state, _ = step(state, batch, key, numbers_of(config, rate))
-        losses.append(mean_loss(state.params))
-        schedule = after_epoch(config.optim, schedule, epoch + 1, losses[-1])
-
-    lengths = np.array([batches.batch_at(0, 0, n).mask.sum() for n in range(100)])
-    typical = int(np.argsort(lengths)[50])
-    given = (batches.batch_at(0, 0, typical), key, numbers_of(config))
-    seconds = interleaved({"step": Stepper(state, step, *given)}, rounds=50)["step"]
+    planned = plan_of(config, APPLICATION, few(prepared_of(dataset)))
+    losses, V = losses_of(planned), dataset.vocabulary.size
+    batches = [planned.reading.batch_at(0, 0, n) for n in range(SENTENCES)]
+    typical = sorted(batches, key=lambda batch: batch.mask.sum())[SENTENCES // 2]
     return {
-        "vocabulary": dataset.vocabulary.size,
+        "vocabulary": V,
         "initial_loss": losses[0],
-        "ln_V": float(np.log(dataset.vocabulary.size)),
+        "ln_V": float(np.log(V)),
         "losses": [round(loss, 6) for loss in losses],
-        "sentence_tokens": int(lengths[typical]),
-        "sgd_step_ms": milliseconds(seconds),
+        "sentence_tokens": int(typical.mask.sum()),
+        "sgd_step_ms": milliseconds(step_seconds(planned, typical)),
     }
+
+
+def few(prepared: Prepared) -> Prepared:
+    """The first sentences of its training text alone, to train and to evaluate on."""
+    train = prepared.splits["train"]
+    starts = train.starts[: SENTENCES + 1]
+    first = TokenArray(train.ids[: starts[-1]], starts)
+    return prepared._replace(splits=dict.fromkeys(prepared.splits, first))
+
+
+class Losses(Callback):
+    """The loss before training and at each evaluation."""
+
+    def __init__(self, executor: Executor):
+        self.executor, self.found = executor, []
+
+    def begun(self, run: RunState) -> None:
+        (scores,) = self.executor.evaluate([run.slot], "valid")
+        self.found.append(means(scores)["loss"])
+
+    def judged(self, run: RunState, row: dict[str, Any]) -> None:
+        self.found.append(run.at.valid)
+
+
+def losses_of(planned: Plan) -> list[float]:
+    """The loss before training and after each epoch."""
+    config, executor = planned.config, One(planned)
+    heard = Losses(executor)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "run"
+        entry = Entry(config, partial(open_run, folder, config, planned.prepared.text))
+        Loop([entry], executor, planned, [heard], conclude=False).train(Interrupt())
+    return heard.found
+
+
+def step_seconds(planned: Plan, batch: Batch) -> np.ndarray:
+    """(50,) of an SGD step on a batch."""
+    config = planned.config
+    step = jax.jit(make_train_step(planned.problem, config.optim), donate_argnums=0)
+    state, key = fresh_state(planned.problem, config, 1), jax.random.key(config.seed)
+    given = (batch, key, numbers_of(config))
+    sides = {"step": Stepper(state, step, *given)}
+    return interleaved(sides, rounds=50)["step"]
 
 
 def table(rows: Sequence[Row]) -> str:
