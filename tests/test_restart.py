@@ -3,11 +3,11 @@
 import pytest
 
 from tests.restart import check
-from tests.zoo import ZOO
+from tests.zoo import DISTINCT
 
 pytestmark = pytest.mark.usefixtures("strict")
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", DISTINCT)
 def test_gradients_equal_those_of_a_restart(name):
     check(name, depth=1)
