@@ -21,10 +21,11 @@ from experiments.console.interrupts import Interrupt
 from experiments.run.files import read_json
 from experiments.train.__main__ import main
 from experiments.train.callback import Callback
+from experiments.train.position import Position
 from experiments.train.run_state import RunState
 from lm.config import ConfigError, DropoutConfig, ModelConfig, OptimConfig
 from lm.optim import ScheduleState
-from tests.runs import executor_of, last_state, outcome_of, rows, state_at, trained
+from tests.runs import last_state, outcome_of, rows, state_at, trained
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 STEPS = 7
@@ -323,12 +324,11 @@ def test_a_run_cut_short_tells_its_schedule(tmp_path):
     assert outcome.summary["stopped"].endswith("0% along its cosine schedule")
 
 
-def test_patience_says_so(unbroken):
-    state = executor_of(tiny(patience=2, epochs=4)).plan
+def test_patience_says_so():
     run = RunState.__new__(RunState)
-    run.config, run.at, run.steps = tiny(patience=2, epochs=4), type("At", (), {})(), 20
-    run.at.step, run.at.epoch, run.at.index, run.at.waited = 12, 2, 2, 2
-    assert state and run.stopped() == "train.patience 2 in epoch 3 of 4"
+    run.config, run.steps = tiny(patience=2, epochs=4), 20
+    run.at = Position(step=12, epoch=2, index=2, waited=2)
+    assert run.stopped() == "train.patience 2 in epoch 3 of 4"
 
 
 def test_a_schedule_that_would_never_warm_up_is_refused(tmp_path):
