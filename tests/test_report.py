@@ -38,6 +38,7 @@ from experiments.run.files import RunError
 from experiments.run.probes import FILE, read_probe
 from experiments.train.session import train
 from lm.config import ModelConfig, OptimConfig
+from tests.source import ROOT
 
 SECTIONS = [
     "Summary",
@@ -332,3 +333,12 @@ def test_pieces_of_a_page():
     text = page("T <", [section("One & two", drawn, table, pre_block("\x1b[0m"))])
     Strict(text)
     assert "T &lt;" in text and "\x1b" not in text and 'id="one-two"' in text
+
+
+def test_what_was_trained_is_told_by_the_application(finished):
+    """The report itself knows no cell and no model."""
+    run = read_run_files(finished[0], "x")
+    model = run.config.model
+    assert run.model == f"{model.layers}-layer {model.cell}, {model.hidden} units"
+    for path in (ROOT / "experiments" / "report").glob("*.py"):
+        assert "config.model" not in path.read_text(), path

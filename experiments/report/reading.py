@@ -71,6 +71,11 @@ class RunFiles(NamedTuple):
         return asked or self.record.get("corpus", {}).get("name", "unknown data")
 
     @property
+    def model(self) -> str:
+        """What was trained, in its application's words."""
+        return application_of(self.record).told(self.config)
+
+    @property
     def nats(self) -> bool:
         """Whether its loss is told in nats per token, so that it has perplexities."""
         ended = (self.summary or {}).get("valid", {})

@@ -101,7 +101,7 @@ def through_time(run: RunFiles) -> Iterator[Picture]:
     lag_PLK, steps_P = run.probe["lag_LK"], run.probe["step"]
     layers = lag_PLK.shape[1]
     for layer in range(layers):
-        where = f"layer {layer}" if layers > 1 else run.config.model.cell
+        where = f"layer {layer}" if layers > 1 else run.model
         title = f"{run.name}: gradient of one loss, {where}"
         norms_PK = lag_PLK[:, layer]
         yield f"heat_map_{layer}", figures.heat_map(norms_PK, steps_P, title)
@@ -128,7 +128,7 @@ def inside(run: RunFiles) -> Iterator[Picture]:
     probe, steps_P = run.probe, run.probe.get("step", np.zeros(0))
     if not len(steps_P):
         return
-    for layer in range(run.config.model.layers):
+    for layer in range(probe["lag_LK"].shape[1]):
         start = f"gates_{layer}_"
         names = [name.removeprefix(start) for name in probe if name.startswith(start)]
         if names:

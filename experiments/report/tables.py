@@ -21,7 +21,7 @@ def summary_table(runs: list[RunFiles]) -> Html:
         _summary_row(run, score, value, value is not None and value == best)
         for run, value in zip(runs, values, strict=True)
     ]
-    head = ["run", "cell", "parameters", "steps", f"valid {score}", f"test {score}"]
+    head = ["run", "model", "parameters", "steps", f"valid {score}", f"test {score}"]
     head += ["horizon by layer, steps", "clipped", "tokens/s", "time", "state"]
     return table_block(head, rows)
 
@@ -29,13 +29,13 @@ def summary_table(runs: list[RunFiles]) -> Html:
 def _summary_row(
     run: RunFiles, score: str, valid: float | None, best: bool
 ) -> list[Any]:
-    model, found, steps = run.config.model, run.summary or {}, run.metrics.steps
+    found, steps = run.summary or {}, run.metrics.steps
     last = int(steps["step"][-1]) if len(steps["step"]) else 0
     clipped = steps["clipped_norm"] < 0.999 * steps["gradient_norm"]
     horizon = run.probe["horizon_L"][-1] if "horizon_L" in run.probe else []
     return [
         run.name,
-        f"{model.cell}, {model.layers}×{model.hidden}",
+        run.model,
         number(found.get("parameters"), ",.0f"),
         number(found.get("steps", last), ",.0f"),
         Cell(number(valid, ",.2f"), best, "best" if best else ""),
