@@ -11,7 +11,14 @@ import pytest
 from experiments.run.files import RunError
 from experiments.sweep import rows as sweep_rows
 from experiments.sweep import session, storage
-from experiments.sweep.directory import MARK, claim, look, write_own
+from experiments.sweep.directory import (
+    MARK,
+    claim,
+    look,
+    read_mark,
+    refuse_strangers,
+    write_own,
+)
 from experiments.sweep.storage import hidden, open_storage
 from tests.sweeps import sweep_here, table, write_space
 
@@ -175,28 +182,38 @@ def test_a_folder_of_strangers_is_refused(tmp_path, capsys):
 
 def test_what_the_sweep_did_not_write_is_not_overwritten(copied, capsys):
     """Tables, page and figures, changed by hand or put there, and a link."""
-    words = (copied / "a.json", "--sweep-dir", copied / "a", "--resume")
-    for name in ("table.csv", "table.json", "sweep.html", "figures/parallel.png"):
-        path = copied / "a" / name
-        own = path.read_bytes()
-        path.write_bytes(b"mine")
-        before = content(copied / "a")
-        said = refused(capsys, *words)
-        assert str(path) in said and "move it away" in said
-        assert content(copied / "a") == before
-        path.write_bytes(own)
+    taken = copied / "a"
+    words = (copied / "a.json", "--sweep-dir", taken, "--resume")
+    own = (taken / "table.csv").read_bytes()
+    (taken / "table.csv").write_bytes(b"mine")
+    before = content(taken)
+    said = refused(capsys, *words)
+    assert str(taken / "table.csv") in said and "move it away" in said
+    assert content(taken) == before
+    (taken / "table.csv").write_bytes(own)
+    for name in ("table.json", "sweep.html", "figures/parallel.png"):
+        (taken / name).write_bytes((taken / name).read_bytes() + b"mine")
+        with pytest.raises(RunError, match=f"{name} is not as this sweep wrote it"):
+            refuse_strangers(taken, ["table.csv", name], read_mark(taken))
     target = copied / "mine"
-    for name in ("table.csv", "figures", "trials", "workers", "study.db"):
-        path = copied / "a" / name
+    for name in ("figures", "trials", "workers", "study.db", "table.csv"):
+        path = taken / name
         path.rename(target)
         path.symlink_to(target)
-        before = content(target) if target.is_dir() else target.read_bytes()
-        assert "is a link" in refused(capsys, *words)
-        after = content(target) if target.is_dir() else target.read_bytes()
-        assert after == before
+        with pytest.raises(RunError, match=f"{name} is a link"):
+            look(taken)
+        if name == "table.csv":
+            assert "is a link" in refused(capsys, *words)
+            assert target.read_bytes() == own
         path.unlink()
         target.rename(path)
-    sweep_here(*words)
+
+
+def test_a_finished_sweep_is_taken_as_finished(copied, capsys):
+    before = content(copied / "a" / "trials")
+    sweep_here(copied / "a.json", "--sweep-dir", copied / "a", "--resume")
+    assert "2 trials: 2 complete" in capsys.readouterr().out
+    assert content(copied / "a" / "trials") == before
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):

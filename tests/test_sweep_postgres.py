@@ -79,7 +79,7 @@ def server(tmp_path_factory):
 def test_two_machines_share_a_study_and_one_loses_a_worker(server, tmp_path):
     """Two sweeps with directories of their own, as on two machines without a shared
     file system; one has a worker killed. Four trials, each once."""
-    paced = {"train.steps": 100, "train.eval_every": 50, "train.checkpoint_every": 10}
+    paced = {"train.steps": 60, "train.eval_every": 30, "train.checkpoint_every": 10}
     rates = {"choice": [0.01, 0.02, 0.05, 0.1]}
     space = write_space(tmp_path, **{**paced, "optim.learning_rate": rates})
     options = ("--storage", server, "--study", "shared", "--workers", "1")

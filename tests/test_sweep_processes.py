@@ -11,7 +11,7 @@ from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
 from tests.sweeps import ENVIRONMENT, Started, table, write_space
 
-STEPS = 120
+STEPS = 80
 PACED = {
     "train.steps": STEPS,
     "train.eval_every": STEPS // 2,

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from itertools import islice
 
 import optuna
@@ -196,7 +197,7 @@ BAD_PROGRAMS = {
 def test_a_bad_program_is_one_line(name):
     text, said = BAD_PROGRAMS[name]
     with pytest.raises(ConfigError, match=said) as error:
-        check(plan_of(source({"config": "grammar", "model.hidden": 5}, text)))
+        check(plan_of(source({**SMALL, "model.hidden": 5}, text)))
     assert "\n" not in str(error.value)
 
 
@@ -256,11 +257,15 @@ BAD = {
 }
 
 
+# In place of a corpus that takes seconds to read.
+SMALL = {"config": "grammar", "data.grammar_sentences": 60}
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_space_is_one_line(name):
     raw, said = BAD[name]
     with pytest.raises((ConfigError, DataError), match=said) as error:
-        check(plan_of(source(raw)))
+        check(plan_of(source({**SMALL, **raw})))
     assert "\n" not in str(error.value)
 
 
@@ -290,8 +295,9 @@ def test_a_wrong_name_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("name", ready_spaces())
 def test_ready_spaces_are_valid_in_both_forms(name):
-    small = read_plan(name, small=True)
-    check(small)
+    small = read_plan(name, small=True).source
+    raw = {**small.raw, "data.corpus": "grammar", "data.grammar_sentences": 60}
+    check(plan_of(replace(small, raw=raw)))
     full = read_plan(name)
     for fields in islice(corners(full, 60), 50):
         full.config(fields)
