@@ -55,7 +55,11 @@ def completed(options: Sweep, plan: Plan) -> Sweep:
       ConfigError: for an option that does not fit the space.
     """
     usual = plan.usual
-    sampler = options.sampler or usual.get("sampler") or _default(plan)
+    sampler = (
+        options.sampler
+        or usual.get("sampler")
+        or ("grid" if gridded(plan) else "random")
+    )
     pruner = options.pruner or usual.get("pruner", "none")
     for what, name, valid in (
         ("sampler", sampler, SAMPLERS),
@@ -93,10 +97,6 @@ def completed(options: Sweep, plan: Plan) -> Sweep:
         study=study,
         sweep_dir=options.sweep_dir or f"sweeps/{study}",
     )
-
-
-def _default(plan: Plan) -> str:
-    return "grid" if gridded(plan) else "random"
 
 
 def cores() -> int:
@@ -190,27 +190,17 @@ def place_of(options: Sweep) -> tuple[Path, str]:
     folder = user_path(options.sweep_dir, "--sweep-dir")
     directory.look(folder)
     database = (folder / directory.DATABASE).absolute()
-    if not options.storage:
-        mark = directory.read_mark(folder)
-        if mark is not None and mark["study"] != options.study:
-            raise RunError(
-                f"{folder} holds the runs of another sweep, {mark['study']!r}: give "
-                "another --sweep-dir"
-            )
-        if database.exists() and not options.resume:
-            raise RunError(
-                f"{folder} holds a sweep: give --resume to go on with it, or another "
-                "--sweep-dir"
-            )
-        if options.resume and not database.exists():
-            raise RunError(f"{folder} holds no sweep to resume (no study.db)")
-        if not database.exists() and mark is not None:
-            raise RunError(
-                f"{folder} holds the runs of a sweep whose study.db is gone: give "
-                "another --sweep-dir"
-            )
     if options.storage:
         return folder, options.storage
+    there, wrong = database.exists(), ""
+    if there and not options.resume:
+        wrong = "holds a sweep: give --resume to go on with it, or"
+    elif options.resume and not there:
+        wrong = "holds no sweep to resume (no study.db): give"
+    elif not there and directory.read_mark(folder) is not None:
+        wrong = "holds the runs of a sweep whose study.db is gone: give"
+    if wrong:
+        raise RunError(f"{folder} {wrong} another --sweep-dir")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder, f"sqlite:///{database}"

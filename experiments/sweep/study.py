@@ -184,7 +184,6 @@ def check_same(name: str, old: Terms, new: Terms) -> None:
 
     What a study of before did not keep, its text and its code, cannot be compared.
     """
-    anew = "another --study and --sweep-dir"
     texts = old.texts is not None
     was, now = old.meaning(), new.meaning()
     keys = [k for k in {**was, **now} if was.get(k) != now.get(k)]
@@ -192,27 +191,23 @@ def check_same(name: str, old: Terms, new: Terms) -> None:
     keys = [key for key in keys if not (texts and key in where)]
     if keys:
         told = ", ".join(f"{k} was {was.get(k)!r}, is {now.get(k)!r}" for k in keys[:3])
-        raise RunError(
-            f"study {name!r} has another space: {told}; give {anew}, or the space as "
-            "it was"
-        )
-    if old.draws != new.draws:
-        raise RunError(
-            f"study {name!r} has another space: SPACE(trial) does not give the fields "
-            f"that it gave, so what it imports was changed; give {anew}"
-        )
-    if texts and old.texts != new.texts:
-        pairs = (_short(old.texts), _short(new.texts))
-        raise RunError(
-            f"study {name!r} was made of another text: its fingerprint was {pairs[0]}, "
-            f"is {pairs[1]}; give the text as it was, or {anew}"
-        )
-    if old.code is not None and old.code != new.code:
-        raise RunError(
-            f"study {name!r} was made by other code: what trains here was {old.code}, "
-            f"is {new.code} (Python's version, digest of lm, data_pipeline and the "
-            f"loop); give the code as it was, or {anew}"
-        )
+        what, then = f"has another space: {told}", "the space as it was"
+    elif old.draws != new.draws:
+        what = "has another space: SPACE(trial) does not give the fields that it gave"
+        what, then = f"{what}, so what it imports was changed", "that as it was"
+    elif texts and old.texts != new.texts:
+        told = f"was {_short(old.texts)}, is {_short(new.texts)}"
+        what = f"was made of another text: its fingerprint {told}"
+        then = "the text as it was"
+    elif old.code not in (None, new.code):
+        what = f"was made by other code: what trains here was {old.code}, is {new.code}"
+        what += " (Python's version, digest of lm, data_pipeline and the loop)"
+        then = "the code as it was"
+    else:
+        return
+    raise RunError(
+        f"study {name!r} {what}; give {then}, or another --study and --sweep-dir"
+    )
 
 
 def _short(texts: list[str] | None) -> str:
