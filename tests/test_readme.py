@@ -1,9 +1,11 @@
 """The READMEs: their tables are the rows, their lists the files, their blocks run."""
 
+import ast
 import contextlib
 import functools
 import importlib
 import io
+import pathlib
 import re
 import shlex
 
@@ -15,7 +17,8 @@ from experiments.readme.marks import marks, with_tables
 from experiments.readme.pages import generated
 from experiments.readme.tree import first_sentence, readmes
 from experiments.run.files import RunError
-from tests.source import ROOT
+from tests.source import ROOT, files
+from tests.source import parse as tree_of
 
 READMES = {path: path.read_text(encoding="utf-8") for path in readmes(ROOT)}
 LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
@@ -48,6 +51,20 @@ def test_the_door_is_no_book():
 def test_every_readme_lists_its_files():
     for path, text in READMES.items():
         assert path.parent == ROOT or "files" in marks(text), path
+
+
+@pytest.mark.parametrize("path", READMES, ids=str)
+def test_tests_that_are_named_are_there(path):
+    named = set(re.findall(r"`(test_\w+)`", READMES[path]))
+    named -= {name for file in files("tests") for name in names_in(file)}
+    assert not named, f"{path} names {named}"
+
+
+@functools.cache
+def names_in(file: pathlib.Path) -> set[str]:
+    """Of the functions in a file."""
+    nodes = ast.walk(tree_of(file))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("path", READMES, ids=str)
