@@ -2,9 +2,9 @@
 
     epoch 3/10 ━━━╸── 6.1k tokens/s ppl 101 |g| 1.3 clip 12% horizon 20 left 00:41
 
-The horizon is that of the latest probe (`experiments.train.probe`). A line wider than the
-terminal loses first what can best be done without. Everything shown is in metrics.jsonl
-or gradflow.npz too.
+The horizon is that of the latest probe (`experiments.train.probe`). A line wider than
+the terminal loses first what can best be done without. Everything shown is in
+metrics.jsonl or gradflow.npz too.
 """
 
 import time
