@@ -28,8 +28,6 @@ MAY_STEP = {
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/population.py": "times steps of many runs at once",
     "experiments/benchmark/tutorial.py": "times the tutorial's single step",
-    # still to be mended
-    "experiments/gradients/long_memory_trials.py": "goes with the application memory",
 }
 # Commands that only other commands start, and another name of one.
 CHILDREN = {

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +10,12 @@ import numpy as np
 import pytest
 
 from data_pipeline.tasks import TASKS
+from experiments.applications.memory.application import head_of, model_of
+from experiments.applications.memory.config import MemoryConfig
 from experiments.console.interrupts import Interrupt
-from experiments.gradients import long_memory, long_memory_trials, pascanu
+from experiments.gradients import long_memory, pascanu, trials
 from experiments.gradients.display import quiet
-from experiments.gradients.long_memory_ladders import (
+from experiments.gradients.ladders import (
     climb,
     climb_all,
     counts,
@@ -24,24 +24,14 @@ from experiments.gradients.long_memory_ladders import (
     updates,
     wilson,
 )
-from experiments.gradients.long_memory_networks import (
-    head_of,
-    measured,
-    network,
-)
-from experiments.gradients.long_memory_trials import (
-    Compiled,
-    Trial,
-    attempt,
-    drawing,
-    result_of,
-)
+from experiments.gradients.long_memory import measured
+from experiments.gradients.smart_tanh import smart_tanh
 from experiments.gradients.study import Job
+from experiments.gradients.trials import Trial, attempt, planned, results_of
 from experiments.run.files import RunError, plain, write_json_atomic
 from experiments.train.processes import Interrupted
 from lm.cells.elman import ElmanState
-from lm.config import OptimConfig
-from lm.types import Batch
+from lm.config import InitConfig, ModelConfig, OptimConfig
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 KEY = jax.random.key(0)
@@ -66,12 +56,21 @@ def nobody(what, pieces):
     """No display."""
 
 
+def network(hidden, task, cell=None):
+    config = MemoryConfig(model=ModelConfig("tanh", 1, hidden, 0))
+    return model_of(config, task, cell)
+
+
+def smart(hidden):
+    return smart_tanh(hidden, InitConfig("normal", 0.01))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_sequences():
     """Looks and exams at fewer sequences than the studies have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(long_memory_trials, "LOOK", 100)
-        patch.setattr(long_memory_trials, "EXAM", 1_000)
+        patch.setattr(trials, "LOOK", 100)
+        patch.setattr(trials, "EXAM", 1_000)
         yield
 
 
@@ -97,7 +96,7 @@ def test_the_floors_are_the_published_ones():
 def test_a_network_that_does_not_read_its_input_does_no_better_than_the_floor(name):
     """Biases alone, fitted to 10,000 answers, on 10,000 others."""
     task = TASKS[name]
-    model, head = network("tanh", 5, task), head_of(task)
+    model, head = network(5, task), head_of(task)
     params = jax.tree.map(jnp.zeros_like, model.init(KEY))
     seen, fresh = (task.sample(jax.random.key(n), 10_000, 20) for n in (1, 2))
     answers = np.asarray(seen.targets[-1])
@@ -132,16 +131,15 @@ def test_of_a_reber_string_only_the_echo_is_asked():
 
 
 def test_smart_tanh_starts_as_published():
-    w = np.asarray(
-        network("smart tanh", 50, TASKS["adding"]).init(KEY)["layers"][0]["w_h"]
-    )
+    model = network(50, TASKS["adding"], smart(50))
+    w = np.asarray(model.init(KEY)["layers"][0]["w_h"])
     assert ((w != 0).sum(axis=1) == 15).all()
     assert abs(np.linalg.eigvals(w)).max() == pytest.approx(0.95, rel=1e-4)
 
 
 def test_smart_tanh_is_the_tanh_network_seen_from_its_pre_activations():
     task = TASKS["temporal_order_2"]
-    ours, elman = network("smart tanh", 8, task), network("tanh", 8, task)
+    ours, elman = network(8, task, smart(8)), network(8, task)
     params = ours.init(KEY)
     ids = task.sample(KEY, 3, 12).inputs
     state, hs = ours.apply(params, ids, ours.initial_state(params, 3))
@@ -154,41 +152,31 @@ def test_smart_tanh_is_the_tanh_network_seen_from_its_pre_activations():
 # --- trials ------------------------------------------------------------------------
 
 
-def test_a_batch_depends_on_its_update_alone():
-    whole = drawing("adding", 10, 3, 4).train(KEY, 0)
-    later = drawing("adding", 10, 3, 2).train(KEY, 2)
-    second = jax.tree.map(lambda x: x[2:], whole)
-    jax.tree.map(np.testing.assert_array_equal, Batch(*second), Batch(*later))
-    assert not np.array_equal(whole.inputs[0], whole.inputs[1])
-
-
-def test_an_easy_task_is_solved_before_the_last_update():
+def test_an_easy_task_is_solved_before_the_last_update(tmp_path):
     told = []
-    easy = replace(TRIAL, steps=2_000)
-    result = attempt(easy, never, lambda what, pieces: told.append(pieces))
+    easy = replace(TRIAL, steps=2_000, check=50)
+    (result,) = attempt([easy], tmp_path, never, lambda what, n: told.append(n))
     assert result["solved"] and result["updates"] < 2_000
     assert result["wrong"] < 0.01 and result["loss"] < np.log(4) / 2
     assert sum(told) == 2_000, "what was saved counts as done"
-    assert attempt(easy, never, nobody) == result, "a function of the trial alone"
+    assert [p.name for p in tmp_path.iterdir()] == [easy.file], "its run is gone"
+    # Solved means that both the look and the exam were passed, and not before.
+    shorter = replace(easy, steps=result["updates"] - easy.check)
+    (before,) = attempt([shorter], tmp_path, never, nobody)
+    assert not before["solved"] and before["wrong"] >= 0.01
 
 
-def test_numbers_that_are_not_finite_end_a_trial(monkeypatch):
-    losses = iter([1.0, math.nan, 1.0])
-    wild = Compiled(
-        begin=lambda key: SimpleNamespace(params=None),
-        advance=lambda state, batches: (state, next(losses)),
-        judge=lambda params, batch: (jnp.nan, 1000, 1000),
-    )
-    monkeypatch.setattr(long_memory_trials, "compiled", lambda trial: wild)
+def test_numbers_that_are_not_finite_end_a_trial(tmp_path):
+    wild = OptimConfig("sgd", 1e30, clip="none")
+    trial = replace(TRIAL, steps=200, optim=wild, network="relu")
     told = []
-    trial = replace(TRIAL, steps=200)
-    result = attempt(trial, never, lambda what, pieces: told.append(pieces))
-    assert not result["solved"] and result["updates"] == 20 and sum(told) == 200
+    (result,) = attempt([trial], tmp_path, never, lambda what, n: told.append(n))
+    assert not result["solved"] and result["updates"] < 200 and sum(told) == 200
     assert row_of((trial,), [plain(result)])["rate"] == 0
 
 
 def test_a_result_is_kept_and_not_computed_again(tmp_path, monkeypatch):
-    result = result_of(TRIAL, tmp_path, never, nobody)
+    results = results_of([TRIAL], tmp_path, never, nobody)
     assert [p.name for p in tmp_path.iterdir()] == [TRIAL.file]
     record = json.loads((tmp_path / TRIAL.file).read_text())
     assert record["trial"]["optim"]["learning_rate"] == 0.01
@@ -196,34 +184,45 @@ def test_a_result_is_kept_and_not_computed_again(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(long_memory_trials, "attempt", fail)
-    assert result_of(TRIAL, tmp_path, never, nobody) == result
+    monkeypatch.setattr(trials, "attempt", fail)
+    assert results_of([TRIAL], tmp_path, never, nobody) == results
     with pytest.raises(RunError, match="of a trial with other settings"):
-        result_of(replace(TRIAL, steps=30), tmp_path, never, nobody)
+        results_of([replace(TRIAL, steps=30)], tmp_path, never, nobody)
 
 
-def test_a_trial_that_is_stopped_leaves_nothing(tmp_path):
-    stop = Interrupt()
+def test_a_trial_that_is_stopped_goes_on(tmp_path):
+    whole = results_of([TRIAL], tmp_path / "whole", never, nobody)
+    stop, told = Interrupt(), []
 
-    def told(what, pieces):
-        stop.name = "SIGINT"
+    def tell(what, pieces):
+        told.append(pieces)
+        if pieces:
+            stop.name = "SIGINT"
 
     with pytest.raises(Interrupted):
-        result_of(TRIAL, tmp_path, stop, told)
-    assert not list(tmp_path.iterdir())
+        results_of([TRIAL], tmp_path / "cut", stop, tell)
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == [TRIAL.stem]
+    assert results_of([TRIAL], tmp_path / "cut", never, nobody) == whole
+
+
+def test_the_smart_start_is_that_of_its_trials():
+    plan = planned(replace(TRIAL, network="smart tanh"))
+    w = np.asarray(plan.problem.init(KEY, None)["layers"][0]["w_h"])
+    radius = abs(np.linalg.eigvals(w)).max()
+    assert radius == pytest.approx(0.95, rel=1e-4) and (w == 0).any()
 
 
 def test_no_two_trials_share_a_file():
     for study in (long_memory.STUDY, pascanu.STUDY):
         for size in study.sizes.values():
             module = long_memory if study is long_memory.STUDY else pascanu
-            trials = [
+            every = [
                 trial
                 for ladder in module.ladders(size, 3)
                 for rung in ladder
                 for trial in rung
             ]
-            assert len({trial.file for trial in trials}) == len(trials) > 0
+            assert len({trial.file for trial in every}) == len(every) > 0
 
 
 # --- ladders -----------------------------------------------------------------------

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import jax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from data_pipeline.tasks import TASKS
+from data_pipeline.tasks import TASKS, Task
+from experiments.applications.memory.application import head_of
 from experiments.figures.style import INK, line_style, logarithmic, new_figure, styled
-from experiments.gradients.long_memory_ladders import (
+from experiments.gradients.ladders import (
     Climb,
     Ladder,
     climb_all,
@@ -18,9 +20,9 @@ from experiments.gradients.long_memory_ladders import (
     ladder,
     reach,
 )
-from experiments.gradients.long_memory_networks import measured
 from experiments.gradients.panels import Rows, beside, column, scale, success
 from experiments.gradients.study import Job, Result, Study, Table
+from lm.cells import is_gated
 from lm.config import OptimConfig
 
 NAMES = {
@@ -32,7 +34,6 @@ NAMES = {
     "multiplication": "multiplication",
 }
 MEMORYLESS = "no memory"
-GATED = ("gru", "lstm")
 
 
 EXPECTS = (
@@ -138,6 +139,17 @@ def memoryless_rows(size: LongMemory) -> list[dict[str, Any]]:
     ]
 
 
+def measured(task: Task, length: int, count: int = 10_000) -> float:
+    """The loss per counted target of the best answers without memory, on fresh
+    sequences; ValueError where the task has none."""
+    batch = task.sample(jax.random.key(0), count, length)
+    if task.memoryless is None:
+        raise ValueError(f"task {task.name} has no answers without memory")
+    outputs = task.memoryless(batch)
+    total = head_of(task).total(outputs, batch.targets, batch.mask)
+    return float(total.mean())
+
+
 def tried(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of networks that were trained."""
     return [row for row in rows if row["variant"] != MEMORYLESS]
@@ -156,7 +168,7 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
         task
         for task in tasks
         if max(far[task, cell] for cell in cells)
-        > max((far[task, cell] for cell in cells if cell in GATED), default=0)
+        > max((far[task, cell] for cell in cells if is_gated(cell)), default=0)
     ]
     longest = (f"{cell} {max(far[task, cell] for task in tasks)}" for cell in cells)
     found = (

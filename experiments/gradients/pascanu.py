@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from experiments.figures.style import line_style, logarithmic, new_figure, styled
-from experiments.gradients.long_memory_ladders import (
+from experiments.gradients.ladders import (
     Climb,
     Ladder,
     climb_all,
@@ -22,6 +22,7 @@ from experiments.gradients.long_memory_ladders import (
     reach,
 )
 from experiments.gradients.panels import Rows, beside, scale, success
+from experiments.gradients.smart_tanh import SMART
 from experiments.gradients.study import Job, Result, Study, Table
 from lm.config import OptimConfig
 
@@ -77,7 +78,7 @@ def ladders(size: Pascanu, seeds: int) -> list[Ladder]:
             size.lengths,
             seeds,
             variant=variant,
-            network="smart tanh",
+            network=SMART,
             task=TASK,
             optim=optim,
         )

@@ -15,8 +15,8 @@ import numpy as np
 
 from data_pipeline.tasks import TASKS
 from experiments.console.interrupts import Interrupt
-from experiments.gradients.long_memory_trials import Trial, result_of
 from experiments.gradients.study import Job
+from experiments.gradients.trials import Trial, results_of
 from experiments.train.allocator import keep_memory
 from experiments.train.processes import Heard, run_all
 from lm.config import OptimConfig
@@ -95,7 +95,7 @@ def climb(
     keep_memory()
     rows: list[Row] = []
     for rung in ladder:
-        results = [result_of(trial, directory, stop, advance) for trial in rung]
+        results = results_of(rung, directory, stop, advance)
         rows.append(row_of(rung, results))
         if not rows[-1]["solved"]:
             break
