@@ -154,7 +154,7 @@ def test_smart_tanh_is_the_tanh_network_seen_from_its_pre_activations():
 
 def test_an_easy_task_is_solved_before_the_last_update(tmp_path):
     told = []
-    easy = replace(TRIAL, steps=2_000, check=50)
+    easy = replace(TRIAL, steps=2_000, check=20)
     (result,) = attempt([easy], tmp_path, never, lambda what, n: told.append(n))
     assert result["solved"] and result["updates"] < 2_000
     assert result["wrong"] < 0.01 and result["loss"] < np.log(4) / 2
