@@ -1,0 +1,89 @@
+"""What every application has to do: train, go on bit for bit, score, probe, answer."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipeline.config import DataConfig
+from experiments.applications import APPLICATIONS, load
+from experiments.applications.memory.config import MemoryConfig, TaskConfig
+from experiments.applications.restored import restore_best
+from experiments.config import Config, GradflowConfig, TrainConfig
+from experiments.console.command_line import Options
+from experiments.report.build import report
+from experiments.run.files import read_json
+from experiments.run.probes import read_probe
+from experiments.train.session import train
+from lm.config import ModelConfig
+from tests.tiny_run import TEXT
+
+pytestmark = pytest.mark.usefixtures("compile_cache")
+TRAIN = TrainConfig(
+    epochs=0, steps=4, eval_every=2, eval_batch=4, checkpoint_every=1, keep=9, samples=1
+)
+PACE = {"train": TRAIN, "gradflow": GradflowConfig(every=2, lanes=2, lags=4)}
+MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
+LINES = {"language_model": "the cat sat .\n", "memory": "0 2 5 1\n"}
+
+
+def configs(folder):
+    """A tiny run of each application."""
+    for name, text in TEXT.items():
+        (folder / f"{name}.txt").write_text(text)
+    text = DataConfig(corpus=str(folder), batch=2, window=4)
+    task = TaskConfig("temporal_order_2", 10, 2, 3, 6, 7)
+    return {
+        "language_model": Config(data=text, model=MODEL, **PACE),
+        "memory": MemoryConfig(data=task, model=MODEL, **PACE),
+    }
+
+
+def test_every_application_is_here():
+    assert set(LINES) == set(APPLICATIONS)
+
+
+@pytest.fixture(scope="module", params=LINES)
+def whole(request, tmp_path_factory):
+    """(name, config, a run that was never stopped)."""
+    folder = tmp_path_factory.mktemp("text")
+    config = configs(folder)[request.param]
+    run = tmp_path_factory.mktemp("run") / "whole"
+    assert train(config, Options(run), []) == run
+    return request.param, config, run
+
+
+def test_it_goes_on_bit_for_bit_from_every_step(whole, tmp_path):
+    _, config, run = whole
+    wanted = restore_best(run)
+    for step in (1, 2, 3):
+        cut = tmp_path / f"{step}"
+        shutil.copytree(run, cut)
+        (cut / "summary.json").unlink()
+        for folder in (cut / "checkpoints").iterdir():
+            if folder.name.isdigit() and int(folder.name) > step:
+                shutil.rmtree(folder)
+        train(config, Options(cut), [])
+        same, summary = restore_best(cut), read_json(cut / "summary.json")
+        assert same.step == wanted.step
+        for a, b in zip(
+            jax.tree.leaves(same.params), jax.tree.leaves(wanted.params), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+        assert summary["scores"] == read_json(run / "summary.json")["scores"]
+
+
+def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
+    name, _, run = whole
+    scores = read_json(run / "summary.json")["scores"]
+    assert set(scores) == {"valid", "test"}
+    monitor = load(name).monitor.removeprefix("-")
+    assert all(np.isfinite(found[monitor]) for found in scores.values())
+    probe = read_probe(run)
+    assert probe["step"].tolist() == [0, 2, 4] and (probe["lag_LK"][:, :, 0] > 0).all()
+    assert report([run], tmp_path / "page.html").read_text().count("<svg") > 3
+    lines = tmp_path / "lines.txt"
+    lines.write_text(LINES[name])
+    (record,) = load(name).predict(restore_best(run), str(lines))
+    assert record["text"] == LINES[name].strip() and len(record) > 1
