@@ -43,7 +43,7 @@ lint: $(VENV)/.tested
 	$(VENV)/bin/ruff check .
 
 types: $(VENV)/.tested
-	$(VENV)/bin/basedpyright
+	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
 check: lint types
 	$(TESTS) $(LM)
