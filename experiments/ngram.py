@@ -19,12 +19,13 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from data_pipeline.errors import DataError
 from data_pipeline.told import told
 from data_pipeline.types import Dataset, TokenArray
 from experiments.console.command_line import command_line, user_errors
@@ -178,6 +179,8 @@ class Ngram:
     """Most tokens kept, special marks included; 0 keeps all."""
     min_count: int = 1
     """Fewest occurrences of a token that is kept."""
+    errors: Literal["strict", "replace"] = "strict"
+    """What becomes of bytes that are no UTF-8: refused, or U+FFFD."""
     order: int = 4
     """Longest n-gram."""
 
@@ -193,7 +196,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = dataclasses.asdict(given)
     longest = settings.pop("order")
     with user_errors():
-        dataset = prepare(DataConfig(**settings))
+        try:
+            dataset = prepare(DataConfig(**settings))
+        except DataError as error:  # training's options have other names here
+            raise DataError(str(error).replace("--data.", "--")) from None
         for line in told(dataset.corpus):
             print(line)
         unknown = dataset.corpus.facts["unknown_rate"]

@@ -141,7 +141,8 @@ def example(restored: Restored) -> Batch:
 def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     """The score of each line of a file, see `Sentence.record`."""
     trained, data = trained_of(restored), restored.config.data
-    for sentence in score_lines(trained, read_lines(path, data.column, data.errors)):
+    lines = read_lines(path, data.column, data.errors, "--input")
+    for sentence in score_lines(trained, lines):
         yield sentence.record(per_token=False)
 
 

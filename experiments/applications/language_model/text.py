@@ -32,7 +32,9 @@ def lines_from(texts: Iterable[str]) -> Iterator[Line]:
         yield Line(text.removesuffix("\n"), number, text.endswith("\n"))
 
 
-def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line]:
+def read_lines(
+    path: str, column: str = "", errors: str = "strict", option: str = "--text"
+) -> list[Line]:
     """Lines of a file, `-` being standard input, or the rows of CSV, TSV and JSON as
     training reads them; a row without text is an empty line, so that numbers hold.
     What is no regular file is read once.
@@ -42,9 +44,9 @@ def read_lines(path: str, column: str = "", errors: str = "strict") -> list[Line
     """
     given = Path(path)
     if path != "-" and not given.exists():
-        raise DataError(f"--text: there is no file {path!r}")
+        raise DataError(f"{option}: there is no file {path!r}")
     if given.is_dir():
-        raise DataError(f"--text: {path!r} is a folder: give one file of it")
+        raise DataError(f"{option}: {path!r} is a folder: give one file of it")
     try:
         if is_rows(given):
             with _readable_again(given) as file:

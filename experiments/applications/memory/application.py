@@ -140,7 +140,7 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     """
     task = restored.prepared.source
     model = model_of(restored.config, task)
-    for line in read_lines(path):
+    for line in read_lines(path, option="--input"):
         inputs_T = parsed(task, line.text, line.number or 0)
         state = model.initial_state(restored.params, 1)
         _, hs = model.apply(restored.params, inputs_T[:, None], state)
