@@ -5,6 +5,7 @@ Modules about `lm` alone add `pytestmark = pytest.mark.usefixtures("strict")`.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+
+# Who started the tests (nohup, a job in the background) may ignore these signals, and
+# so would all processes of theirs; what is tested is what they do otherwise.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, usual)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between devices
