@@ -25,7 +25,8 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         text = path.read_text(encoding="utf-8")
         folder = path.parent.relative_to(root)
         parts = {name: _seen_from(folder, table) for name, table in made.items()}
-        parts["files"] = tree(path.parent)
+        if "files" in marks(text):  # not at the root, where .venv lies
+            parts["files"] = tree(path.parent)
         texts[path] = with_tables(text, parts, path.relative_to(root).as_posix())
         marked |= set(marks(text))
     if missing := made.keys() - marked:
