@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def score(options: Score) -> list["Sentence"]:
     """The sentences that the options name, scored."""
     from experiments.applications.language_model import scoring
-    from experiments.applications.language_model.text import grouped, read_lines
+    from experiments.applications.lines import grouped, read_lines
     from experiments.train.trained import load_trained, split_of_run
 
     trained = load_trained(options.run)

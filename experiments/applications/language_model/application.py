@@ -20,9 +20,9 @@ from experiments.applications.language_model.reading import (
     setting_of,
 )
 from experiments.applications.language_model.scoring import score_lines
-from experiments.applications.language_model.text import read_lines
 from experiments.applications.language_model.trained import trained_of
 from experiments.applications.language_model.writing import make_writer
+from experiments.applications.lines import read_lines
 from experiments.config import Config
 from experiments.run.directory import read_run
 from experiments.run.record import text_of

@@ -11,7 +11,7 @@ from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import EOS, EOS_ID, Vocabulary
 from experiments.applications.language_model.reading import NEWLINE, Setting
-from experiments.applications.language_model.text import Line
+from experiments.applications.lines import Line
 from lm.types import Batch
 
 

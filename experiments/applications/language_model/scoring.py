@@ -22,8 +22,8 @@ from experiments.applications.language_model.reading import (
     evaluation_batches,
     setting_of,
 )
-from experiments.applications.language_model.text import Line, lines_from
 from experiments.applications.language_model.trained import Trained
+from experiments.applications.lines import Line, lines_from
 from lm.losses import perplexity
 from lm.models.language_model import one_hot_rows
 from lm.score import make_score_step

@@ -15,7 +15,7 @@ from data_pipeline.errors import DataError
 from data_pipeline.tasks import TASKS, Task
 from data_pipeline.tasks.reading import STREAMS, Sequences
 from experiments.applications.application import Application, Prepared, Restored
-from experiments.applications.language_model.text import read_lines
+from experiments.applications.lines import read_lines
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.run.record import Text
 from lm.config import ConfigError, unknown
