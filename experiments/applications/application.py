@@ -21,7 +21,8 @@ class Prepared(NamedTuple):
     splits    "train", "valid" and "test", each as the application's `reading` takes it.
     size      terms of the loss in the training split: tokens, say.
     told      the data in a few words, for a run's first line.
-    facts     JSON values that go into summary.json.
+    facts     JSON values that go into summary.json; "optimum": the best scores that
+              there can be, {name: number}, where they are known.
     remarks   by split: what has to be read beside its scores.
     notes     lines to be told before training.
     save      (run) -> None: keeps in its directory what new input needs.
@@ -37,6 +38,19 @@ class Prepared(NamedTuple):
     notes: tuple[str, ...] = ()
     save: Callable[[Any], None] = nothing
     source: Any = None
+
+
+class Final(NamedTuple):
+    """What the host finds with a run's best parameters, when the run ends.
+
+    scores     {split: {name: number}}, beside those that `Problem.evaluate` gives.
+    baselines  {what is no neural network: {split: {name: number}}}, on the same splits.
+    examples   JSON values, kept in RUN/examples.json for `Application.section`.
+    """
+
+    scores: Mapping[str, Mapping[str, float]] = {}
+    baselines: Mapping[str, Mapping[str, Mapping[str, float]]] = {}
+    examples: Any = None
 
 
 class Restored(NamedTuple):
@@ -68,8 +82,10 @@ class Application(NamedTuple):
                   None where there is too little to probe.
     write         (config, prepared, samples) -> (params, key) -> texts; None: none are
                   written on the way.
-    final_scores  (config, prepared, params) -> {split: {name: number}}: what the host
-                  computes with the best parameters; None: nothing.
+    final         (config, prepared, params) -> Final, with the best parameters; None:
+                  nothing besides the scores of `Problem.evaluate`.
+    section       (examples of `Final`) -> what a report shows of them: blocks of
+                  `experiments.figures.page`, or pairs (file name, Figure); None: none.
     predict       (restored, path) -> an iterable of records, one for each line of a
                   file (`-`: standard input), each with a "text" and the numbers that go
                   with it; None: cannot be.
@@ -90,7 +106,8 @@ class Application(NamedTuple):
     reading: Callable
     probed: Callable
     write: Callable | None = None
-    final_scores: Callable | None = None
+    final: Callable | None = None
+    section: Callable | None = None
     predict: Callable | None = None
     example: Callable | None = None
     reached: Callable | None = None

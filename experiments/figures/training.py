@@ -92,7 +92,7 @@ def learning_curves(
             nothing_here(axes, "no finite loss was logged")
             return figure
         if floor is not None:
-            limit_line(axes, floor, "the optimum, by the entropy of the corpus")
+            limit_line(axes, floor, "the optimum")
         steps_along(axes)
         axes.set_ylabel("loss, nats per token" if nats else "loss")
         if nats:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experiments import figures
+from experiments.applications.restored import application_of
 from experiments.figures.page import (
     Html,
     figure_block,
@@ -84,7 +85,13 @@ def make_page(runs: list[RunFiles], folder: Path, spectra: bool = True) -> Html:
             for block in _of_run(run, draw, lack, folder, len(shown) > 1)
         ]
         parts.append(section(heading, *blocks))
-    parts.append(section("Samples", *_samples(shown)))
+    answers = [
+        block for run in shown for block in _answers(run, folder, len(shown) > 1)
+    ]
+    if answers:
+        parts.append(section("What it answers", *answers))
+    if any(application_of(run.record).write for run in shown):
+        parts.append(section("Samples", *_samples(shown)))
     parts.append(section("Config", config_table(runs)))
     parts.append(section("Origin", origin_table(runs)))
     names = ", ".join(run.name for run in runs)
@@ -131,6 +138,20 @@ def _drawn(
         figures.save(figure, folder / f"{stem}.png", folder / f"{stem}.svg")
         blocks.append(figure_block(figure))
     return blocks
+
+
+def _answers(run: RunFiles, folder: Path, several: bool) -> Iterator[Html]:
+    """What the application shows of the examples that a run kept."""
+    show = application_of(run.record).section
+    if show is None or run.examples is None:
+        return
+    if several:
+        yield subheading(run.name)
+    for block in show(run.examples):
+        if isinstance(block, Html):
+            yield block
+        else:
+            yield from _drawn([block], folder, f"{run.name}_" if several else "")
 
 
 def _samples(runs: list[RunFiles]) -> Iterator[Html]:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.applications.restored import application_of
+from experiments.run.directory import EXAMPLES
 from experiments.run.files import RunError, read_json
 from experiments.run.metrics import read_metrics
-from experiments.run.probes import FILE, read_probe
+from experiments.run.probes import FILE, Columns, grouped, read_probe
 from experiments.run.record import config_of
 
 GROUP_ROWS = 600
@@ -49,7 +50,8 @@ class RunFiles(NamedTuple):
     config    as a config of its application.
     summary   summary.json; None where the run has not ended.
     metrics   see above.
-    probe     the columns of gradflow.npz; {} where there are none.
+    probes    {group: its columns} of gradflow.npz; {} where there are none.
+    examples  examples.json; None where there is none.
     samples   samples.txt, as it is.
     notes     what is missing or damaged, in sentences.
     """
@@ -60,7 +62,8 @@ class RunFiles(NamedTuple):
     config: Any
     summary: dict[str, Any] | None
     metrics: Metrics
-    probe: dict[str, np.ndarray]
+    probes: dict[str, Columns]
+    examples: Any
     samples: str
     notes: list[str]
 
@@ -178,7 +181,7 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
 
     def attempt(file: str, read: Callable[[], Any], absent: Any, lack: str) -> Any:
         if not (directory / file).exists():
-            notes.append(lack)
+            notes.extend([lack] if lack else [])
             return absent
         try:
             return read()
@@ -194,7 +197,7 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
     if metrics.broken:
         notes.append(f"{metrics.broken} lines of metrics.jsonl could not be read.")
     lack = "It made no probes (--gradflow.every 0, or a run from before them)."
-    probe = attempt(FILE, lambda: read_probe(directory), {}, lack)
+    probes = attempt(FILE, lambda: grouped(read_probe(directory)), {}, lack)
     lack = "It has not ended: no summary.json."
     summary = attempt(
         "summary.json", lambda: read_json(directory / "summary.json"), None, lack
@@ -202,9 +205,10 @@ def read_run_files(directory: Path, name: str) -> RunFiles:
     path = directory / "samples.txt"
     lack = "It wrote no samples."
     samples = attempt(path.name, lambda: path.read_text("utf-8", "replace"), "", lack)
-    return RunFiles(
-        name, directory, record, config, summary, metrics, probe, samples, notes
-    )
+    path = directory / EXAMPLES
+    examples = attempt(path.name, lambda: read_json(path), None, "")
+    own = record, config, summary, metrics, probes, examples, samples, notes
+    return RunFiles(name, directory, *own)
 
 
 def short_names(directories: list[Path]) -> list[str]:

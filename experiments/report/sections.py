@@ -9,6 +9,7 @@ from experiments import figures
 from experiments.figures import Curve
 from experiments.report.reading import RunFiles
 from experiments.report.spectra import spectra
+from experiments.run.probes import Columns
 
 Picture = tuple[str, Any]
 
@@ -21,10 +22,9 @@ def learning(runs: list[RunFiles]) -> Iterator[Picture]:
         train[run.name] = Curve(steps["step"], steps["loss"])
         if len(found.get("step", ())):
             valid[run.name] = Curve(found["step"], found["loss"])
-        floors.add((run.summary or {}).get("optimum"))
-    optimum = floors.pop() if len(floors) == 1 else None
+        floors.add(optimal_loss((run.summary or {}).get("optimum")))
+    floor = floors.pop() if len(floors) == 1 else None
     nats = all(run.nats for run in runs)
-    floor = float(np.log(optimum)) if nats and optimum is not None else None
     yield "learning_curves", figures.learning_curves(train, valid, floor, nats)
     for name in score_names(runs):
         curves = {
@@ -37,6 +37,14 @@ def learning(runs: list[RunFiles]) -> Iterator[Picture]:
         yield name, figures.over_training(curves, title, name, reading)
 
 
+def optimal_loss(optimum: Any) -> float | None:
+    """The least loss that there can be, of a summary's "optimum": scores by name, or a
+    perplexity alone."""
+    if isinstance(optimum, dict):
+        return optimum.get("loss")
+    return None if optimum is None else float(np.log(optimum))
+
+
 def score_names(runs: list[RunFiles]) -> list[str]:
     """What evaluations scored beside the loss, in any of the runs."""
     own = {"step", "train", "loss", "nats_per_token", "perplexity"}
@@ -44,29 +52,35 @@ def score_names(runs: list[RunFiles]) -> list[str]:
 
 
 def reach(runs: list[RunFiles]) -> Iterator[Picture]:
-    """Lag profiles overlaid, horizon and half-life over training."""
-    runs = [run for run in runs if len(run.probe.get("step", ()))]
-    if not runs:
+    """Lag profiles overlaid, horizon and half-life over training; of every group of
+    parts its top layer."""
+    shown = [
+        (run.name if not group else f"{run.name}, {group}", columns)
+        for run in runs
+        for group, columns in run.probes.items()
+        if len(columns["step"])
+    ]
+    if not shown:
         return
     curves, intervals = {}, {}
-    for run in runs:
-        for probe in (-1,) if len(runs) > 1 else (0, -1):
-            name = f"{run.name}, step {run.probe['step'][probe]:,}"
-            lag_K = run.probe["lag_LK"][probe, -1]
+    for name, columns in shown:
+        for probe in (-1,) if len(shown) > 1 else (0, -1):
+            label = f"{name}, step {columns['step'][probe]:,}"
+            lag_K = columns["lag_LK"][probe, -1]
             first = max(float(lag_K[0]), np.finfo(np.float32).tiny)
-            curves[name] = lag_K / first
-            if "lag_low_LK" in run.probe:
-                sides = (run.probe[f"lag_{side}_LK"][probe, -1] for side in LOW_HIGH)
-                intervals[name] = tuple(sides)
+            curves[label] = lag_K / first
+            if "lag_low_LK" in columns:
+                sides = (columns[f"lag_{side}_LK"][probe, -1] for side in LOW_HIGH)
+                intervals[label] = tuple(sides)
     yield "lag_profiles", figures.lag_profiles(curves, "top layer", intervals)
-    lags = max(run.probe["lag_LK"].shape[-1] for run in runs) - 1
-    highest = max(run.probe["horizon_L"][:, -1].max() for run in runs)
+    lags = max(columns["lag_LK"].shape[-1] for _, columns in shown) - 1
+    highest = max(columns["horizon_L"][:, -1].max() for _, columns in shown)
     yield (
         "horizon",
         figures.over_training(
-            {run.name: _of_top(run, "horizon") for run in runs},
+            {name: _of_top(columns, "horizon") for name, columns in shown},
             "Effective horizon, top layer",
-            "tokens",
+            "steps",
             "The largest lag at which over 1 % of the gradient is left; shaded: 95 % "
             "intervals. It cannot exceed the longest lag that was looked at.",
             limit=(lags, "longest lag looked at") if 2 * highest > lags else None,
@@ -75,11 +89,11 @@ def reach(runs: list[RunFiles]) -> Iterator[Picture]:
     yield (
         "half_life",
         figures.over_training(
-            {run.name: _of_top(run, "half_life") for run in runs},
+            {name: _of_top(columns, "half_life") for name, columns in shown},
             "Half-life of the gradient, top layer",
-            "tokens",
+            "steps",
             "The smallest lag at which less than half of the gradient is left: what a "
-            "token's loss mostly teaches the model about lies nearer than this.",
+            "step's loss mostly teaches the model about lies nearer than this.",
         ),
     )
 
@@ -87,34 +101,41 @@ def reach(runs: list[RunFiles]) -> Iterator[Picture]:
 LOW_HIGH = ("low", "high")
 
 
-def _of_top(run: RunFiles, what: str) -> Curve:
+def _of_top(columns: Columns, what: str) -> Curve:
     """A column of the top layer, with its interval where there is one."""
-    sides = [run.probe.get(f"{what}_{side}_L") for side in LOW_HIGH]
+    sides = [columns.get(f"{what}_{side}_L") for side in LOW_HIGH]
     low, high = (None if side is None else side[:, -1] for side in sides)
-    return Curve(run.probe["step"], run.probe[f"{what}_L"][:, -1], low, high)
+    return Curve(columns["step"], columns[f"{what}_L"][:, -1], low, high)
 
 
 def through_time(run: RunFiles) -> Iterator[Picture]:
     """The heat map of each layer, and the norms over training by layer."""
-    if not len(run.probe.get("step", ())):
+    for group, columns in run.probes.items():
+        yield from _through_time(run, group, columns)
+
+
+def _through_time(run: RunFiles, group: str, columns: Columns) -> Iterator[Picture]:
+    lag_PLK, steps_P = columns["lag_LK"], columns["step"]
+    if not len(steps_P):
         return
-    lag_PLK, steps_P = run.probe["lag_LK"], run.probe["step"]
     layers = lag_PLK.shape[1]
     for layer in range(layers):
-        where = f"layer {layer}" if layers > 1 else run.model
+        alone = run.model if layers == 1 and not group else ""
+        where = alone or _place(group, f"layer {layer}")
         title = f"{run.name}: gradient of one loss, {where}"
         norms_PK = lag_PLK[:, layer]
-        yield f"heat_map_{layer}", figures.heat_map(norms_PK, steps_P, title)
+        name = _stem(group, f"heat_map_{layer}")
+        yield name, figures.heat_map(norms_PK, steps_P, title)
     if layers > 1:
         curves = {
-            f"layer {number}": Curve(steps_P, run.probe["norms_LT"][:, number].mean(1))
+            f"layer {number}": Curve(steps_P, columns["norms_LT"][:, number].mean(1))
             for number in range(layers)
         }
         yield (
-            "layers",
+            _stem(group, "layers"),
             figures.over_training(
                 curves,
-                f"{run.name}: gradient down the layers",
+                f"{run.name}: gradient down the layers{group and f', {group}'}",
                 "‖∂L/∂h_t‖, mean over the window",
                 "One line a layer, the bottom one first: lines far apart mean that "
                 "gradients shrink or grow on their way down the layers.",
@@ -123,24 +144,41 @@ def through_time(run: RunFiles) -> Iterator[Picture]:
         )
 
 
+def _place(group: str, what: str) -> str:
+    """A thing inside a group of parts, for a title."""
+    return f"{group}, {what}" if group else what
+
+
+def _stem(group: str, what: str) -> str:
+    """The same for a file's name."""
+    return f"{group}_{what}" if group else what
+
+
 def inside(run: RunFiles) -> Iterator[Picture]:
     """Gate histograms of each layer; mean gates, state norm and spectral radius."""
-    probe, steps_P = run.probe, run.probe.get("step", np.zeros(0))
-    if not len(steps_P):
-        return
-    for layer in range(probe["lag_LK"].shape[1]):
+    for group, columns in run.probes.items():
+        if len(columns["step"]):
+            yield from _gates(run, group, columns)
+            yield from _states(run, group, columns)
+
+
+def _gates(run: RunFiles, group: str, columns: Columns) -> Iterator[Picture]:
+    for layer in range(columns["lag_LK"].shape[1]):
         start = f"gates_{layer}_"
-        names = [name.removeprefix(start) for name in probe if name.startswith(start)]
+        names = [n.removeprefix(start) for n in columns if n.startswith(start)]
         if names:
-            title = f"{run.name}: gates of layer {layer}"
+            title = f"{run.name}: gates of {_place(group, f'layer {layer}')}"
             before, after = (
-                {name: probe[start + name][at] for name in names} for at in (0, -1)
+                {name: columns[start + name][at] for name in names} for at in (0, -1)
             )
-            yield f"gates_{layer}", figures.gate_histograms(before, after, title)
+            drawn = figures.gate_histograms(before, after, title)
+            yield _stem(group, f"gates_{layer}"), drawn
     start = "gate_mean_"
     means = {
-        f"layer {name.removeprefix(start).replace('_', ', ', 1)}": Curve(steps_P, mean)
-        for name, mean in probe.items()
+        f"layer {name.removeprefix(start).replace('_', ', ', 1)}": Curve(
+            columns["step"], mean
+        )
+        for name, mean in columns.items()
         if name.startswith(start)
     }
     if means:
@@ -148,21 +186,22 @@ def inside(run: RunFiles) -> Iterator[Picture]:
             "Mean activation of each gate over units and steps. A forget (or update) "
             "gate of mean f holds its unit for about −1/ln f steps."
         )
-        title = f"{run.name}: mean gates"
-        yield (
-            "gate_means",
-            figures.over_training(means, title, "mean activation", reading),
-        )
+        title = f"{run.name}: mean gates{group and f', {group}'}"
+        drawn = figures.over_training(means, title, "mean activation", reading)
+        yield _stem(group, "gate_means"), drawn
+
+
+def _states(run: RunFiles, group: str, columns: Columns) -> Iterator[Picture]:
     for what, (title, unit, reading, limit) in STATES.items():
-        if f"{what}_L" in probe:
-            values_PL = probe[f"{what}_L"]
+        if f"{what}_L" in columns:
+            values_PL = columns[f"{what}_L"]
             curves = {
-                f"layer {n}": Curve(steps_P, values_PL[:, n])
+                f"layer {n}": Curve(columns["step"], values_PL[:, n])
                 for n in range(values_PL.shape[1])
             }
-            title = f"{run.name}: {title}"
+            title = f"{run.name}: {_place(group, title)}"
             drawn = figures.over_training(curves, title, unit, reading, limit=limit)
-            yield what, drawn
+            yield _stem(group, what), drawn
 
 
 STATES = {

@@ -32,7 +32,7 @@ def _summary_row(
     found, steps = run.summary or {}, run.metrics.steps
     last = int(steps["step"][-1]) if len(steps["step"]) else 0
     clipped = steps["clipped_norm"] < 0.999 * steps["gradient_norm"]
-    horizon = run.probe["horizon_L"][-1] if "horizon_L" in run.probe else []
+    horizon = {g: columns["horizon_L"][-1] for g, columns in run.probes.items()}
     return [
         run.name,
         run.model,
@@ -40,12 +40,16 @@ def _summary_row(
         number(found.get("steps", last), ",.0f"),
         Cell(number(valid, ",.2f"), best, "best" if best else ""),
         number(_of_split(found, "test", score), ",.2f"),
-        " / ".join(str(int(h)) for h in horizon) or "–",
+        ", ".join(f"{g} {_numbers(h)}".strip() for g, h in horizon.items()) or "–",
         f"{clipped.mean():.0%}" if len(clipped) else "–",
         number(found.get("tokens_per_second"), ",.0f"),
         duration(found.get("seconds")),
         "finished" if run.summary else f"unfinished, at step {last:,}",
     ]
+
+
+def _numbers(horizon_L: np.ndarray) -> str:
+    return " / ".join(str(int(h)) for h in horizon_L)
 
 
 def _valid(run: RunFiles, score: str) -> float | None:

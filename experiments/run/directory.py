@@ -5,6 +5,7 @@
     metrics.jsonl     a row a step, and a row an evaluation
     gradflow.npz      probes of the gradient flow, see `experiments.train.probe`
     samples.txt       text written on the way
+    examples.json     what it answered, for the report, where its application keeps it
     checkpoints/      one folder a checkpoint, see `experiments.run.checkpoint`
     summary.json      the result; there when the run has ended
 
@@ -40,6 +41,7 @@ from experiments.run.record import Text
 from experiments.run.samples import append_samples, rewind_samples
 
 LOCK, SUMMARY, CHECKPOINTS = ".lock", "summary.json", "checkpoints"
+EXAMPLES = "examples.json"
 T = TypeVar("T")
 
 
@@ -111,8 +113,10 @@ class Run:
         """Appends texts written after `step` steps to samples.txt."""
         append_samples(self.directory / "samples.txt", step, texts)
 
-    def summary(self, result: dict[str, Any]) -> None:
-        """Writes summary.json: the run has ended."""
+    def summary(self, result: dict[str, Any], examples: Any = None) -> None:
+        """Writes summary.json: the run has ended. examples: go into examples.json."""
+        if examples is not None:
+            write_json_atomic(self.directory / EXAMPLES, examples)
         write_json_atomic(self.directory / SUMMARY, result)
 
     def resume(
@@ -286,7 +290,8 @@ def _refuse_without_checkpoints(directory: Path) -> None:
 
 
 _FILES = (
-    "config.json vocabulary.json metrics.jsonl gradflow.npz samples.txt summary.json"
+    "config.json vocabulary.json metrics.jsonl gradflow.npz samples.txt examples.json "
+    "summary.json"
 )
 _LEFT_BEHIND = re.compile(rf"\.({'|'.join(map(re.escape, _FILES.split()))})\.\d+")
 

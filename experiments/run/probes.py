@@ -25,6 +25,23 @@ Row = dict[str, np.ndarray]
 Columns = dict[str, np.ndarray]
 
 
+def column_of(group: str, name: str) -> str:
+    """A column's name in the file: `GROUP/NAME`, or the name alone."""
+    return f"{group}/{name}" if group else name
+
+
+def grouped(columns: Columns) -> dict[str, Columns]:
+    """{group: its columns by their own names}, with `step` and `last` in each; of a
+    network that is one stack {"": all}."""
+    shared = {name: columns[name] for name in ("step", "last") if name in columns}
+    found: dict[str, Columns] = {}
+    for name, column in columns.items():
+        group, _, own = name.rpartition("/")
+        if name not in shared:
+            found.setdefault(group, dict(shared))[own] = column
+    return found
+
+
 class Rows:
     """The probes of a run in progress, one row each."""
 

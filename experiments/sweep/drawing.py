@@ -13,7 +13,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from experiments.figures import sweeps as figures
 from experiments.results.intervals import mean
 from experiments.run.files import RunError
-from experiments.run.probes import read_probe
+from experiments.run.probes import grouped, read_probe
 from experiments.sweep.rows import NATS, Row, ranked, short, unit_of
 from experiments.sweep.sampling import log_fields, varied_fields
 from experiments.sweep.space_file import Plan
@@ -228,11 +228,12 @@ def reach(best: list[Row], label: str) -> Drawn:
     for row in best:
         try:
             probe = read_probe(Path(row["directory"] or "") / "seed-0")
+            *_, top = grouped(probe).values()
         except RunError:
             continue
-        lag_K = probe["lag_LK"][-1, -1]
+        lag_K = top["lag_LK"][-1, -1]
         profiles.append(lag_K / max(lag_K[0], 1e-30))
-        horizons.append(probe["horizon_L"][-1, -1])
+        horizons.append(top["horizon_L"][-1, -1])
         losses.append(row["valid"])
         groups.append(str(row["fields"].get(CELL, "")) if several else "")
     if not profiles:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.applications.application import Final
 from experiments.config import RunConfig
 from experiments.console.interrupts import Interrupt
 from experiments.run.directory import Run
@@ -323,11 +324,11 @@ class Loop:
             summaries.append(run.conclude(scores, step, self._final(state)))
         return summaries
 
-    def _final(self, state: TrainState) -> dict[str, dict[str, float]]:
-        """What the application computes on the host with the best parameters."""
-        final = self.plan.application.final_scores
+    def _final(self, state: TrainState) -> Final:
+        """What the application finds on the host with the best parameters."""
+        final = self.plan.application.final
         if final is None or not self.executor.leader:
-            return {}
+            return Final()
         params = jax.device_get(evaluation_params(state))
         return final(self.plan.config, self.plan.prepared, params)
 

@@ -3,7 +3,9 @@ the same windows of validation text again and again.
 
 A probe is one compiled function of the parameters alone. It reads no training state
 and is not waited for: its numbers are read back after the next training step. They
-become columns of RUN/gradflow.npz, the first axis of each being the probe:
+become columns of RUN/gradflow.npz, the first axis of each being the probe. Here L
+counts the parts of one group; a network that is one stack has one group, without a
+name, and any other writes GROUP/ before its columns (`forward/lag_LK`), see `groups`:
 
     step               (P,)       optimizer steps taken before it
     last               (P,)       whether it stands there because the run ended
@@ -22,7 +24,7 @@ become columns of RUN/gradflow.npz, the first axis of each being the probe:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -30,13 +32,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.config import GradflowConfig
-from experiments.run.probes import Rows
+from experiments.run.probes import Rows, column_of
 from experiments.train.callback import Callback as Listener
 from lm.gradflow import through_time as flow
-from lm.gradflow.gates import seen, state_drift, statistics
+from lm.gradflow.gates import Seen, seen, state_drift, statistics
 from lm.gradflow.jacobians import radius, recurrent_blocks
 from lm.lanes import lanes_of
 from lm.problem import Problem
+from lm.types import Part
 
 # A probed token costs about as much as COST trained ones (`benchmark probe` measures
 # it), so that probes `every` steps take COST·probed/(every·trained) of the time. SHARE
@@ -66,29 +69,48 @@ def make_measure(problem: Problem, batch: Any) -> Callable[[Any], dict[str, Any]
 
     def measure(params: Any) -> dict[str, Any]:
         given = problem, params, problem.carry(params, lanes_of(batch)), batch
-        norms_LKB = flow.stacked(flow.lag_norms(*given))
-        profile = flow.profile_of(norms_LKB)
-        low, high = flow.bootstrap(jax.random.key(0), norms_LKB, RESAMPLES)
-        return {
-            "lag_LK": profile.raw_LK,
-            "lag_low_LK": low.normalised_LK,
-            "lag_high_LK": high.normalised_LK,
-            "horizon_L": profile.horizon_L,
-            "horizon_low_L": low.horizon_L,
-            "horizon_high_L": high.horizon_L,
-            "half_life_L": profile.half_life_L,
-            "norms_LT": flow.stacked(flow.norms_through_time(*given)),
-            **_inside(*given),
-        }
+        lags, norms = flow.lag_norms(*given), flow.norms_through_time(*given)
+        inside, found = seen(*given), {}
+        for group, parts in groups(problem.parts).items():
+            norms_LKB = jnp.stack([lags[name] for name in parts])
+            columns = _reach(norms_LKB)
+            columns["norms_LT"] = jnp.stack([norms[name] for name in parts])
+            columns |= _inside([one for one in inside if one.part.name in parts])
+            found |= {column_of(group, name): c for name, c in columns.items()}
+        return found
 
     return measure
 
 
-def _inside(problem: Problem, params: Any, start: Any, batch: Any) -> dict[str, Any]:
+def groups(parts: Sequence[Part]) -> dict[str, list[str]]:
+    """{group: names of its parts}: what is left of a name without the layer's number,
+    "" in a stack ("0", "1"), "forward" of "0.forward", "encoder" of "encoder.1"."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        words = [word for word in part.name.split(".") if not word.isdigit()]
+        found.setdefault(".".join(words), []).append(part.name)
+    return found
+
+
+def _reach(norms_LKB: Any) -> dict[str, Any]:
+    """Columns on the lag profiles."""
+    profile = flow.profile_of(norms_LKB)
+    low, high = flow.bootstrap(jax.random.key(0), norms_LKB, RESAMPLES)
+    return {
+        "lag_LK": profile.raw_LK,
+        "lag_low_LK": low.normalised_LK,
+        "lag_high_LK": high.normalised_LK,
+        "horizon_L": profile.horizon_L,
+        "horizon_low_L": low.horizon_L,
+        "horizon_high_L": high.horizon_L,
+        "half_life_L": profile.half_life_L,
+    }
+
+
+def _inside(parts: Sequence[Seen]) -> dict[str, Any]:
     """Columns on gates, states and recurrent matrices, from one forward pass."""
     found, states, radii = {}, [], []
-    for one in seen(problem, params, start, batch):
-        name = one.part.name
+    for name, one in enumerate(parts):
         for gate, activations in one.gates.items():
             of_gate = statistics(activations)
             found[f"gates_{name}_{gate}"] = of_gate.histogram
@@ -161,7 +183,8 @@ class Probe(Listener):
         # A copy: a view would keep the device's buffer alive.
         row = {name: np.array(value) for name, value in found.items()}
         self._rows.add({"step": np.array(step), "last": np.array(last), **row})
-        run.horizon = int(row["horizon_L"][-1])
+        *_, horizon_L = (row[name] for name in row if name.endswith("horizon_L"))
+        run.horizon = int(horizon_L[-1])
 
 
 def spots(batch: Any) -> int:

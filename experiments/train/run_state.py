@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.applications.application import Final
 from experiments.run.directory import Run
 from experiments.run.files import RunError
 from experiments.run.provenance import versions
@@ -225,20 +226,23 @@ class RunState:
         return told
 
     def conclude(
-        self, scores: dict[str, Scores], step: int, final: dict[str, dict[str, float]]
+        self, scores: dict[str, Scores], step: int, final: Final
     ) -> dict[str, Any]:
         """Writes `summary.json`, by which the run has ended; what it says.
 
         Args:
           scores: by split, with the parameters of `step`, the best.
-          final: more of them, as the host found.
+          final: more of them, as the host found, and what goes with them.
         """
         at, prepared, nats = self.at, self.plan.prepared, self.plan.application.nats
         params = self.plan.shapes.params
         summary: dict[str, Any] = {n: result(s, nats) for n, s in scores.items()}
         summary |= {
             **prepared.facts,
-            "scores": {n: means(s) | final.get(n, {}) for n, s in scores.items()},
+            "scores": {
+                n: means(s) | dict(final.scores.get(n, {})) for n, s in scores.items()
+            },
+            **({"baselines": final.baselines} if final.baselines else {}),
             "best_step": step,
             "stopped": self.stopped(),
             "tokens_per_second": at.step_tokens / max(at.step_seconds, 1e-9),
@@ -256,7 +260,7 @@ class RunState:
         lost = self.checkpoints.best_step()
         if lost not in (None, step):
             summary["best_step_lost"] = lost  # its checkpoint is damaged
-        self.run.summary(summary)
+        self.run.summary(summary, final.examples)
         return summary
 
 

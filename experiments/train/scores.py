@@ -63,11 +63,19 @@ def result(scores: Scores, nats: bool) -> dict[str, Any]:
 
 def told(found: Mapping[str, Any]) -> str:
     """A split's `result` in a line."""
+    own = ("perplexity", "nats_per_token", "tokens", "count")
+    named = {name: value for name, value in found.items() if name not in own}
+    parts = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in named.items()]
     if "perplexity" in found:
-        return (
-            f"perplexity {found['perplexity']:.2f}, "
-            f"{found['nats_per_token']:.4f} nats per token, {found['tokens']:,} tokens"
-        )
-    named = {name: value for name, value in found.items() if name != "count"}
-    parts = [f"{name} {value:.4f}" for name, value in named.items()]
-    return ", ".join([*parts, f"{found['count']:,} counted"])
+        perplexity, nats = found["perplexity"], found["nats_per_token"]
+        first = f"perplexity {perplexity:.2f}, {nats:.4f} nats per token"
+        return ", ".join([first, f"{found['tokens']:,} tokens", *parts])
+    counted = [f"{found['count']:,} counted"] if "count" in found else []
+    return ", ".join([*parts, *counted])
+
+
+def optimum_told(optimum: Any) -> str:
+    """The best scores that there can be, in a line; a number alone is a perplexity."""
+    if isinstance(optimum, Mapping):
+        return told(optimum)
+    return f"{optimum:.2f}, by the entropy of the corpus"

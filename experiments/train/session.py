@@ -15,7 +15,7 @@ from experiments.train.group import Group, alike, group_of, open_shared
 from experiments.train.loop import Entry, Loop
 from experiments.train.plan import Plan, plan
 from experiments.train.run_state import Outcome, RunState
-from experiments.train.scores import told
+from experiments.train.scores import optimum_told, told
 from experiments.train.shared import devices_of, make_executor
 from lm.train import count_parameters
 
@@ -119,10 +119,15 @@ def lines_of(outcome: Outcome) -> list[str]:
     lines = []
     for name in ("valid", "test"):
         beside = f", {remarks[name]}" if name in remarks else ""
-        lines.append(f"{name:5} {told(summary[name])}{beside}")
+        more = {k: v for k, v in summary["scores"][name].items() if k != "loss"}
+        more = {k: v for k, v in more.items() if k not in summary[name]}
+        lines.append(f"{name:5} {told({**more, **summary[name]})}{beside}")
+    for name, found in summary.get("baselines", {}).items():
+        lines.append(
+            f"{name}: " + "; ".join(f"{s} {told(n)}" for s, n in found.items())
+        )
     if "optimum" in summary:
-        by = ", by the entropy of the corpus" if run.plan.application.nats else ""
-        lines.append(f"exact optimum  {summary['optimum']:.2f}{by}")
+        lines.append(f"exact optimum  {optimum_told(summary['optimum'])}")
     lines.append(f"stopped by {summary['stopped']}")
     lines.append(f"run {run.run.directory}, best of step {summary['best_step']:,}")
     return lines

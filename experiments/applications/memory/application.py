@@ -46,7 +46,7 @@ def prepare(config: MemoryConfig) -> Prepared:
         splits={name: name for name in STREAMS},
         size=data.updates * steps * data.batch,
         told=f"fresh sequences of {steps} steps, {data.batch} a batch",
-        facts={"optimum": optimum, "without_memory": floor},
+        facts={"optimum": {"loss": optimum}, "without_memory": floor},
         remarks={name: beside for name in ("valid", "test")},
         source=task,
     )
