@@ -5,22 +5,18 @@ before it in the text, `<eos>` before the first: so inputs are the targets shift
 one, and over an evaluation pass each token is a target exactly once.
 """
 
-import functools
-import math
 from typing import Any
 
 import numpy as np
 
-from data_pipeline.buckets import bucket_lengths
+from data_pipeline.buckets import Bucketed
 from data_pipeline.config import DataConfig
 from data_pipeline.errors import DataError
-from data_pipeline.order import shuffled
 from data_pipeline.streams import (
     RandomWindows,
     Reading,
     Streams,
     WholeText,
-    check_step,
     gather,
 )
 from data_pipeline.types import TokenArray
@@ -48,47 +44,21 @@ class Sentences:
         *,
         shuffle: bool = True,
     ) -> None:
-        self.ids, self.batch, self.shuffle = tokens.ids, batch, shuffle
+        self.ids, self.batch = tokens.ids, batch
         self.starts, self.lengths = _pieces(tokens.starts, max_length)
         if self.lengths.size == 0:
             raise DataError("a split without sentences cannot be batched")
-        self.bucket_lengths = bucket_lengths(self.lengths, buckets)
-        bucket = np.searchsorted(self.bucket_lengths, self.lengths)
-        self._members = [np.flatnonzero(bucket == k) for k in range(max(bucket) + 1)]
-        self.steps = math.ceil(len(self.lengths) / batch)
+        self.buckets = Bucketed(self.lengths, batch, buckets, shuffle=shuffle)
+        self.steps = self.buckets.steps
 
     @property
     def padding(self) -> float:
         """Share of positions (empty lanes included) of an epoch that are padding."""
-        longest = [self.lengths[members].max() for members in self._plan(0, 0)]
-        at = np.searchsorted(self.bucket_lengths, longest)
-        positions = self.batch * self.bucket_lengths[at].sum()
-        return 1 - float(self.lengths.sum() / positions)
-
-    @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as the data)
-    def _plan(self, seed: int, epoch: int) -> list[np.ndarray]:
-        """The pieces of each batch."""
-        batches: list[np.ndarray] = []
-        left = np.zeros(0, np.int64)
-        for k, members in enumerate(self._members):
-            members = np.concatenate([left, members])
-            if self.shuffle:
-                members = members[shuffled(len(members), seed, epoch, k)]
-            whole = len(members) // self.batch * self.batch
-            batches += np.split(members[:whole], whole // self.batch) if whole else []
-            left = members[whole:]
-        batches += [left] if len(left) else []
-        if self.shuffle:
-            batches = [batches[i] for i in shuffled(len(batches), seed, epoch, -1)]
-        return batches
+        return self.buckets.padding
 
     def batch_at(self, seed: int, epoch: int, step: int) -> Batch:
         """Batch `step` < `steps` of an epoch: (T, B) each, T one of the buckets."""
-        check_step(step, self.steps)
-        seed, epoch = (seed, epoch) if self.shuffle else (0, 0)
-        members = self._plan(seed, epoch)[step]
-        longest = self.lengths[members].max()
-        length = int(self.bucket_lengths[np.searchsorted(self.bucket_lengths, longest)])
+        members, length = self.buckets.at(seed, epoch, step)
         lengths_B = np.zeros(self.batch, np.int64)
         starts_B = np.zeros(self.batch, np.int64)
         lengths_B[: len(members)] = self.lengths[members]

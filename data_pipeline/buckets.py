@@ -1,8 +1,72 @@
 """Lengths that sentences are padded to, so that few shapes compile: the best few."""
 
+import functools
 import math
 
 import numpy as np
+
+from data_pipeline.order import shuffled
+from data_pipeline.streams import check_step
+
+
+class Bucketed:
+    """Which sequences make a batch, and the length that they are padded to.
+
+    A batch is padded to one of at most `buckets` lengths, chosen so that padding is
+    least. What
+    does not fill a bucket's last batch goes up into the next bucket; only the very
+    last batch has fewer than `batch` members. With `shuffle`, sequences within a
+    bucket and the order of batches are drawn anew for each (seed, epoch); without,
+    buckets follow each other and their members stand in order. Each sequence comes
+    once an epoch.
+
+    Args:
+      lengths: (N,) at least 1 each.
+    """
+
+    def __init__(
+        self, lengths: np.ndarray, batch: int, buckets: int = 12, *, shuffle: bool
+    ) -> None:
+        self.batch, self.shuffle, self._lengths = batch, shuffle, lengths
+        self.lengths = bucket_lengths(lengths, buckets)
+        bucket = np.searchsorted(self.lengths, lengths)
+        self._members = [np.flatnonzero(bucket == k) for k in range(max(bucket) + 1)]
+        self.steps = math.ceil(len(lengths) / batch)
+
+    @property
+    def padding(self) -> float:
+        """Share of positions (empty lanes included) of an epoch that are padding."""
+        padded = [self._length(members) for members in self._plan(0, 0)]
+        return 1 - float(self._lengths.sum() / (self.batch * sum(padded)))
+
+    def at(self, seed: int, epoch: int, step: int) -> tuple[np.ndarray, int]:
+        """(numbers of the members, at most `batch` of them, padded length) of batch
+        `step` < `steps` of an epoch."""
+        check_step(step, self.steps)
+        seed, epoch = (seed, epoch) if self.shuffle else (0, 0)
+        members = self._plan(seed, epoch)[step]
+        return members, self._length(members)
+
+    def _length(self, members: np.ndarray) -> int:
+        longest = self._lengths[members].max()
+        return int(self.lengths[np.searchsorted(self.lengths, longest)])
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as the data)
+    def _plan(self, seed: int, epoch: int) -> list[np.ndarray]:
+        """The members of each batch."""
+        batches: list[np.ndarray] = []
+        left = np.zeros(0, np.int64)
+        for k, members in enumerate(self._members):
+            members = np.concatenate([left, members])
+            if self.shuffle:
+                members = members[shuffled(len(members), seed, epoch, k)]
+            whole = len(members) // self.batch * self.batch
+            batches += np.split(members[:whole], whole // self.batch) if whole else []
+            left = members[whole:]
+        batches += [left] if len(left) else []
+        if self.shuffle:
+            batches = [batches[i] for i in shuffled(len(batches), seed, epoch, -1)]
+        return batches
 
 
 def bucket_lengths(lengths: np.ndarray, buckets: int) -> np.ndarray:

@@ -67,6 +67,21 @@ class Batch(NamedTuple):
     fresh: Any
 
 
+class Labelled(NamedTuple):
+    """B sequences, each with one label, time-major.
+
+    inputs   (T, B) int ids, or (T, B, D) numbers.
+    mask     (T, B) float32: 1 on real steps, 0 on padding behind them.
+    label    (B,) int class.
+    counted  (B,) float32: 1, or 0 for a lane that only fills the batch.
+    """
+
+    inputs: Any
+    mask: Any
+    label: Any
+    counted: Any
+
+
 class Cell(NamedTuple):
     """A recurrent cell: a record of pure functions, as an optax optimizer is.
 

@@ -9,10 +9,10 @@ from lm.config import ConfigError, InitConfig, ModelConfig, OptimConfig
 from lm.dropout import Rates
 from lm.gradflow import gates, through_time
 from lm.losses import token_nats
-from lm.models.classifier import POOLS, Labelled, build_classifier
+from lm.models.classifier import POOLS, build_classifier
 from lm.optim import Hyperparameters
 from lm.train import init_state, make_loss, make_train_step
-from lm.types import Context
+from lm.types import Context, Labelled
 from lm.unroll import looped
 from tests.zoo import close
 

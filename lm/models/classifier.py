@@ -20,23 +20,7 @@ from lm.config import ModelConfig
 from lm.losses import token_nats
 from lm.models.stacks import stack_of
 from lm.problem import InitNumbers, Problem, taps_of, with_numbers
-from lm.types import Array, Context, Indexed, Layer, Params, Part, Sum
-
-
-class Labelled(NamedTuple):
-    """B sequences, each with one label.
-
-    inputs   (T, B) int ids, or (T, B, D) numbers.
-    mask     (T, B) float32: 1 on real steps, 0 on padding behind them.
-    label    (B,) int class.
-    counted  (B,) float32: 1, or 0 for a lane that only fills the batch.
-    """
-
-    inputs: Any
-    mask: Any
-    label: Any
-    counted: Any
-
+from lm.types import Array, Context, Indexed, Labelled, Layer, Params, Part, Sum
 
 Pool = Callable[[Params, Array, Array], Array]
 
