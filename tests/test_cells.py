@@ -1,4 +1,4 @@
-"""Cells one by one: the registry, hand numbers, NumPy, and what they reduce to."""
+"""Cells one by one: the registry, hand numbers, and what they reduce to."""
 
 import re
 
@@ -7,19 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm.cells import CELLS, make_cell
+from lm.cells import make_cell
 from lm.config import ConfigError, InitConfig
 from lm.unroll import unroll
 from tests import zoo
-from tests.zoo import ZOO, B, D, H, T, close
+from tests.zoo import B, D, H, T, close
 
 pytestmark = pytest.mark.usefixtures("strict")
-every_cell = pytest.mark.parametrize("name", ZOO)
 LN2, LN3 = float(np.log(2)), float(np.log(3))  # tanh(ln 2) = 3/5, σ(±ln 3) = ½ ± ¼
-
-
-def test_the_zoo_lists_every_cell():
-    assert set(ZOO) == set(CELLS), "describe the new cell in tests/zoo.py"
 
 
 @pytest.mark.parametrize("name", zoo.SAME)
@@ -35,40 +30,6 @@ def test_cells_that_are_said_to_be_the_same_are(name):
 def test_an_unknown_cell_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match=r"'lstn' is unknown; did you mean 'lstm'\?"):
         make_cell("lstn", 2)
-
-
-@every_cell
-def test_description_and_shapes(name):
-    entry, cell = ZOO[name], zoo.cell_of(name)
-    assert (cell.name, cell.d_hidden) == (name, H)
-    assert (cell.w_HG is not None, cell.pointwise is not None) == (entry.factored,) * 2
-    params = cell.init(jax.random.key(0), D)
-    G = entry.gates * H
-    shapes = {"w_x": (D, G), "w_h": (H, G), "b": (G,), "b_hn": (H,)}
-    names = {"w_x", *entry.biases} | (set() if entry.linear else {"w_h"})
-    assert {k: v.shape for k, v in params.items()} == {k: shapes[k] for k in names}
-    assert cell.recurrent == (() if entry.linear else ("w_h",))
-    assert (cell.coefficients is not None) == entry.linear
-    assert len(cell.blocks) == entry.gates
-    state = cell.initial_state(params, B)
-    assert state._fields == entry.fields
-    assert all(s.shape == (B, H) and not s.any() for s in state)
-    assert cell.output(state).shape == (B, H)
-    for lead in ((T, B), (B,), (2, T, B)):
-        for xs in (np.ones(lead, np.int32), np.ones((*lead, D), np.float32)):
-            assert jax.eval_shape(cell.project, params, xs).shape == (*lead, G)
-
-
-@pytest.mark.parametrize("name", zoo.DISTINCT)
-def test_without_bias_is_a_bias_of_zero(name):
-    free, given = zoo.no_events(*zoo.window(name))
-    zero = {k: 0 * v if k in ZOO[name].biases else v for k, v in free.params.items()}
-    bare = {k: v for k, v in zero.items() if k not in ZOO[name].biases}
-    cell = make_cell(name, H, bias=False)
-    assert set(cell.init(jax.random.key(0), D)) == set(bare)
-    got = cell.step(bare, free.state, cell.project(bare, free.xs[0]))
-    want = zoo.run(name)(free._replace(params=zero), given)
-    close(cell.output(got), want.hs[0])
 
 
 TINY = {  # H = D = B = 1: (w_x, w_h, other vectors, x, state, new state)
@@ -115,7 +76,7 @@ TINY = {  # H = D = B = 1: (w_x, w_h, other vectors, x, state, new state)
 }
 
 
-@every_cell
+@pytest.mark.parametrize("name", TINY)
 def test_one_step_by_hand(name):
     w_x, w_h, vectors, x, state, new = TINY[name]
     cell = make_cell(name, 1)
@@ -125,40 +86,6 @@ def test_one_step_by_hand(name):
     old = State(*(jnp.full((1, 1), s, float) for s in state))
     got = cell.step(params, old, cell.project(params, jnp.full((1, 1), x, float)))
     np.testing.assert_allclose([float(s[0, 0]) for s in got], new, rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize("name", zoo.DISTINCT)
-@pytest.mark.usefixtures("x64")
-def test_numpy_values_and_gradients(name):
-    """Four lines of NumPy, unrolled with resets, padding and taps; its gradient by
-    central differences in every single number."""
-    free, given = zoo.window(name, seed=2)
-    free, given = jax.tree.map(lambda x: x.astype(np.float64), (free, given))
-    got = zoo.run(name)(free, given)
-    _, state, hs = zoo.numpy_loss(name, free, given)
-    close(got.state._asdict(), state, rtol=1e-12)
-    close(got.hs, np.stack(hs), rtol=1e-12)
-    leaves, tree = jax.tree.flatten(free)
-    want = [np.zeros_like(leaf) for leaf in leaves]
-    for leaf, slope in zip(leaves, want, strict=True):
-        for at in np.ndindex(leaf.shape):
-            middle, ends = leaf[at], []
-            for leaf[at] in (middle - 1e-6, middle + 1e-6):
-                ends.append(zoo.numpy_loss(name, tree.unflatten(leaves), given)[0])
-            leaf[at], slope[at] = middle, (ends[1] - ends[0]) / 2e-6
-    close(got.grads, tree.unflatten(want), rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize("name", zoo.FACTORED)
-def test_step_is_pointwise_of_the_recurrent_product(name):
-    (params, xs, state, _), _ = zoo.window(name)
-    cell = zoo.cell_of(name)
-    z = cell.project(params, xs[0])
-    assert cell.w_HG and cell.pointwise
-    r = cell.output(state) @ cell.w_HG(params)
-    vectors = {k: v if v.ndim < 2 else None for k, v in params.items()}
-    vectors = {k: v for k, v in vectors.items() if v is not None}
-    close(cell.pointwise(vectors, z, r, state), cell.step(params, state, z), rtol=1e-6)
 
 
 def test_identity_weights_without_input_keep_the_state_and_its_gradient():

@@ -80,7 +80,7 @@ def test_embedding_dropout_drops_whole_words():
     np.testing.assert_allclose(out[out != 0], 1 / (1 - RATE), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in zoo.ZOO if n not in zoo.LINEAR])
+@pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
 def test_weight_drop_touches_the_recurrent_matrices_alone(name):
     cell = zoo.make_cell(name, D)
     params = cell.init(key(1), 3)

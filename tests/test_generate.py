@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm.cells import CELLS
 from lm.config import ConfigError, DropoutConfig, InitConfig, ModelConfig
 from lm.generate import (
     Filters,
@@ -26,6 +25,7 @@ from lm.generate import (
     tempered,
 )
 from lm.models.language_model import build
+from tests.zoo import OF_EACH_FORM
 
 pytestmark = pytest.mark.usefixtures("strict")
 V, STOP = 7, 0
@@ -77,7 +77,7 @@ def sampled(model, params, prompt, tokens, lanes=1, seed=0, stop=None, **filters
     return np.asarray(sample(params, jax.random.key(seed), prompt))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", OF_EACH_FORM)
 def test_greedy_is_the_argmax_of_the_whole_prefix_re_run(cell):
     model, params = tiny(cell)
     assert "embedding" in params and "embedding" not in folded(model, params)

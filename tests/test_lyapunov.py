@@ -11,7 +11,7 @@ from lm.gradflow.lyapunov import lyapunov_spectrum
 from lm.gradflow.transitions import of_layer
 from lm.models.language_model import build
 from tests.linear import linear_model, with_recurrent
-from tests.zoo import DISTINCT, close
+from tests.zoo import OF_EACH_FORM, close
 
 pytestmark = pytest.mark.usefixtures("strict")
 T, B, V, H = 60, 2, 5, 3
@@ -70,7 +70,7 @@ def test_the_standard_error_is_that_of_independent_steps():
     close(got.standard_error_K[0], error, rtol=0.25)
 
 
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", OF_EACH_FORM)
 def test_all_exponents_sum_to_the_growth_of_volume(name):
     """Σ λ_i = E ln|det J_t|, for any system."""
     model = build(ModelConfig(name, layers=2, hidden=2, embedding=2), V)

@@ -12,7 +12,6 @@ import pytest
 
 from experiments.config import Config
 from lm import population
-from lm.cells import CELLS
 from lm.config import InitConfig, ModelConfig
 from lm.models.language_model import build
 from lm.train import make_eval_step
@@ -31,6 +30,7 @@ from tests.test_population import (
     stacked,
     text,
 )
+from tests.zoo import OF_EACH_FORM
 
 INITS = [
     InitConfig(weights="fan_in"),
@@ -40,10 +40,10 @@ INITS = [
 ]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", OF_EACH_FORM)
 def test_traced_init_equals_the_configs(cell):
     """Scale, gain and forget bias as arguments, against each config's own."""
-    base = INITS[list(CELLS).index(cell) % len(INITS)]
+    base = INITS[OF_EACH_FORM.index(cell) % len(INITS)]
     values = [(1.0, 1.0, 1.0), (0.3, 1.5, -2.0), (2.0, 0.0, 0.5)]
     members = []
     for scale, gain, bias in values:

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.restart import check
-from tests.zoo import DISTINCT
+from tests.zoo import OF_EACH_FORM
 
 pytestmark = pytest.mark.usefixtures("strict")
 
 
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", OF_EACH_FORM)
 def test_gradients_equal_those_of_a_restart(name):
     check(name, depth=1)

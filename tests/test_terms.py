@@ -11,7 +11,7 @@ from lm.models.language_model import build
 from lm.train import make_gradient, norms
 from lm.types import Batch
 from tests.linear import linear_model, with_recurrent
-from tests.zoo import ZOO, close
+from tests.zoo import OF_EACH_FORM, close
 
 pytestmark = pytest.mark.usefixtures("strict")
 T, B, V, H = 5, 2, 7, 3
@@ -37,7 +37,7 @@ def gradient(model, params, state, batch, τ=0):
     return jax.jit(lambda p: make(p, state, batch, None, None)[0])(params)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", OF_EACH_FORM)
 def test_the_terms_sum_to_the_gradient(name):
     model, params, state = start(name, 2, softmax="tied", residual=True)
 

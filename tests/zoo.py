@@ -5,7 +5,6 @@ gives values and gradients of a cell over a random window in which everything
 happens: resets, padding, taps. The same compiled function serves every property.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,6 +14,10 @@ import numpy as np
 
 from lm.cells import make_cell
 from lm.unroll import Events, associated, looped, scanned, unroll
+from tests.zoo_elman import ELMAN
+from tests.zoo_gru import GRU
+from tests.zoo_linear import LINEAR_IN_STATE
+from tests.zoo_lstm import LSTM
 
 T, B, D, H = 6, 2, 5, 3
 DRIVERS = {
@@ -25,85 +28,9 @@ DRIVERS = {
 }
 
 
-def σ(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def hard_σ(x):
-    return np.clip(0.2 * x + 0.5, 0, 1)
-
-
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def elman_step(φ):
-    def step(p, x, s):
-        return {"h": φ(x @ p["w_x"] + p["b"] + s["h"] @ p["w_h"])}
-
-    return step
-
-
-def lstm_step(p, x, s):
-    a = x @ p["w_x"] + p["b"] + s["h"] @ p["w_h"]
-    i, f, g, o = np.split(a, 4, axis=1)
-    c = σ(f) * s["c"] + σ(i) * np.tanh(g)
-    return {"h": σ(o) * np.tanh(c), "c": c}
-
-
-def gru_step(p, x, s):
-    (xr, xz, xn), h = np.split(x @ p["w_x"] + p["b"], 3, axis=1), s["h"]
-    hr, hz, hn = np.split(h @ p["w_h"], 3, axis=1)
-    n = np.tanh(xn + σ(xr + hr) * (hn + p["b_hn"]))
-    return {"h": (1 - σ(xz + hz)) * n + σ(xz + hz) * h}
-
-
-def gru_before_step(gate):
-    def step(p, x, s):
-        (xr, xz, xn), h = np.split(x @ p["w_x"] + p["b"], 3, axis=1), s["h"]
-        wr, wz, wn = np.split(p["w_h"], 3, axis=1)
-        z, n = gate(xz + h @ wz), np.tanh(xn + (gate(xr + h @ wr) * h) @ wn)
-        return {"h": (1 - z) * n + z * h}
-
-    return step
-
-
-def min_gru_step(p, x, s):
-    z, candidate = np.split(x @ p["w_x"] + p["b"], 2, axis=1)
-    return {"h": (1 - σ(z)) * s["h"] + σ(z) * candidate}
-
-
-class Entry(NamedTuple):
-    """A cell as the tests know it.
-
-    gates     k, where G = k·H.
-    fields    of its state.
-    factored  whether it has `w_HG` and `pointwise`.
-    biases    names of its vectors.
-    step      the NumPy reference: (params, x (B, D), state dict) -> state dict.
-    linear    whether it has `coefficients`, and no w_h.
-    """
-
-    gates: int
-    fields: tuple[str, ...]
-    factored: bool
-    biases: tuple[str, ...]
-    step: Callable[[Any, np.ndarray, dict], dict]
-    linear: bool = False
-
-
-ZOO = {
-    "tanh": Entry(1, ("h",), True, ("b",), elman_step(np.tanh)),
-    "relu": Entry(1, ("h",), True, ("b",), elman_step(relu)),
-    "irnn": Entry(1, ("h",), True, ("b",), elman_step(relu)),
-    "lstm": Entry(4, ("h", "c"), True, ("b",), lstm_step),
-    "gru": Entry(3, ("h",), True, ("b", "b_hn"), gru_step),
-    "gru_reset_before": Entry(3, ("h",), False, ("b",), gru_before_step(σ)),
-    "gru_tutorial": Entry(3, ("h",), False, ("b",), gru_before_step(hard_σ)),
-    "min_gru": Entry(2, ("h",), False, ("b",), min_gru_step, linear=True),
-}
-FACTORED = [name for name, entry in ZOO.items() if entry.factored]
-LINEAR = [name for name, entry in ZOO.items() if entry.linear]
+ZOO = ELMAN | LSTM | GRU | LINEAR_IN_STATE
+FACTORED = [name for name, entry in ZOO.items() if entry.form == "factored"]
+LINEAR = [name for name, entry in ZOO.items() if entry.form == "linear"]
 # Cells that differ from another in their initializers alone; a test holds them to it.
 SAME = {"irnn": "relu"}
 DISTINCT = [name for name in ZOO if name not in SAME]
@@ -152,8 +79,8 @@ def window(name: str, seed: int = 0, steps: int = T) -> tuple[Free, Given]:
         return rng.normal(size=shape).astype(np.float32)
 
     def states(*lead):
-        State = type(cell.initial_state(params, B))
-        return State(*(normal(*lead, B, H) for _ in ZOO[name].fields))
+        like = jax.eval_shape(lambda: cell.initial_state(params, B))
+        return jax.tree.map(lambda s: normal(*lead, *s.shape), like)
 
     params = {k: np.asarray(v) + 0.3 * normal(*v.shape) for k, v in params.items()}
     reset, mask = np.zeros((steps, B), bool), np.ones((steps, B), np.float32)
@@ -208,16 +135,31 @@ def oracle(name: str, reverse: bool = False, events: bool = True) -> Result:
 
 def numpy_loss(name: str, free: Free, given: Given, reverse: bool = False):
     """(L, state, hs) by the reference alone: no JAX, whatever the dtype."""
-    state, hs = free.state._asdict(), [np.zeros(0)] * len(free.xs)
+    entry, hs = ZOO[name], [np.zeros(0)] * len(free.xs)
+    state, taps, fresh = free.state._asdict(), free.taps._asdict(), fresh_of(name)
     for t in range(len(free.xs))[:: -1 if reverse else 1]:
-        start = {k: np.where(given.reset[t][:, None], 0, v) for k, v in state.items()}
-        new = ZOO[name].step(free.params, free.xs[t], start)
-        m, taps = given.mask[t][:, None], free.taps._asdict()
-        state = {k: m * new[k] + (1 - m) * start[k] + taps[k][t] for k in new}
-        hs[t] = state["h"]
+        for k, old in state.items():
+            state[k] = np.where(lanes(given.reset[t], old), fresh[k], old)
+        new = entry.step(free.params, free.xs[t], state)
+        for k, old in state.items():
+            m = lanes(given.mask[t], old)
+            state[k] = m * new[k] + (1 - m) * old + taps[k][t]
+        hs[t] = entry.output(state)
     on_state = given.on_state._asdict()
     total = np.sum(given.on_hs * np.stack(hs))
     return total + sum(np.sum(on_state[k] * state[k]) for k in state), state, hs
+
+
+def lanes(x, like):
+    """x (B,) to go with a leaf (B, …)."""
+    return x.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+@cache
+def fresh_of(name: str) -> dict:
+    """The initial state, of B lanes, as NumPy arrays by field."""
+    state = cell_of(name).initial_state(window(name)[0].params, B)
+    return jax.tree.map(np.asarray, state)._asdict()
 
 
 def close(got, want, rtol=2e-5, atol=2e-6):

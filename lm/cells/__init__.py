@@ -10,13 +10,17 @@ from lm.config import ConfigError, InitConfig, unknown
 from lm.types import Cell
 
 CELLS: dict[str, Callable[..., Cell]] = {
+    # Elman networks
     "tanh": elman,
     "relu": relu,
     "irnn": irnn,
+    # long short-term memories
     "lstm": lstm,
+    # gated recurrent units
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "gru_tutorial": gru_tutorial,
+    # linear in the state
     "min_gru": min_gru,
 }
 
