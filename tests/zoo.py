@@ -32,7 +32,7 @@ ZOO = ELMAN | LSTM | GRU | LINEAR_IN_STATE
 FACTORED = [name for name, entry in ZOO.items() if entry.form == "factored"]
 LINEAR = [name for name, entry in ZOO.items() if entry.form == "linear"]
 # Cells that differ from another in their initializers alone; a test holds them to it.
-SAME = {"irnn": "relu"}
+SAME = {"irnn": "relu", "orthogonal": "tanh"}
 DISTINCT = [name for name in ZOO if name not in SAME]
 OF_EACH_FORM = ["tanh", "lstm", "gru", "gru_reset_before", "min_gru"]
 

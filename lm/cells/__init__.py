@@ -1,11 +1,20 @@
 """The cells, by name. A new cell is one file beside these and one line below."""
 
 from collections.abc import Callable
+from functools import partial
 
-from lm.cells.elman import elman, irnn, relu
+from lm.cells.antisymmetric import antisymmetric, lipschitz
+from lm.cells.cfn import cfn, minimal_rnn
+from lm.cells.constrained import exprnn, scornn
+from lm.cells.elman import elman, irnn, orthogonal, relu
 from lm.cells.gru import gru, gru_reset_before, gru_tutorial
+from lm.cells.indrnn import indrnn
+from lm.cells.lem import lem
 from lm.cells.lstm import lstm
 from lm.cells.min_gru import min_gru
+from lm.cells.multiplicative import multiplicative_lstm, multiplicative_rnn
+from lm.cells.oscillators import cornn, unicornn
+from lm.cells.scrn import scrn
 from lm.config import ConfigError, InitConfig, unknown
 from lm.types import Cell
 
@@ -14,8 +23,23 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "tanh": elman,
     "relu": relu,
     "irnn": irnn,
+    "orthogonal": orthogonal,
+    "multiplicative_rnn": multiplicative_rnn,
+    "scrn": scrn,
+    "indrnn": indrnn,
+    "exprnn": exprnn,
+    "scornn": scornn,
+    "antisymmetric": antisymmetric,
+    "antisymmetric_gated": partial(antisymmetric, gated=True),
+    "lipschitz": lipschitz,
+    "cornn": cornn,
+    "unicornn": unicornn,
+    "lem": lem,
+    "cfn": cfn,
+    "minimal_rnn": minimal_rnn,
     # long short-term memories
     "lstm": lstm,
+    "multiplicative_lstm": multiplicative_lstm,
     # gated recurrent units
     "gru": gru,
     "gru_reset_before": gru_reset_before,

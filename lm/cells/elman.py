@@ -2,7 +2,9 @@
 
 Elman 1990, "Finding structure in time". With φ = tanh and no bias it is the
 tutorial's s_t = tanh(U x_t + W s_{t−1}). With φ = ReLU and W_h = I at the start it
-is the IRNN of Le, Jaitly & Hinton 2015, equation 1.
+is the IRNN of Le, Jaitly & Hinton 2015, equation 1. With φ = tanh and W_h orthogonal
+at the start it is `orthogonal` (Henaff, Szlam & LeCun 2016; nothing keeps it so, as in
+`exprnn`): all singular values are 1, so that the products of them are.
 """
 
 from dataclasses import replace
@@ -72,3 +74,8 @@ def irnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
     """Elman with φ = max(·, 0), W_h = gain·I and b = 0 at the start."""
     init = replace(init, recurrent="identity")
     return elman(hidden, init, bias, φ=jax.nn.relu, slope=relu_slope, name="irnn")
+
+
+def orthogonal(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """Elman with φ = tanh, W_h = gain times a random orthogonal matrix at the start."""
+    return elman(hidden, replace(init, recurrent="orthogonal"), bias, name="orthogonal")

@@ -38,6 +38,11 @@ def add_bias(zs: Array, b: Array) -> Array:
     return zs + b.reshape((1,) * (zs.ndim - 1) + b.shape)
 
 
+def row(v_H: Array) -> Array:
+    """A vector (H,) as (1, H), to go with arrays (B, H)."""
+    return v_H[None]
+
+
 def draw(key: Array, shape: tuple[int, int], init: InitConfig) -> Array:
     """A (fan-in, fan-out) float32 matrix by `init.weights` and `init.scale`."""
     fan_in, fan_out = shape
@@ -124,17 +129,16 @@ def factored(
     initial_state,
     pointwise,
     gates=lambda params, z, r, state: {},
+    w_HG=lambda params: params["w_h"],
     **rest,
 ) -> Cell:
-    """A cell whose only recurrent product is r = output(state) · params["w_h"].
+    """A cell whose only recurrent product is r = output(state) · w_HG(params).
 
     gates  (params, z_BG, r_BG, state) -> {name: (B, H)}, as `pointwise` is called.
+    w_HG   by default w_h; a matrix made of parameters is made once an unroll.
     rest   other fields of `Cell`: project, output, blocks, retention, rates.
     """
     output = rest.get("output", hidden_of)
-
-    def w_HG(params):
-        return params["w_h"]
 
     def step(params, state, z):
         return pointwise(params, z, output(state) @ w_HG(params), state)

@@ -38,10 +38,17 @@ def pointwise(params, x_BG, h_BG, state):
     return LSTMState(h=o * jnp.tanh(c), c=c)
 
 
-def gates(params, x_BG, h_BG, state):
+def named(i, f, g, o):
     """The three gates, and tanh′ at the candidate g."""
-    i, f, g, o = activations(x_BG, h_BG)
     return {"input": i, "forget": f, "output": o, "slope": 1 - g * g}
+
+
+def forget_biased(params, hidden: int, init: InitConfig):
+    """The parameters with b_f, the second block of b, at `init.forget_bias`."""
+    if "b" not in params:
+        return params
+    b = params["b"].at[hidden : 2 * hidden].set(init.forget_bias)
+    return params | {"b": b}
 
 
 def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
@@ -49,10 +56,7 @@ def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
 
     def init_params(key, d_in):
         params = draw_gates(key, d_in, hidden, 4, init, bias)
-        if bias:
-            b = params["b"].at[hidden : 2 * hidden].set(init.forget_bias)
-            params["b"] = b
-        return params
+        return forget_biased(params, hidden, init)
 
     return factored(
         "lstm",
@@ -60,7 +64,7 @@ def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(LSTMState, 2, hidden),
         pointwise=pointwise,
-        gates=gates,
+        gates=lambda params, x, h, state: named(*activations(x, h)),
         blocks=("input", "forget", "candidate", "output"),
         retention="forget",
     )

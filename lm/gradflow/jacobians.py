@@ -81,14 +81,13 @@ def _log_diagonals(triangles: Array) -> Array:
 def recurrent_blocks(params: Params, cell: Cell) -> Array:
     """The recurrent matrices of a cell, one per gate: (k, H, H), in packed order.
 
-    Empty for a cell that names none (`Cell.recurrent`).
+    Those of `Cell.recurrent` that are made of H×H blocks; empty where there are none.
     """
-    blocks = [
-        block
-        for name in cell.recurrent
-        for block in jnp.split(params[name], params[name].shape[1] // cell.d_hidden, 1)
-    ]
-    return jnp.stack(blocks) if blocks else jnp.zeros((0, cell.d_hidden, cell.d_hidden))
+    H = cell.d_hidden
+    whole = [w for w in (params[name] for name in cell.recurrent) if w.ndim == 2]
+    square = [w for w in whole if len(w) == H and w.shape[1] % H == 0]
+    blocks = [block for w in square for block in jnp.split(w, w.shape[1] // H, 1)]
+    return jnp.stack(blocks) if blocks else jnp.zeros((0, H, H))
 
 
 def spectral_radius(params: Params, cell: Cell) -> Array:
