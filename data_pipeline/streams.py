@@ -3,7 +3,7 @@
 import functools
 import math
 from statistics import NormalDist
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Reading(Protocol):
     batch: int
     steps: int
 
-    def batch_at(self, seed: int, epoch: int, step: int) -> Batch: ...
+    def batch_at(self, seed: int, epoch: int, step: int) -> Any: ...
 
 
 class Streams:

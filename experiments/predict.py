@@ -1,8 +1,9 @@
 """What a trained run answers for new input, by its application.
 
-Input is a line each. A language model answers with the score of each line, as
-`experiments.score --independent` has it; a network on a memory task, whose lines are
-sequences such as `3 0 5 1 2`, with what it was taught to answer at their end.
+Input is a line each, or a file that is one input, such as a WAV. A language model
+answers with the score of each line, as `experiments.score --independent` has it; a
+network on a memory task, whose lines are sequences such as `3 0 5 1 2`, with what it
+was taught to answer at their end; one that reads signals, with the class of each.
 """
 
 import sys
@@ -59,11 +60,12 @@ def predict(options: Predict) -> Iterator[dict[str, Any]]:
 
 
 def told(record: dict[str, Any]) -> str:
-    """A record in a line: its numbers, then its text."""
-    numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
+    """A record in a line: its numbers and words, then its text."""
+    shown = {k: v for k, v in record.items() if isinstance(v, int | float | str)}
     words = [
         f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}"
-        for k, v in numbers.items()
+        for k, v in shown.items()
+        if k != "text"
     ]
     return "  ".join([*words, str(record.get("text", ""))])
 

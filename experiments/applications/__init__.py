@@ -11,6 +11,7 @@ from lm.config import ConfigError, unknown
 APPLICATIONS = {
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
+    "signals": "experiments.applications.signals.application",
 }
 
 

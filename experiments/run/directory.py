@@ -6,6 +6,7 @@
     gradflow.npz      probes of the gradient flow, see `experiments.train.probe`
     samples.txt       text written on the way
     examples.json     what it answered, for the report, where its application keeps it
+    kept.json         what new input needs, where its application keeps it
     checkpoints/      one folder a checkpoint, see `experiments.run.checkpoint`
     summary.json      the result; there when the run has ended
 
@@ -41,7 +42,7 @@ from experiments.run.record import Text
 from experiments.run.samples import append_samples, rewind_samples
 
 LOCK, SUMMARY, CHECKPOINTS = ".lock", "summary.json", "checkpoints"
-EXAMPLES = "examples.json"
+EXAMPLES, KEPT = "examples.json", "kept.json"
 T = TypeVar("T")
 
 
@@ -104,6 +105,10 @@ class Run:
             note(f"{self.vocabulary} was damaged: it is written anew, from the text")
         with writing(self.vocabulary):
             vocabulary.save(self.vocabulary)
+
+    def keep(self, values: Any) -> None:
+        """Writes JSON values into kept.json, for `read_kept`."""
+        write_json_atomic(self.directory / KEPT, values, digits=17)
 
     def log(self, **row: Any) -> None:
         """Appends a row to metrics.jsonl."""
@@ -261,6 +266,11 @@ def read_record(run_dir: str | Path) -> tuple[Path, dict[str, Any]]:
     return directory, found
 
 
+def read_kept(directory: Path) -> Any:
+    """What `Run.keep` wrote; RunError where it is not there."""
+    return read_json(directory / KEPT)
+
+
 def read_checkpoints(run_dir: str | Path) -> Checkpoints:
     """The checkpoints of a run, for those who use its model."""
     directory, found = read_record(run_dir)
@@ -291,7 +301,7 @@ def _refuse_without_checkpoints(directory: Path) -> None:
 
 _FILES = (
     "config.json vocabulary.json metrics.jsonl gradflow.npz samples.txt examples.json "
-    "summary.json"
+    "kept.json summary.json"
 )
 _LEFT_BEHIND = re.compile(rf"\.({'|'.join(map(re.escape, _FILES.split()))})\.\d+")
 

@@ -235,10 +235,13 @@ class Onlooker(Run):
     def keep_vocabulary(self, vocabulary: Vocabulary) -> None:
         pass
 
+    def keep(self, values: Any) -> None:
+        pass
+
     def sample(self, step: int, texts: list[str]) -> None:
         pass
 
-    def summary(self, result: dict[str, Any]) -> None:
+    def summary(self, result: dict[str, Any], examples: Any = None) -> None:
         pass
 
     def rewind(self, step: int) -> None:

@@ -1,0 +1,1 @@
+"""Signals into classes: vectors, such as the frames of a sound, into a class."""
