@@ -82,6 +82,19 @@ class Labelled(NamedTuple):
     counted: Any
 
 
+class Gapped(NamedTuple):
+    """B sentences, each word of which may be the one that is missing, time-major.
+
+    words  (T+2, B) int ids: `<eos>`, the words, `<eos>`, then padding.
+    mask   (T+2, B) float32: 1 on these, 0 on padding.
+    asked  (T, B) float32: 1 where the gap at `words[t + 1]` counts.
+    """
+
+    words: Any
+    mask: Any
+    asked: Any
+
+
 class Cell(NamedTuple):
     """A recurrent cell: a record of pure functions, as an optax optimizer is.
 

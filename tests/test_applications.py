@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments.applications import APPLICATIONS, load
+from experiments.applications.gap.config import GapConfig
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.applications.restored import restore_best
 from experiments.applications.signals.config import (
@@ -32,6 +33,7 @@ PACE = {"train": TRAIN, "gradflow": GradflowConfig(every=2, lanes=2, lags=4)}
 MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
 LINES = {"language_model": "the cat sat .\n", "memory": "0 2 5 1\n"}
 LINES["signals"] = "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n"
+LINES["gap"] = "the ___ sat .\n"
 
 
 def configs(folder):
@@ -39,9 +41,12 @@ def configs(folder):
     for name, text in TEXT.items():
         (folder / f"{name}.txt").write_text(text)
     text = DataConfig(corpus=str(folder), batch=2, window=4)
+    sentences = DataConfig(corpus=str(folder), batch=2, reading="sentences")
     task = TaskConfig("temporal_order_2", 10, 2, 3, 6, 7)
     tones = SignalsData(signals=10, looked=10, examined=10, batch=4, buckets=1)
+    words = ModelConfig(cell="gru", hidden=4, embedding=3)
     return {
+        "gap": GapConfig(data=sentences, model=words, **PACE),
         "language_model": Config(data=text, model=MODEL, **PACE),
         "memory": MemoryConfig(data=task, model=MODEL, **PACE),
         "signals": SignalsConfig(data=tones, model=SignalsModel("gru", 1, 4), **PACE),

@@ -46,9 +46,11 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ROOMS = [
     {"config", "figures"},
     {"run"},
-    {"console", "applications", "results"},
+    {"console", "results"},
+    {"ngram"},
+    {"applications"},
     {"train", "configs"},
-    {"generate", "score", "ngram", "launch", "predict"},
+    {"generate", "score", "launch", "predict"},
     {"gradients", "sweep", "report", "benchmark"},
     {"spaces", "readme", "tour"},
     {"records"},

@@ -60,6 +60,7 @@ RUNS = "sleep run laugh sing dance wait smile swim jump work"
 SEES = "see like know help hear find follow watch:watches draw thank fear trust"
 SAYS = "say think believe know-well hope"
 
+
 Rules = dict[str, list[tuple[float, tuple[str, ...]]]]
 
 
@@ -97,6 +98,12 @@ def _normalised(
 ) -> list[tuple[float, tuple[str, ...]]]:
     total = math.fsum(weights)
     return [(w / total, s) for w, s in zip(weights, symbols, strict=True)]
+
+
+@functools.cache
+def word_classes() -> frozenset[str]:
+    """The nonterminals that become one word."""
+    return frozenset(_word_lists())
 
 
 def _word_lists() -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 from lm.config import ConfigError, unknown
 
 APPLICATIONS = {
+    "gap": "experiments.applications.gap.application",
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
     "signals": "experiments.applications.signals.application",
