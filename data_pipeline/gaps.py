@@ -14,7 +14,7 @@ class Gaps:
     `<eos>` at its end is a gap exactly once an epoch."""
 
     def __init__(
-        self, tokens: TokenArray, batch: int, buckets: int = 12, *, shuffle: bool
+        self, tokens: TokenArray, batch: int, buckets: int = 6, *, shuffle: bool
     ) -> None:
         self.tokens, self.batch = tokens, batch
         self.lengths = np.diff(tokens.starts)

@@ -6,7 +6,7 @@ A sentence is derived from the left: the words so far leave a stack of symbols t
 still to be written, top first, or one of a few stacks. With α_t(s) the probability of
 the first t words and the stack s, and β_t(s) that s becomes the words from t on,
 
-    P(the sentence with w at t) = Σ_s α_t(s) Σ_s' P(s writes w and leaves s')·β_{t+1}(s')
+    P(… w at t …) = Σ_s α_t(s) Σ_s' P(s writes w and leaves s')·β_{t+1}(s')
 
 which are the forward and backward sums of a hidden Markov model whose states are
 stacks. It takes that no rule begins with its own head, which holds here.
