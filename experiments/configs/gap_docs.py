@@ -35,6 +35,6 @@ CONFIG = GapConfig(
     optim=OptimConfig(
         optimizer="adam", learning_rate=0.004, schedule="cosine", clip_at=1.0
     ),
-    train=TrainConfig(epochs=8, eval_batch=32, samples=0),
+    train=TrainConfig(epochs=6, eval_batch=32, samples=0),
     gradflow=GradflowConfig(lanes=32, lags=30),
 )
