@@ -34,7 +34,7 @@ def lag_profiles(
       intervals: (low (K,), high (K,)) for some or all of the names.
     """
     reading = (
-        "G(k) is the mean norm of ∂(loss of a token)/∂(state k steps before it). A "
+        "G(k) is the mean norm of ∂(one loss)/∂(state k steps before it). A "
         "line that falls fast forgets: what happened that long ago can hardly be "
         "learnt from."
     )
@@ -51,7 +51,7 @@ def lag_profiles(
                 axes.fill_between(lags, *band, color=style["color"], alpha=0.2, lw=0)
             axes.plot(lags, visible(values), label=written(name), **style)
         limit_line(axes, 0.01, "1 %: the horizon")
-        axes.set_xlabel("lag k, in tokens before the loss")
+        axes.set_xlabel("lag k, in steps before the loss")
         axes.set_ylabel("gradient that is left, G(k) / G(0)")
         axes.set_title(f"How far back the gradient reaches: {written(title)}")
         legend(axes, loc="lower left")

@@ -42,7 +42,7 @@ class Display(Callback):
         at = run.at
         self.line.note(
             f"step {at.step:,}  epoch {at.epoch + at.index / run.per_epoch:.2f}"
-            f"  {evaluated(row)}{'  (best)' if at.valid <= at.best else ''}"
+            f"  {evaluated(row)}{'  (best)' if at.waited == 0 else ''}"
         )
 
     def close(self) -> None:

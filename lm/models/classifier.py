@@ -17,10 +17,11 @@ import jax.numpy as jnp
 
 from lm.cells.forms import draw
 from lm.config import ModelConfig
+from lm.dropout import features
 from lm.losses import token_nats
-from lm.models.stacks import stack_of
+from lm.models.stacks import stack_of, words
 from lm.problem import InitNumbers, Problem, taps_of, with_numbers
-from lm.types import Array, Context, Indexed, Labelled, Layer, Params, Part, Sum
+from lm.types import Array, Context, Labelled, Layer, Params, Part, Sum
 
 Pool = Callable[[Params, Array, Array], Array]
 
@@ -113,12 +114,14 @@ def build_classifier(
         return params
 
     def logits(params: Params, batch: Labelled, context: Context = Context()) -> Array:
-        table = params.get("embedding")
-        xs = batch.inputs if table is None else Indexed(table, batch.inputs)
+        dropout, drops = context.dropout, config.dropout
+        xs = words(params, batch.inputs, dropout, drops)
         lanes = batch.mask.shape[1]
         state = layer.initial_state(params["layers"], lanes)
         inner = context._replace(mask_TB=batch.mask)
         _, hs = layer.apply(params["layers"], xs, state, inner)
+        if dropout is not None and drops.output:
+            hs = features(dropout.at(config.layers), hs, drops.kind, "output")
         v_BH = pooled(pooling, params.get("attention"), hs, batch.mask, both_ways)
         return v_BH @ params["classes"]["w"] + params["classes"]["b"][None]
 

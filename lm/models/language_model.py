@@ -23,10 +23,10 @@ from lm import dropout as drop
 from lm.cells.forms import draw
 from lm.config import ConfigError, ModelConfig
 from lm.losses import cross_entropy
-from lm.models.stacks import stack_of
+from lm.models.stacks import stack_of, words
 from lm.problem import InitNumbers, Problem, start, taps_of, with_numbers
 from lm.truncation import truncated
-from lm.types import Array, Batch, Cell, Context, Indexed, Layer, Params, Part, State
+from lm.types import Array, Batch, Cell, Context, Layer, Params, Part, State
 from lm.words import init_softmax, softmax_logits
 
 
@@ -208,23 +208,13 @@ def with_cell(config: ModelConfig, cell: Cell | None) -> ModelConfig:
     return replace(config, cell=cell.name)
 
 
-def words(params: Params, inputs: Any) -> Any:
-    """What the bottom layer reads: rows of the embedding, or words one-hot."""
-    table = params.get("embedding")
-    return inputs if table is None else Indexed(table, inputs)
-
-
 def make_apply(config: ModelConfig, layers: Layer):
     """`LanguageModel.apply`: every layer over the whole window, one after another."""
     drops, output = config.dropout, config.layers
 
     def apply(params: Params, inputs: Any, state: State, context: Context = Context()):
         dropout = context.dropout
-        if dropout is not None and drops.embedding and "embedding" in params:
-            key, rate = dropout.at(0).keys.embedding, dropout.rates.embedding
-            table = drop.embedding_dropout(key, params["embedding"], rate)
-            params = params | {"embedding": table}
-        xs = words(params, inputs)
+        xs = words(params, inputs, dropout, drops)
         state, hs = layers.apply(params["layers"], xs, state, context)
         if dropout is not None and drops.output:
             hs = drop.features(dropout.at(output), hs, drops.kind, "output")

@@ -1,9 +1,12 @@
 """The recurrent layers that a `ModelConfig` describes, which all models here share."""
 
+from typing import Any
+
 from lm.cells import make_cell
 from lm.config import ModelConfig
+from lm.dropout import Dropout, embedding_dropout
 from lm.layers import bidirectional, dropped, recurrent, residual, stack
-from lm.types import Cell, Layer
+from lm.types import Cell, Indexed, Layer, Params
 
 
 def stack_of(
@@ -27,3 +30,19 @@ def stack_of(
         return residual(here) if config.residual and number else here
 
     return stack(*(at(number) for number in range(config.layers)))
+
+
+def words(
+    params: Params, inputs: Any, dropout: Dropout | None = None, drops: Any = None
+) -> Any:
+    """What the bottom layer reads: rows of `params["embedding"]`, or words one-hot.
+
+    dropout, drops  in training: of whole words, where the config `drops` has it.
+    """
+    table = params.get("embedding")
+    if table is None:
+        return inputs
+    if dropout is not None and drops.embedding:
+        key, rate = dropout.at(0).keys.embedding, dropout.rates.embedding
+        table = embedding_dropout(key, table, rate)
+    return Indexed(table, inputs)

@@ -1,0 +1,1 @@
+"""Sentiment: a sentence into a class."""
