@@ -46,7 +46,10 @@ def test_padding_and_lanes_that_only_fill_change_nothing(pooling, both_ways):
             np.ones(1, np.float32),
         )
         close(model.logits(params, alone), logits[lane : lane + 1], 1e-5, 1e-6)
-    filled = BATCH._replace(counted=np.array([1, 0, 1], np.float32))
+    empty = np.where(np.arange(B) == 1, 0, MASK).astype(np.float32)
+    filled = BATCH._replace(mask=empty, counted=np.array([1, 0, 1], np.float32))
+    grads = jax.grad(lambda p: model.problem.loss(p, (), filled, Context())[1].total)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads(params)))
     _, scores = model.problem.evaluate(params, (), filled)
     nats_B = np.asarray(token_nats(logits, LABELS))
     close(tuple(scores["loss"]), (nats_B[[0, 2]].sum(), 2.0), rtol=1e-5)

@@ -13,6 +13,7 @@ APPLICATIONS = {
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
     "signals": "experiments.applications.signals.application",
+    "sequences": "experiments.applications.sequences.application",
     "sentiment": "experiments.applications.sentiment.application",
 }
 

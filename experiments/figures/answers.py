@@ -75,3 +75,26 @@ def reading_along(
         if len(names) > 2:
             axes.legend(fontsize=8)
     return figure
+
+
+def solved_by_length(lengths: np.ndarray, shares: np.ndarray, trained: float) -> Figure:
+    """Share of sequences solved against their length.
+
+    Args:
+      trained: the largest length that was trained on.
+    """
+    reading = (
+        "Shaded: the lengths of training. Each point is a few lengths together. A "
+        "network that has learnt the rule stays at 1 beyond them; one that has learnt "
+        "the sequences falls to chance."
+    )
+    order = np.argsort(lengths)
+    with styled():
+        figure, axes = new_figure(reading)
+        axes.axvspan(0, trained, color="0.5", alpha=0.15, lw=0)
+        axes.plot(lengths[order], shares[order], **line_style(0))
+        axes.set_xlabel("length of the sequence, in steps")
+        axes.set_ylabel("share with every answer right")
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_title("Beyond the lengths of training")
+    return figure

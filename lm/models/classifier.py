@@ -26,6 +26,14 @@ from lm.types import Array, Context, Labelled, Layer, Params, Part, Sum
 Pool = Callable[[Params, Array, Array], Array]
 
 
+def never_empty(mask_TB: Array) -> Array:
+    """The mask, but with a real first step in lanes that have none and only fill the
+    batch: so that nothing is pooled over no step, which would be no number."""
+    empty_B = jnp.sum(mask_TB, axis=0) == 0
+    first_T1 = jnp.arange(len(mask_TB))[:, None] == 0
+    return jnp.where(empty_B[None] & first_T1, 1, mask_TB)
+
+
 def ends(hs_TBH: Array, mask_TB: Array) -> tuple[Array, Array]:
     """The outputs at the last real step and at the first, both (B, H)."""
     last_B = jnp.maximum(jnp.sum(mask_TB > 0, axis=0) - 1, 0)
@@ -116,13 +124,13 @@ def build_classifier(
     def logits(params: Params, batch: Labelled, context: Context = Context()) -> Array:
         dropout, drops = context.dropout, config.dropout
         xs = words(params, batch.inputs, dropout, drops)
-        lanes = batch.mask.shape[1]
-        state = layer.initial_state(params["layers"], lanes)
-        inner = context._replace(mask_TB=batch.mask)
+        mask_TB = never_empty(batch.mask)
+        state = layer.initial_state(params["layers"], mask_TB.shape[1])
+        inner = context._replace(mask_TB=mask_TB)
         _, hs = layer.apply(params["layers"], xs, state, inner)
         if dropout is not None and drops.output:
             hs = features(dropout.at(config.layers), hs, drops.kind, "output")
-        v_BH = pooled(pooling, params.get("attention"), hs, batch.mask, both_ways)
+        v_BH = pooled(pooling, params.get("attention"), hs, mask_TB, both_ways)
         return v_BH @ params["classes"]["w"] + params["classes"]["b"][None]
 
     parts = tuple(part.under("", "layers") for part in layer.parts)

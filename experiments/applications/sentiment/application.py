@@ -53,7 +53,7 @@ def prepare(config: SentimentConfig) -> Prepared:
     if name == "opinions":
         facts = {"optimum": {"accuracy": 1.0, "loss": 0.0}}
     else:
-        name, facts = f"{name}, fold {config.data.fold}", {}
+        name, facts = f"{Path(name).name}, fold {config.data.fold}", {}
     return Prepared(
         text=Text(name, words.fingerprint, words.vocabulary.digest),
         splits=splits,

@@ -1,0 +1,1 @@
+"""Number sequences and formal languages: trained on some, asked about others."""
