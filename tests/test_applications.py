@@ -16,11 +16,17 @@ from experiments.applications.signals.config import (
     SignalsData,
     SignalsModel,
 )
+from experiments.applications.sentiment.config import (
+    OpinionsConfig,
+    ReaderConfig,
+    SentimentConfig,
+)
+from experiments.applications.sequences.config import RuleConfig, SequencesConfig
 from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.console.command_line import Options
 from experiments.report.build import report
 from experiments.run.files import read_json
-from experiments.run.probes import read_probe
+from experiments.run.probes import grouped, read_probe
 from experiments.train.session import train
 from lm.config import ModelConfig
 from tests.tiny_run import TEXT
@@ -34,6 +40,12 @@ MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
 LINES = {"language_model": "the cat sat .\n", "memory": "0 2 5 1\n"}
 LINES["signals"] = "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n"
 LINES["gap"] = "the ___ sat .\n"
+LINES = {
+    "language_model": "the cat sat .\n",
+    "memory": "0 2 5 1\n",
+    "sentiment": "the film is not good\n",
+    "sequences": "1,3,5\n",
+}
 
 
 def configs(folder):
@@ -50,6 +62,16 @@ def configs(folder):
         "language_model": Config(data=text, model=MODEL, **PACE),
         "memory": MemoryConfig(data=task, model=MODEL, **PACE),
         "signals": SignalsConfig(data=tones, model=SignalsModel("gru", 1, 4), **PACE),
+        "sentiment": SentimentConfig(
+            data=OpinionsConfig(sentences=60, batch=5),
+            model=ReaderConfig(cell="gru", hidden=4, embedding=3, both_ways=True),
+            **PACE,
+        ),
+        "sequences": SequencesConfig(
+            data=RuleConfig(batch=5, updates=3, looked=6, examined=7),
+            model=MODEL,
+            **PACE,
+        ),
     }
 
 
@@ -97,6 +119,8 @@ def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
     assert probe["step"].tolist() == [0, 2, 4]
     lags = [column for name, column in probe.items() if name.endswith("lag_LK")]
     assert lags and all((lag_LK[:, :, 0] > 0).all() for lag_LK in lags)
+    for columns in grouped(probe).values():
+        assert (columns["lag_LK"][:, :, 0] > 0).all()
     assert report([run], tmp_path / "page.html").read_text().count("<svg") > 3
     lines = tmp_path / "lines.txt"
     lines.write_text(LINES[name])

@@ -35,7 +35,7 @@ from lm.problem import Problem
 from lm.types import Labelled
 
 LABELS = "labels.json"
-SHOWN, TRACED = 12, 6
+SHOWN, TRACED, LANES = 12, 6, 100
 
 
 def prepare(config: SentimentConfig) -> Prepared:
@@ -146,7 +146,7 @@ def final(config: SentimentConfig, prepared: Prepared, params: Any) -> Final:
     """Bags of bigrams beside it, and test sentences as the network took them."""
     words, _ = prepared.source
     test, model = words.splits["test"], model_of(config, words)
-    chances = probabilities(model, params, prepared.splits["test"])
+    chances = probabilities(model, params, prepared.splits["test"].inputs)
     said = chances.argmax(1)
     sure = np.argsort(-chances.max(1), kind="stable")
     wrong, right = (
@@ -157,6 +157,7 @@ def final(config: SentimentConfig, prepared: Prepared, params: Any) -> Final:
         own = np.array([k == kind for k in test.kinds])
         kinds[kind] = [int(own.sum()), float((said == test.labels)[own].mean())]
     chosen = [*wrong[: SHOWN // 2], *right[: SHOWN - min(len(wrong), SHOWN // 2)]]
+    traced = [*wrong[: TRACED // 2], *right[:: max(1, len(right) // TRACED)]][:TRACED]
     return Final(
         baselines=bags(words.splits),
         examples={
@@ -167,13 +168,9 @@ def final(config: SentimentConfig, prepared: Prepared, params: Any) -> Final:
                 [test.texts[n], int(test.labels[n]), chances[n].tolist()]
                 for n in chosen
             ],
-            "traces": [
-                trace(model, params, words.vocabulary, test.texts[n])
-                for n in [
-                    *wrong[: TRACED // 2],
-                    *right[:: max(1, len(right) // TRACED)],
-                ][:TRACED]
-            ],
+            "traces": traces(
+                model, params, words.vocabulary, [test.texts[n] for n in traced]
+            ),
         },
     )
 
@@ -185,12 +182,15 @@ def confusion(labels: np.ndarray, said: np.ndarray, classes: int) -> list[list[i
     return counts.tolist()
 
 
-def probabilities(model: Classifier, params: Any, examples: Examples) -> np.ndarray:
-    """(N, C) P(class | sentence), in the order of the examples."""
-    lanes = 100
-    reading = LabelledSequences(examples, lanes, shuffle=False)
+def probabilities(
+    model: Classifier, params: Any, inputs: Sequence[np.ndarray], buckets: int = 3
+) -> np.ndarray:
+    """(N, C) P(class | sentence), in the order of the sentences."""
+    lanes = min(LANES, len(inputs))
+    examples = Examples(inputs, np.zeros(len(inputs), np.int32))
+    reading = LabelledSequences(examples, lanes, buckets, shuffle=False)
     answer = jax.jit(lambda batch: jax.nn.softmax(model.logits(params, batch)))
-    found = np.zeros((len(examples.inputs), len(params["classes"]["b"])))
+    found = np.zeros((len(inputs), len(params["classes"]["b"])))
     for step in range(reading.steps):
         members, _ = reading.buckets.at(0, 0, step)
         chances = np.asarray(answer(reading.batch_at(0, 0, step)))
@@ -198,13 +198,21 @@ def probabilities(model: Classifier, params: Any, examples: Examples) -> np.ndar
     return found
 
 
-def trace(model: Classifier, params: Any, vocabulary: Vocabulary, text: str) -> dict:
-    """{"words", "chances" (T, C)}: the answer after each word, as if the sentence ended
-    there."""
-    ids, words = encode(vocabulary, text), tokens_of(vocabulary, text)
-    beginnings = [ids[:end] for end in range(1, len(ids) + 1)]
-    found = probabilities(model, params, Examples(beginnings, np.zeros(len(ids), int)))
-    return {"words": words, "chances": found.tolist()}
+def traces(
+    model: Classifier, params: Any, vocabulary: Vocabulary, texts: Sequence[str]
+) -> list[dict]:
+    """{"words", "chances" (T, C)} of each text: the answer after each word, as if the
+    sentence ended there."""
+    encoded = [encode(vocabulary, text) for text in texts]
+    beginnings = [ids[:end] for ids in encoded for end in range(1, len(ids) + 1)]
+    if not beginnings:
+        return []
+    chances = probabilities(model, params, beginnings, 1)
+    each = np.split(chances, np.cumsum([len(ids) for ids in encoded])[:-1])
+    return [
+        {"words": tokens_of(vocabulary, text), "chances": found.tolist()}
+        for text, found in zip(texts, each, strict=True)
+    ]
 
 
 def told(config: SentimentConfig) -> str:
@@ -229,10 +237,12 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     """The class of each line of a file with its probability, and that of all."""
     words, _ = restored.prepared.source
     model = model_of(restored.config, words)
-    for line in read_lines(path, option="--input"):
-        one = Examples([encode(words.vocabulary, line.text)], np.zeros(1, np.int32))
-        (chances,) = probabilities(model, restored.params, one)
-        yield answer_of(line.text, words.names, chances)
+    lines = read_lines(path, option="--input")
+    if lines:
+        encoded = [encode(words.vocabulary, line.text) for line in lines]
+        found = probabilities(model, restored.params, encoded)
+        for line, chances in zip(lines, found, strict=True):
+            yield answer_of(line.text, words.names, chances)
 
 
 def answer_of(text: str, names: Sequence[str], chances: np.ndarray) -> dict[str, Any]:

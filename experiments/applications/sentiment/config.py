@@ -21,7 +21,7 @@ class OpinionsConfig:
     labels: tuple[str, ...] = ()
     """The classes in order; by default those that are there, sorted."""
     sentences: int = field(default=6_000, metadata=TEXT)
-    """`opinions`: training sentences; a tenth as many for validation, and 2,000 for
+    """`opinions`: training sentences; a tenth as many for validation, and a third for
     the test."""
     fold: int = field(default=0, metadata=TEXT)
     """Which fold is the test split; one in ten of the others is for validation."""

@@ -15,8 +15,6 @@ from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.vocabulary import Vocabulary, build_vocabulary
 from experiments.applications.sentiment.config import OpinionsConfig
 
-TESTED = 2_000  # sentences of `opinions` in the test split
-
 
 class Split(NamedTuple):
     """Sentences as they stand, and their classes.
@@ -70,7 +68,7 @@ def read(config: OpinionsConfig, vocabulary: Vocabulary | None = None) -> Senten
 
 def _made(config: OpinionsConfig) -> dict[str, Split]:
     sizes = {"train": config.sentences, "valid": config.sentences // 10}
-    sizes["test"] = TESTED
+    sizes["test"] = config.sentences // 3
     splits = {}
     for name, size in sizes.items():
         found = opinions.sample(size, f"{config.seed}:{name}")
