@@ -11,22 +11,22 @@ from experiments.applications import APPLICATIONS, load
 from experiments.applications.gap.config import GapConfig
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.applications.restored import restore_best
-from experiments.applications.signals.config import (
-    SignalsConfig,
-    SignalsData,
-    SignalsModel,
-)
 from experiments.applications.sentiment.config import (
     OpinionsConfig,
     ReaderConfig,
     SentimentConfig,
 )
 from experiments.applications.sequences.config import RuleConfig, SequencesConfig
+from experiments.applications.signals.config import (
+    SignalsConfig,
+    SignalsData,
+    SignalsModel,
+)
 from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.console.command_line import Options
 from experiments.report.build import report
 from experiments.run.files import read_json
-from experiments.run.probes import grouped, read_probe
+from experiments.run.probes import read_probe
 from experiments.train.session import train
 from lm.config import ModelConfig
 from tests.tiny_run import TEXT
@@ -119,8 +119,6 @@ def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
     assert probe["step"].tolist() == [0, 2, 4]
     lags = [column for name, column in probe.items() if name.endswith("lag_LK")]
     assert lags and all((lag_LK[:, :, 0] > 0).all() for lag_LK in lags)
-    for columns in grouped(probe).values():
-        assert (columns["lag_LK"][:, :, 0] > 0).all()
     assert report([run], tmp_path / "page.html").read_text().count("<svg") > 3
     lines = tmp_path / "lines.txt"
     lines.write_text(LINES[name])

@@ -12,9 +12,9 @@ APPLICATIONS = {
     "gap": "experiments.applications.gap.application",
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
-    "signals": "experiments.applications.signals.application",
     "sequences": "experiments.applications.sequences.application",
     "sentiment": "experiments.applications.sentiment.application",
+    "signals": "experiments.applications.signals.application",
 }
 
 
