@@ -17,6 +17,7 @@ from flax import linen, nnx, traverse_util
 
 from lm.config import ConfigError
 from lm.types import Array, Cell, Params, State
+from lm.unroll import one_output
 
 
 def no_params(key: Array, d_in: int) -> Params:
@@ -206,9 +207,10 @@ class FlaxCell(nnx.RNNCellBase):
         return jax.tree.unflatten(self.treedef, [leaf[...] for leaf in self.leaves])
 
     def __call__(self, carry: State, inputs: Array) -> tuple[State, Array]:  # type: ignore[override]
-        params = self.params
-        carry = self.cell.step(params, carry, self.cell.project(params, inputs))
-        return carry, self.cell.output(carry)
+        cell, params = self.cell, self.params
+        z = cell.project(params, inputs)
+        carry = cell.step(params, carry, z)
+        return carry, one_output(cell, params, z, carry)
 
     def initialize_carry(self, input_shape, rngs=None) -> State:  # type: ignore[override]
         return self.cell.initial_state(self.params, input_shape[0])

@@ -27,7 +27,7 @@ from lm import dropout as drop
 from lm.config import ConfigError
 from lm.recording import recorder
 from lm.types import Array, Cell, Context, Layer, Params, Part, State
-from lm.unroll import Events, unroll_projected
+from lm.unroll import Events, one_output, unroll_projected
 from lm.words import looked_up, project_any
 
 
@@ -86,10 +86,7 @@ def recurrent(cell: Cell, weight_drop: bool = False, zoneout: float = 0.0) -> La
         new = cell.step(params, state, z)
         if zoneout:
             new = jax.tree.map(lambda n, o: (1 - zoneout) * n + zoneout * o, new, state)
-        if cell.readout is None:
-            return new, cell.output(new)
-        one = jax.tree.map(lambda leaf: leaf[None], (z, new))
-        return new, cell.readout(params, *one)[0]
+        return new, one_output(cell, params, z, new)
 
     return Layer(
         d_out=cell.d_hidden,

@@ -95,6 +95,17 @@ class Gapped(NamedTuple):
     asked: Any
 
 
+class Product(NamedTuple):
+    """How a linear cell's a acts on a state: lm.linear has the three that there are.
+
+    times  (a, s) -> a∘s, bilinear; (a, a′) -> a∘a′ with (a∘a′)∘s = a∘(a′∘s).
+    one    (a) -> what leaves every state as it is, in the shape of a.
+    """
+
+    times: Callable[[Any, Any], Any]
+    one: Callable[[Any], Any]
+
+
 class Cell(NamedTuple):
     """A recurrent cell: a record of pure functions, as an optax optimizer is.
 
@@ -117,7 +128,8 @@ class Cell(NamedTuple):
                    of `params` only the vectors are there to be read. `output` is
                    linear in the state (a field of it, or a sum of fields).
     coefficients   linear cells only: (params, zs_TBG) -> (a, b), two states of
-                   (T, B, …) arrays: h_t = a_t ⊙ h_{t−1} + b_t.
+                   (T, B, …) arrays: h_t = a_t∘h_{t−1} + b_t.
+    product        linear cells only: what ∘ is. None: ⊙, leaf by leaf.
     gates          (params, state_before, z_BG) -> {name: (B, H)}: what the step that
                    starts there lets through, in [0, 1]. The gates by name, and, for
                    a cell with a squashing unit φ, "slope": |φ′| at its candidate.
@@ -126,8 +138,12 @@ class Cell(NamedTuple):
     retention      the gate that keeps the old state, by its name in `gates`; None:
                    there is none.
     readout        (params, zs_TBG, states, leaves (T, B, …)) -> hs_TBH, in place of
-                   `output`, where what goes up also reads the input. None: `output`.
+                   `output`, where what goes up also reads the input or parameters;
+                   `output` is then the whole state, (B, N). None: `output`.
     rates          {leaf of `params`: factor on the learning rate}.
+    stretch        (params, zs_TBG, state, reset_TB, mask_TB) -> (state, hs_TBH): a few
+                   dozen steps at once, by another way than `coefficients`; the initial
+                   state is 0. None: there is no such form.
     """
 
     name: str
@@ -146,6 +162,8 @@ class Cell(NamedTuple):
     retention: str | None = None
     readout: Callable[[Params, Array, State], Array] | None = None
     rates: Any = None
+    product: Product | None = None
+    stretch: Callable[..., tuple[State, Array]] | None = None
 
 
 class Part(NamedTuple):

@@ -5,9 +5,12 @@
     deferred    the default for factored cells: its backward pass is a reverse scan
                 that only emits the gradients of the gates; each weight matrix then
                 gets its gradient from one product over all steps and lanes.
-    associated  for linear cells: h_t = a_t·h_{t−1} + b_t by an associative scan, all
-                steps at once in O(log T) turns.
-    sequential  for linear cells, and their default: the same (a, b), one after another.
+    sequential  for linear cells (lm.linear), and their default unless ∘ is a product
+                of matrices: h_t = a_t∘h_{t−1} + b_t, one step after another, with
+                (a, b) of all steps made before the loop.
+    associated  for linear cells (lm.linear): all steps at once, in O(log T) turns.
+    chunked     for cells with a `stretch`, and their default where nothing is added to
+                the state (taps, zoneout): STRETCH steps at once, then the next.
     scanned     `lax.scan` and autodiff, for any cell. Weight gradients are summed
                 inside the scan's carry, one product a step.
     looped      a Python loop with the same signature: the oracle of all.
@@ -24,8 +27,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from lm.lanes import by_lane
+from lm.linear import ELEMENTWISE, MATRICES, lane_wise, sequential
 from lm.products import flat
 from lm.types import Array, Cell, Params, State
+
+STRETCH = 64  # steps that a cell's `stretch` takes at once
 
 
 class Events(NamedTuple):
@@ -95,14 +101,23 @@ def unroll_projected(
     driver: Driver | None = None,
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
-    drive = driver or default_driver(cell)
+    each = step_events(events, state)
+    drive = driver or default_driver(cell, each)
     fresh = cell.initial_state(params, jax.tree.leaves(zs_TBG)[0].shape[1])
     read = cell.readout
-    if read is not None:
-        cell = cell._replace(output=lambda state: state)
-    each = step_events(events, state)
-    last, hs = drive(cell, params, zs_TBG, state, fresh, each, reverse)
-    return last, hs if read is None else read(params, zs_TBG, hs)
+    if read is None or drive is chunked:
+        return drive(cell, params, zs_TBG, state, fresh, each, reverse)
+    cell = cell._replace(output=lambda state: state)
+    last, states = drive(cell, params, zs_TBG, state, fresh, each, reverse)
+    return last, read(params, zs_TBG, states)
+
+
+def one_output(cell: Cell, params: Params, z: Array, state: State) -> Array:
+    """h_BH, what goes up of the state after one step with z_BG."""
+    if cell.readout is None:
+        return cell.output(state)
+    one = jax.tree.map(lambda leaf: leaf[None], (z, state))
+    return cell.readout(params, *one)[0]
 
 
 def step_events(events: Events, state: State) -> StepEvents:
@@ -119,14 +134,19 @@ def step_events(events: Events, state: State) -> StepEvents:
     return StepEvents(reset, lax.stop_gradient(update), taps)
 
 
-def default_driver(cell: Cell) -> Driver:
+def default_driver(cell: Cell, events: StepEvents) -> Driver:
     """The fastest that the cell allows; under `jax.disable_jit` the Python loop, which
     is the one to step through with a debugger."""
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped
-    if cell.coefficients:
+    if cell.stretch and events.taps is None and lane_wise(events.update):
+        return chunked
+    if cell.pointwise:
+        return deferred
+    plain = cell.product is ELEMENTWISE or lane_wise(events.update)
+    if cell.coefficients and cell.product is not MATRICES and plain:
         return sequential
-    return deferred if cell.pointwise else scanned
+    return scanned
 
 
 def restart(reset: Array | None, fresh: State, state: State) -> State:
@@ -176,65 +196,40 @@ def looped(cell, params, zs, state, fresh, events, reverse):
     return state, jax.tree.map(lambda *h: jnp.stack(h), *(hs[t] for t in steps))
 
 
-def sequential(cell, params, zs, state, fresh, events, reverse):
-    """h_t = a_t·h_{t−1} + b_t one step after another, no products in the loop."""
+def chunked(cell, params, zs, state, fresh, events, reverse):
+    """Stretch after stretch, each all at once.
+
+    Raises:
+      ValueError: for taps, and for zoneout unit by unit: no state is there to add to.
+    """
+    if events.taps is not None or not lane_wise(events.update):
+        raise ValueError("chunked takes neither taps nor zoneout: use scanned")
+    steps, lanes = jax.tree.leaves(zs)[0].shape[:2]
+    dtype = jax.tree.leaves(state)[0].dtype
+    reset, mask = jnp.zeros((steps, lanes), dtype), jnp.ones((steps, lanes), dtype)
+    reset = reset if events.reset is None else events.reset
+    if events.update is not None:
+        mask = jax.tree.leaves(events.update)[0].reshape(steps, lanes)
+    given = (zs, reset, mask)
+    if reverse:
+        given = jax.tree.map(lambda x: x[::-1], given)
 
     def body(state, at):
-        state = jax.tree.map(lambda a, b, s: a * s + b, *at, state)
-        return state, cell.output(state)
+        z, reset, mask = at
+        return cell.stretch(params, z, state, reset, mask)
 
-    coefficients = with_events(cell.coefficients(params, zs), fresh, events)
-    return lax.scan(body, state, coefficients, reverse=reverse)
+    whole, length = steps // STRETCH, min(steps, STRETCH)
 
+    def cut(x):
+        return x[: whole * length].reshape(whole, length, *x.shape[1:])
 
-def associated(cell, params, zs, state, fresh, events, reverse):
-    """h_t = a_t·h_{t−1} + b_t for all t at once (Blelloch 1990, section 1.4.1).
-
-    (a, b) after (a', b') is (a·a', a·b' + b), which is associative. Memory: O(T).
-    """
-    a, b = with_events(cell.coefficients(params, zs), fresh, events)
-    first = -1 if reverse else 0
-    b = jax.tree.map(lambda a, b, s: b.at[first].add(a[first] * s), a, b, state)
-
-    def combine(before, after):
-        return after[0] * before[0], after[0] * before[1] + after[1]
-
-    def solve(a, b):
-        whole = jnp.broadcast_to(a, b.shape)
-        return lax.associative_scan(combine, (whole, b), reverse=reverse)[1]
-
-    states = jax.tree.map(solve, a, b)
-    last = jax.tree.map(lambda s: s[0 if reverse else -1], states)
-    return last, jax.vmap(cell.output)(states)
-
-
-def with_events(coefficients: tuple[State, State], fresh: State, events: StepEvents):
-    """(a, b) of every step with what happens to the state folded in.
-
-    Reset r first, then the cell, then mask and zoneout u, then taps:
-    h = u·(a·old + b) + (1 − u)·old + tap with old = (1 − r)·h₋ + r·fresh.
-    """
-
-    def fold(a, b, fresh, u, tap):
-        if u is not None:
-            a, b = u * a + 1 - u, u * b
-        if events.reset is not None:
-            r = by_lane(events.reset, fresh)
-            a, b = a * (1 - r), b + a * r * fresh[None]
-        return a, b if tap is None else b + tap
-
-    leaves, treedef = jax.tree.flatten(coefficients[1])
-    none = [None] * len(leaves)
-    each = zip(
-        jax.tree.leaves(coefficients[0]),
-        leaves,
-        jax.tree.leaves(fresh),
-        none if events.update is None else jax.tree.leaves(events.update),
-        none if events.taps is None else jax.tree.leaves(events.taps),
-        strict=True,
-    )
-    a, b = zip(*(fold(*leaf) for leaf in each), strict=True)
-    return jax.tree.unflatten(treedef, a), jax.tree.unflatten(treedef, b)
+    state, hs = lax.scan(body, state, jax.tree.map(cut, given))
+    hs = hs.reshape(whole * length, *hs.shape[2:])
+    if steps % STRETCH:
+        rest = jax.tree.map(lambda x: x[whole * STRETCH :], given)
+        state, more = body(state, rest)
+        hs = jnp.concatenate([hs, more])
+    return state, hs[::-1] if reverse else hs
 
 
 def deferred(cell, params, zs, state, fresh, events, reverse):

@@ -14,6 +14,7 @@ import pytest
 
 from lm.cells import CELLS, make_cell
 from lm.config import InitConfig
+from lm.linear import COMPLEX
 from lm.problem import InitNumbers, TracedInit
 from lm.types import Cell
 from tests import zoo
@@ -45,14 +46,13 @@ def test_what_a_cell_says_of_itself(name):
     assert (cell.coefficients is not None) == linear
     params = window(name)[0].params
     assert set(cell.recurrent) <= set(params) - set(entry.biases)
-    if cell.blocks:
-        assert params["w_x"].shape == (D, len(cell.blocks) * H)
     for lead in ((T, B), (B,), (2, T, B)):
         ids, xs = np.ones(lead, np.int32), np.ones((*lead, D))
         by_id, by_x = (jax.eval_shape(cell.project, params, x) for x in (ids, xs))
         assert by_id == by_x and all(
             z.shape[: len(lead)] == lead for z in jax.tree.leaves(by_x)
         )
+        assert not cell.blocks or by_x.shape[-1] == len(cell.blocks) * H
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -135,8 +135,12 @@ def test_the_future_is_not_seen(name):
 def test_padding_passes_the_state_through_whatever_it_holds(name):
     free, given = plain(name)
     given = given._replace(mask=window(name)[1].mask)
-    garbage = np.where(given.mask[..., None] > 0, free.xs, 1e3)
+    real = given.mask[..., None]
+    given = given._replace(on_hs=given.on_hs * real)
+    garbage = np.where(real > 0, free.xs, 1e3)
     one, other = (zoo.run(name)(free._replace(xs=x), given) for x in (free.xs, garbage))
+    if zoo.cell_of(name).readout:
+        one, other = (r._replace(hs=r.hs * real) for r in (one, other))
     close(other, one, rtol=0, atol=0)
     assert np.all(np.asarray(one.grads.xs)[given.mask == 0] == 0)
 
@@ -217,7 +221,9 @@ def test_bfloat16_is_near(name):
     run = jax.jit(lambda f: cell.output(steps(cell, f.params, f, 3)[-1]))
     got, want = np.asarray(run(low), float), np.asarray(
         cell.output(steps(cell, want.params, want, 3)[-1]))  # fmt: skip
-    assert np.abs(got - want).max() < 0.05 * max(1, np.abs(want).max())
+    # A phase near 2π is rounded by .04, and so at each of the steps.
+    rounded = 0.2 if cell.product is COMPLEX else 0.05
+    assert np.abs(got - want).max() < rounded * max(1, np.abs(want).max())
 
 
 @every_cell
@@ -247,10 +253,17 @@ def test_step_is_pointwise_of_the_recurrent_product(name):
     close(cell.pointwise(vectors, z, r, state), cell.step(params, state, z), rtol=1e-12)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", zoo.LINEAR)
-def test_all_steps_at_once_are_one_after_another(name, reverse):
+def test_all_steps_at_once_are_one_after_another(name):
     """The associative scan, resets, padding and taps folded into its coefficients."""
     at = window(name)
-    got = zoo.run(name, "associated", reverse)(*at)
-    close(got, zoo.run(name, "scanned", reverse)(*at), rtol=1e-9, atol=1e-10)
+    got = zoo.run(name, "associated")(*at)
+    close(got, zoo.run(name)(*at), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["min_gru", "lru", "gated_delta_net"])
+def test_all_steps_at_once_in_reverse(name):
+    """For one cell of each product."""
+    at = window(name)
+    got = zoo.run(name, "associated", reverse=True)(*at)
+    close(got, zoo.run(name, "scanned", reverse=True)(*at), rtol=1e-9, atol=1e-10)

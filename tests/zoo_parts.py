@@ -15,6 +15,8 @@ class Entry(NamedTuple):
     form      "linear", "factored" or "general": what of `Cell` it fills in.
     biases    names of the parameters that it has not where bias is False.
     output    state dict -> what goes up.
+    read      (params, x, state dict) -> what goes up, of a cell with a readout.
+    positive  fields of the state that are above 0.
     """
 
     step: Callable[[Any, np.ndarray, dict], dict]
@@ -22,6 +24,8 @@ class Entry(NamedTuple):
     form: str = "factored"
     biases: tuple[str, ...] = ("b",)
     output: Callable[[dict], np.ndarray] = lambda s: s["h"]
+    read: Callable[[Any, np.ndarray, dict], np.ndarray] | None = None
+    positive: tuple[str, ...] = ()
 
 
 def σ(x):
@@ -30,6 +34,19 @@ def σ(x):
 
 def hard_σ(x):
     return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def silu(x):
+    return x * σ(x)
+
+
+def rms(x):
+    """x over the root of its mean square."""
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
 
 
 def relu(x):

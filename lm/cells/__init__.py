@@ -7,14 +7,26 @@ from lm.cells.antisymmetric import antisymmetric, lipschitz
 from lm.cells.cfn import cfn, minimal_rnn
 from lm.cells.constrained import exprnn, scornn
 from lm.cells.elman import elman, irnn, orthogonal, relu
+from lm.cells.gated_delta_net import gated_delta_net, gated_delta_net_negative
 from lm.cells.gru import gru, gru_reset_before, gru_tutorial
+from lm.cells.hgrn import hgrn, hgrn_real
+from lm.cells.hgrn2 import hgrn2
 from lm.cells.indrnn import indrnn
 from lm.cells.lem import lem
+from lm.cells.lmu import lmu, parallel_lmu
+from lm.cells.lru import lru
 from lm.cells.lstm import lstm
 from lm.cells.min_gru import min_gru
+from lm.cells.min_lstm import min_lstm
+from lm.cells.mlstm import mlstm
 from lm.cells.multiplicative import multiplicative_lstm, multiplicative_rnn
 from lm.cells.oscillators import cornn, unicornn
+from lm.cells.qrnn import qrnn
+from lm.cells.rg_lru import rg_lru
+from lm.cells.s5 import s5
 from lm.cells.scrn import scrn
+from lm.cells.slstm import slstm
+from lm.cells.sru import sru, sru_v1
 from lm.config import ConfigError, InitConfig, unknown
 from lm.types import Cell
 
@@ -46,6 +58,22 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru_tutorial": gru_tutorial,
     # linear in the state
     "min_gru": min_gru,
+    "min_lstm": min_lstm,
+    "sru": sru,
+    "sru_v1": sru_v1,
+    "qrnn": qrnn,
+    "lru": lru,
+    "s5": s5,
+    "rg_lru": rg_lru,
+    "hgrn": hgrn,
+    "hgrn_real": hgrn_real,
+    "hgrn2": hgrn2,
+    "slstm": slstm,
+    "mlstm": mlstm,
+    "gated_delta_net": gated_delta_net,
+    "gated_delta_net_negative": gated_delta_net_negative,
+    "lmu": lmu,
+    "parallel_lmu": parallel_lmu,
 }
 
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from lm.config import InitConfig
+from lm.lanes import rows
+from lm.linear import ELEMENTWISE
 from lm.products import matmul
 from lm.types import Array, Cell, Params
 
@@ -30,7 +32,12 @@ def affine(params: Params, xs: Array) -> Array:
         zs = jnp.take(params["w_x"], xs, axis=0, mode="clip")
     else:
         zs = matmul(xs, params["w_x"])
-    return add_bias(zs, params["b"]) if "b" in params else zs
+    return biased(zs, params)
+
+
+def biased(zs: Array, params: Params, name: str = "b") -> Array:
+    """zs plus the vector params[name], if there is one."""
+    return add_bias(zs, params[name]) if name in params else zs
 
 
 def add_bias(zs: Array, b: Array) -> Array:
@@ -54,6 +61,12 @@ def draw(key: Array, shape: tuple[int, int], init: InitConfig) -> Array:
         "glorot": init.scale * math.sqrt(6 / (fan_in + fan_out)),
     }[init.weights]
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+def log_uniform(key: Array, size: int, low: float, high: float) -> Array:
+    """ln of `size` numbers between low and high, uniform in their logarithms."""
+    low, high = math.log(low), math.log(high)
+    return jax.random.uniform(key, (size,), minval=low, maxval=high)
 
 
 def draw_recurrent(key: Array, hidden: int, gates: int, init: InitConfig) -> Array:
@@ -97,27 +110,44 @@ def hidden_of(state) -> Array:
     return state if isinstance(state, jax.Array) else state.h
 
 
-def linear(name, hidden, *, init, initial_state, coefficients, project, **rest) -> Cell:
-    """A cell whose state is linear in the one before: h_t = a_t ⊙ h_{t−1} + b_t.
+def whole_of(state) -> Array:
+    """output(state) of a cell with a readout: all of the state in one row a lane."""
+    return jnp.concatenate([rows(leaf) for leaf in jax.tree.leaves(state)], axis=-1)
+
+
+def linear(
+    name,
+    hidden,
+    *,
+    init,
+    initial_state,
+    coefficients,
+    project,
+    product=ELEMENTWISE,
+    **rest,
+) -> Cell:
+    """A cell whose state is linear in the one before: h_t = a_t∘h_{t−1} + b_t.
 
     coefficients  (params, zs_TBG) -> (a, b), states of (T, B, …) arrays.
-    rest          other fields of `Cell`: gates, blocks, retention, readout, rates.
+    product       what ∘ is: one of `lm.linear`.
+    rest          other fields of `Cell`: gates, blocks, retention, readout, rates; and
+                  a `step` that costs less than this one, where there is one.
     """
 
     def step(params, state, z):
         at = jax.tree.map(lambda z: z[None], z)
-        a, b = coefficients(params, at)
-        return jax.tree.map(lambda a, b, s: a[0] * s + b[0], a, b, state)
+        a, b = jax.tree.map(lambda x: x[0], coefficients(params, at))
+        return jax.tree.map(jnp.add, product.times(a, state), b)
 
     return general(
         name,
         hidden,
         init=init,
         initial_state=initial_state,
-        step=step,
         project=project,
         coefficients=coefficients,
-        **{"recurrent": (), **rest},
+        product=product,
+        **{"recurrent": (), "step": step, **rest},
     )
 
 
@@ -163,9 +193,10 @@ def general(name, hidden, *, init, initial_state, step, **rest) -> Cell:
     """A cell that is nothing but its step.
 
     rest  other fields of `Cell`; by default `affine` projects, the state's h goes up
-          and w_h multiplies the state.
+          (with a `readout`: what that gives) and w_h multiplies the state.
     """
-    default = {"project": affine, "output": hidden_of, "recurrent": ("w_h",)}
+    output = whole_of if "readout" in rest else hidden_of
+    default = {"project": affine, "output": output, "recurrent": ("w_h",)}
     return Cell(
         name=name,
         d_hidden=hidden,

@@ -81,11 +81,14 @@ def _log_diagonals(triangles: Array) -> Array:
 def recurrent_blocks(params: Params, cell: Cell) -> Array:
     """The recurrent matrices of a cell, one per gate: (k, H, H), in packed order.
 
-    Those of `Cell.recurrent` that are made of H×H blocks; empty where there are none.
+    A factored cell's matrix, as it multiplies; else those of `Cell.recurrent` that are
+    made of H×H blocks. Empty where there are none.
     """
     H = cell.d_hidden
-    whole = [w for w in (params[name] for name in cell.recurrent) if w.ndim == 2]
-    square = [w for w in whole if len(w) == H and w.shape[1] % H == 0]
+    named = [params[name] for name in cell.recurrent]
+    whole = [cell.w_HG(params)] if named and cell.w_HG is not None else named
+    matrices = [w for w in whole if w.ndim == 2]
+    square = [w for w in matrices if len(w) == H and w.shape[1] % H == 0]
     blocks = [block for w in square for block in jnp.split(w, w.shape[1] // H, 1)]
     return jnp.stack(blocks) if blocks else jnp.zeros((0, H, H))
 
