@@ -39,10 +39,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda i: not i.path.stem.removeprefix("test_").startswith(SLOW))
 
 
+# A program of a test is small and runs a few times: what takes time is to compile it,
+# and half of that are XLA's optimizations. So they are off, in processes of tests too.
+# They are on in OPTIMIZED, where bits or times are compared or nobody has tried yet,
+# and everywhere where the variable is 0, as .ci/run sets it for the newer Python.
+PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
+OPTIMIZED = set(
+    "golden_steps scan_time train app_gap app_sentiment app_sequences app_signals "
+    "benchmark cells conformance data_tasks distributed engine heads lag_profile "
+    "losses lost_process model_dropout noise_scale optim parallel population "
+    "population_parts predict probe restart restart_deep run study_parts "
+    "sweep_faults sweep_population sweep_postgres sweep_processes sweep_study terms "
+    "through_time train_population train_step twins unroll".split()
+)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """What a module compiled goes when it is done: all together are gigabytes."""
-    yield
+def programs(request) -> Iterator[None]:
+    """How a module's programs are compiled; they go when it is done, since all together
+    are gigabytes."""
+    name = request.path.stem.removeprefix("test_")
+    plain = name not in OPTIMIZED and not AS_USERS_HAVE_IT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PLAIN, str(int(plain)))
+        jax.config.update(PLAIN.lower(), plain)
+        yield
     jax.clear_caches()
 
 

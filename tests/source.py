@@ -3,6 +3,7 @@
 import ast
 import functools
 import pathlib
+from collections.abc import Callable, Iterable
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("lm", "data_pipeline", "experiments")
@@ -18,6 +19,27 @@ def files(*packages: str, root: pathlib.Path = ROOT) -> list[pathlib.Path]:
 def parse(path: pathlib.Path, root: pathlib.Path = ROOT) -> ast.Module:
     """A file's syntax tree."""
     return ast.parse((root / path).read_text(encoding="utf-8"), str(path))
+
+
+def of_each(paths: Iterable[pathlib.Path]) -> Callable:
+    """Makes one test of a check of one file: all files in turn, and all that is wrong
+    with any in one answer. The check itself is `checked` of the test."""
+
+    def made(check: Callable[..., None]) -> Callable[[], None]:
+        def test() -> None:
+            wrong = []
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as error:
+                    wrong.append(f"{path}: {error}")
+            assert not wrong, "\n".join(wrong)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        test.checked = check
+        return test
+
+    return made
 
 
 def module_of(path: pathlib.Path) -> str:

@@ -75,14 +75,17 @@ def sweep_here(*words: Any, code: int = 0) -> None:
 
 
 COMPILED = Path(tempfile.gettempdir()) / f"sweep-tests-{os.getuid()}"
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    "JAX_PLATFORMS": "cpu",
-    # The sweeps of all tests compile one model once.
-    "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a process: the sweeps of all tests compile one model once."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        **more,
+    }
 
 
 class Started:
@@ -95,7 +98,7 @@ class Started:
         self.process = subprocess.Popen(
             command,
             cwd=sweep_dir.parent,
-            env=ENVIRONMENT,
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.source import PACKAGES, ROOT, files, is_command, module_of, parse
+from tests.source import PACKAGES, ROOT, files, is_command, module_of, of_each, parse
 
 HOUSE = files(*PACKAGES)
 LONGEST_FUNCTION, LONGEST_FILE, AT_THE_TOP = 60, 350, 12
@@ -40,15 +40,11 @@ COMMANDS = [n.removesuffix(".__main__") for n in COMMANDS if n not in CHILDREN]
 HEAVY = ("jax", "matplotlib", "optuna", "flax", "orbax", "tensorflow_datasets")
 
 
-def by_path(paths):
-    return pytest.mark.parametrize("path", paths, ids=str)
-
-
 def functions(path: pathlib.Path) -> list[ast.FunctionDef]:
     return [n for n in ast.walk(parse(path)) if isinstance(n, ast.FunctionDef)]
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_files_and_functions_are_short(path):
     lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST_FILE, f"{path} has {lines} lines"
@@ -62,7 +58,7 @@ def test_little_lies_at_the_top():
     assert len(top) <= AT_THE_TOP, f"{len(top)} files at the top of experiments/: {top}"
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_what_is_public_says_what_it_is(path):
     """Docstrings of modules, classes and functions; of methods too, where no base
     class has said it already."""
@@ -80,7 +76,7 @@ def test_what_is_public_says_what_it_is(path):
         assert told, f"{path}:{node.lineno}: {node.name} has no docstring"
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_only_the_one_loop_steps_an_optimizer(path):
     if any(path.is_relative_to(place) for place in MAY_STEP):
         return

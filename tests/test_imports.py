@@ -18,6 +18,7 @@ from tests.source import (
     module_of,
     names_of,
     of,
+    of_each,
     parse,
     statements,
 )
@@ -76,11 +77,7 @@ JAX_FREE = ("lm.types", "lm.checks")
 HEAVY = {"jax", "jaxlib", "optax", "flax", "orbax"}
 
 
-def by_path(paths):
-    return pytest.mark.parametrize("path", paths, ids=str)
-
-
-@by_path(SOURCES)
+@of_each(SOURCES)
 def test_no_tensorflow_torch_or_pickle(path, root=ROOT):
     if path.parts[:2] == ("tests", "golden"):
         return  # the scripts that made the stored numbers
@@ -96,7 +93,7 @@ def test_no_tensorflow_torch_or_pickle(path, root=ROOT):
             assert off, f"{path}:{node.value.lineno}: allow_pickle=False only"
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_directions_between_packages(path, root=ROOT):
     package, names = path.parts[0], imports(path, root=root)
     assert not of("tests", names)
@@ -129,7 +126,7 @@ def test_what_data_pipeline_sees_of_lm_needs_no_jax(name):
     assert not found and not of("lm", imports(path)) - set(JAX_FREE), path
 
 
-@by_path(LM)
+@of_each(LM)
 def test_directions_inside_lm(path, root=ROOT):
     if len(path.parts) == 2 and path.stem == "__init__":
         assert not imports(path, root=root)
@@ -142,7 +139,7 @@ def test_directions_inside_lm(path, root=ROOT):
         assert other == own or below, f"{path} imports {name}, which is not below it"
 
 
-@by_path(EXPERIMENTS)
+@of_each(EXPERIMENTS)
 def test_directions_between_rooms(path, root=ROOT):
     """Each room of experiments imports from the rooms before it."""
     if path.parts == ("experiments", "__init__.py"):
@@ -158,7 +155,7 @@ def test_directions_between_rooms(path, root=ROOT):
         assert other == own or before, f"{path} imports {name}, no room before it"
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_no_late_import_outside_commands(path, root=ROOT):
     """Every file imports at its top, but commands, and optional packages."""
     optional = {
@@ -182,7 +179,7 @@ def _expects_absence(node: ast.Try) -> bool:
     return any("ImportError" in k or "ModuleNotFoundError" in k for k in kinds)
 
 
-@by_path(HOUSE)
+@of_each(HOUSE)
 def test_modules_are_loaded_by_name_in_registries_alone(path, root=ROOT):
     called = [n for n in ast.walk(parse(path, root)) if isinstance(n, ast.Call)]
     names = [ast.unparse(node.func).rpartition(".")[2] for node in called]
@@ -213,7 +210,7 @@ def circles_of(graph: dict[str, set[str]]) -> list[set[str]]:
     return [set(group) for group in groups]
 
 
-@by_path(LM)
+@of_each(LM)
 def test_lm_opens_no_file_prints_nothing_and_reads_no_clock(path, root=ROOT):
     top = {name.split(".")[0] for name in imports(path, root=root)}
     assert not top & (IO_MODULES | CLOCKS), f"{path} imports {top}"
@@ -267,7 +264,7 @@ def test_the_checks_can_fail(tmp_path):
         (test_modules_are_loaded_by_name_in_registries_alone, new),
     ):
         with pytest.raises(AssertionError):
-            check(path, tmp_path)
+            check.checked(path, tmp_path)
     graph = {
         module_of(path): imports(path, root=tmp_path)
         for path in files("lm", "experiments", root=tmp_path)

@@ -4,13 +4,21 @@ golden/old/run    grammar, 12 steps; the same command with --train.steps 20 gave
 golden/old/sweep  golden/old/space.json, two trials
 """
 
+import contextlib
+import io
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from experiments.report.__main__ import main as report
+from experiments.score import main as score
+from experiments.train.__main__ import main as train
+from tests.sweeps import sweep_here
+
+pytestmark = pytest.mark.usefixtures("compile_cache")
 
 OLD = Path(__file__).parent / "golden" / "old"
 SCORES = {"valid": 4.77015567, "test": 4.77005782}
@@ -24,15 +32,11 @@ RUN = (
 )
 
 
-def command(name: str, *words: str) -> str:
+def told(main: Callable[[list[str]], None], *words: str) -> str:
     """What a command prints to standard output."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *words],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        main(list(words))
+    return shown.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,8 @@ def resumed(tmp_path_factory) -> Path:
     """The old run, gone on to step 20."""
     folder = tmp_path_factory.mktemp("old") / "run"
     shutil.copytree(OLD / "run", folder)
-    assert "resuming at step 12" in command(
-        "train", *RUN.split(), "--run-dir", str(folder)
-    )
+    said = told(train, *RUN.split(), "--run-dir", str(folder))
+    assert "resuming at step 12" in said
     return folder
 
 
@@ -55,22 +58,17 @@ def test_an_old_run_resumes_to_the_same_numbers(resumed):
     assert [row["step"] for row in rows if "loss" in row] == list(range(1, 21))
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")
 def test_an_old_run_is_scored_and_reported(resumed):
-    told = command("score", "--run", str(resumed), "--split", "test")
-    assert "4.770058 nats per token, perplexity 117.9261" in told
-    command("report", str(resumed))
+    said = told(score, "--run", str(resumed), "--split", "test")
+    assert "4.770058 nats per token, perplexity 117.9261" in said
+    told(report, str(resumed), "--no-spectra")
     assert (resumed / "report.html").stat().st_size > 10_000
 
 
-def test_an_old_sweep_is_taken_as_finished(tmp_path):
+def test_an_old_sweep_is_taken_as_finished(tmp_path, capsys):
     shutil.copytree(OLD / "sweep", tmp_path / "sweep")
-    told = command(
-        "sweep",
-        str(OLD / "space.json"),
-        "--resume",
-        "--sweep-dir",
-        str(tmp_path / "sweep"),
-        "--workers",
-        "1",
-    )
-    assert "2 trials: 2 complete" in told and "trial 1" in told
+    words = OLD / "space.json", "--resume", "--sweep-dir", tmp_path / "sweep"
+    sweep_here(*words, "--workers", 1)
+    said = capsys.readouterr().out
+    assert "2 trials: 2 complete" in said and "trial 1" in said

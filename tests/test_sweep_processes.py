@@ -9,7 +9,7 @@ import sys
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.files import read_json
 from experiments.run.metrics import read_metrics
-from tests.sweeps import ENVIRONMENT, Started, table, write_space
+from tests.sweeps import Started, environment, table, write_space
 
 STEPS = 80
 PACED = {
@@ -39,7 +39,7 @@ def train_alone(run, folder) -> None:
         "config = read_run(sys.argv[1], Config)[0]\n"
         "train(config, Options(Path(sys.argv[2])), ())\n"
     )
-    env = {**ENVIRONMENT, "NPROC": str(len(os.sched_getaffinity(0)))}
+    env = environment(NPROC=str(len(os.sched_getaffinity(0))))
     words = [sys.executable, "-c", script, str(run), str(folder)]
     subprocess.run(words, env=env, check=True, timeout=400, capture_output=True)
 

@@ -21,10 +21,12 @@ from experiments.console.interrupts import Interrupt
 from experiments.run.files import read_json
 from experiments.train.__main__ import main
 from experiments.train.callback import Callback
+from experiments.train.plan import plan
 from experiments.train.position import Position
 from experiments.train.run_state import RunState
 from lm.config import ConfigError, DropoutConfig, ModelConfig, OptimConfig
 from lm.optim import ScheduleState
+from tests.group import environment
 from tests.runs import last_state, outcome_of, rows, state_at, trained
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -148,7 +150,7 @@ def test_fused_steps_are_the_single_steps(unbroken, tmp_path, size):
     assert rows(tmp_path / "run") == rows(unbroken)
 
 
-def test_kill_resumes(unbroken, tmp_path):
+def test_kill_resumes(unbroken, tmp_path, compile_cache):
     """SIGKILL at some step; the same command goes on from the last checkpoint."""
     config = tiny(samples=0, checkpoint_every=1)
     script = (
@@ -165,7 +167,8 @@ def test_kill_resumes(unbroken, tmp_path):
     )
     folder = tmp_path / "run"
     words = [sys.executable, "-c", script, json.dumps(to_dict(config)), str(folder)]
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    own = environment(compile_cache)
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=own)
     deadline = time.monotonic() + 120
     while not (folder / "checkpoints" / "2").exists():
         assert child.poll() is None and time.monotonic() < deadline
@@ -235,7 +238,7 @@ def test_a_command_that_diverges_says_so(tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-PACES = [(e, c) for e in (0, 1, 2, 3, 5, 7) for c in (0, 1, 4)]
+PACES = [(0, 0), (0, 1), (1, 4), (2, 1), (3, 0), (3, 4), (5, 1), (7, 4)]
 
 
 @pytest.mark.parametrize(("eval_every", "checkpoint_every"), PACES)
@@ -331,14 +334,13 @@ def test_patience_says_so():
     assert run.stopped() == "train.patience 2 in epoch 3 of 4"
 
 
-def test_a_schedule_that_would_never_warm_up_is_refused(tmp_path):
+def test_a_schedule_that_would_never_warm_up_is_refused():
     """Where epochs bound the run, its steps are known only with its text."""
     config = tiny(steps=0, epochs=2, samples=0)
     optim = OptimConfig(warmup=9)
     with pytest.raises(ConfigError, match="optim.warmup is 9 but .* make 8"):
-        outcome_of(dataclasses.replace(config, optim=optim), tmp_path / "run")
-    optim = OptimConfig(warmup=8)
-    trained(dataclasses.replace(config, optim=optim), tmp_path / "run")
+        plan(dataclasses.replace(config, optim=optim))
+    plan(dataclasses.replace(config, optim=OptimConfig(warmup=8)))
 
 
 def test_a_position_of_before_is_read(unbroken):
@@ -383,6 +385,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(argv, told, tmp_path, capsys):
     folder = tmp_path / "run"
     small = ["--data.grammar-sentences", "60", "--run-dir", str(folder)]
     small += ["--model.embedding", "8", "--model.softmax", "full"]
+    if "--data.corpus" not in argv:
+        small += ["--data.corpus", "grammar"]
     with pytest.raises(SystemExit) as left:
         main([*argv, *small])
     assert left.value.code == 2
@@ -393,6 +397,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(argv, told, tmp_path, capsys):
 
 def test_dry_run_leaves_nothing(tmp_path, capsys):
     argv = ["--dry-run", "--data.corpus", "grammar", "--data.grammar-sentences", "60"]
+    argv += ["--model.hidden", "6", "--model.softmax", "full"]
     main([*argv, "--run-dir", str(tmp_path / "run")])
     assert "parameters" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()

@@ -30,7 +30,8 @@ TIMES |= {"feed_share"}
 
 def config_of(number: int, reading="streams", **optim) -> Config:
     """Member `number`, of another length, with another schedule and other numbers."""
-    sizes = {"corpus": "grammar", "grammar_sentences": 60, "batch": 8, "window": 16}
+    sizes = {"corpus": "grammar", "grammar_sentences": 60, "window": 16}
+    sizes["batch"] = 4 if reading == "sentences" else 8
     schedules = ("step_decay", "constant", "cosine", "plateau")
     given = {
         "optimizer": "momentum",
@@ -43,7 +44,7 @@ def config_of(number: int, reading="streams", **optim) -> Config:
     return Config(
         name=f"member{number}",
         seed=number,
-        data=DataConfig(reading=reading, max_length=4, **sizes),
+        data=DataConfig(reading=reading, max_length=3, **sizes),
         model=ModelConfig(
             cell="tanh",
             hidden=6,
