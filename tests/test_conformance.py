@@ -238,8 +238,7 @@ def test_gates_are_the_references(name):
     assert cell.retention is None or cell.retention in want
     close({k: np.asarray(v) for k, v in found.items()}, want, rtol=1e-9)
     for gate in found.values():
-        assert gate.shape == (B, H)
-        assert float(gate.min()) >= 0 and float(gate.max()) <= 1
+        assert float(gate.min()) > -1e-9 and float(gate.max()) < 1 + 1e-9
 
 
 @pytest.mark.parametrize("name", sorted({*FACTORED} & {*DISTINCT}))

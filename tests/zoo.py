@@ -34,7 +34,13 @@ ZOO = ELMAN | LSTM | GRU | LINEAR_IN_STATE | MATRIX_STATES
 FACTORED = [name for name, entry in ZOO.items() if entry.form == "factored"]
 LINEAR = [name for name, entry in ZOO.items() if entry.form == "linear"]
 # Cells that differ from another in their initializers alone; a test holds them to it.
-SAME = {"irnn": "relu", "orthogonal": "tanh"}
+SAME = {
+    "irnn": "relu",
+    "orthogonal": "tanh",
+    "lstm_chrono": "lstm",
+    "gru_chrono": "gru",
+    "janet_chrono": "janet",
+}
 DISTINCT = [name for name in ZOO if name not in SAME]
 OF_EACH_FORM = ["tanh", "lstm", "gru", "gru_reset_before", "min_gru"]
 

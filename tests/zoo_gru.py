@@ -30,6 +30,7 @@ def gru_before_step(gate):
 
 GRU = {
     "gru": Entry(gru_step, biases=("b", "b_hn")),
+    "gru_chrono": Entry(gru_step, biases=("b", "b_hn")),
     "gru_reset_before": Entry(gru_before_step(σ), form="general"),
     "gru_tutorial": Entry(gru_before_step(hard_σ), form="general"),
 }

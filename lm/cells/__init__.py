@@ -5,8 +5,10 @@ from functools import partial
 
 from lm.cells.antisymmetric import antisymmetric, lipschitz
 from lm.cells.cfn import cfn, minimal_rnn
+from lm.cells.chrono import gru_chrono, janet_chrono, lstm_chrono
 from lm.cells.constrained import exprnn, scornn
 from lm.cells.elman import elman, irnn, orthogonal, relu
+from lm.cells.fast_slow import fast_slow_lstm
 from lm.cells.gated_delta_net import gated_delta_net, gated_delta_net_negative
 from lm.cells.gru import gru, gru_reset_before, gru_tutorial
 from lm.cells.hgrn import hgrn, hgrn_real
@@ -16,13 +18,19 @@ from lm.cells.lem import lem
 from lm.cells.lmu import lmu, parallel_lmu
 from lm.cells.lru import lru
 from lm.cells.lstm import lstm
+from lm.cells.lstm_kin import janet, lstm_capped, lstm_projected
+from lm.cells.lstm_normed import layer_norm_lstm, layer_norm_lstm_tf
 from lm.cells.min_gru import min_gru
 from lm.cells.min_lstm import min_lstm
 from lm.cells.mlstm import mlstm
+from lm.cells.mogrifier import mogrifier
 from lm.cells.multiplicative import multiplicative_lstm, multiplicative_rnn
+from lm.cells.on_lstm import on_lstm
 from lm.cells.oscillators import cornn, unicornn
+from lm.cells.peepholes import COUPLED, linear, lstm_fgr, lstm_peephole
 from lm.cells.qrnn import qrnn
 from lm.cells.rg_lru import rg_lru
+from lm.cells.rhn import rhn
 from lm.cells.s5 import s5
 from lm.cells.scrn import scrn
 from lm.cells.slstm import slstm
@@ -51,9 +59,30 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "minimal_rnn": minimal_rnn,
     # long short-term memories
     "lstm": lstm,
+    "lstm_chrono": lstm_chrono,
+    "lstm_peephole": lstm_peephole,
+    "lstm_nig": partial(lstm_peephole, name="lstm_nig", has=("forget", "output")),
+    "lstm_nfg": partial(lstm_peephole, name="lstm_nfg", has=("input", "output")),
+    "lstm_nog": partial(lstm_peephole, name="lstm_nog", has=("input", "forget")),
+    "lstm_niaf": partial(lstm_peephole, name="lstm_niaf", φ_in=linear),
+    "lstm_noaf": partial(lstm_peephole, name="lstm_noaf", φ_out=linear),
+    "lstm_cifg": partial(lstm_peephole, name="lstm_cifg", **COUPLED),
+    "lstm_coupled": partial(lstm_peephole, name="lstm_coupled", peeps=False, **COUPLED),
+    "lstm_fgr": lstm_fgr,
+    "lstm_capped": lstm_capped,
+    "lstm_projected": lstm_projected,
+    "layer_norm_lstm": layer_norm_lstm,
+    "layer_norm_lstm_tf": layer_norm_lstm_tf,
+    "janet": janet,
+    "janet_chrono": janet_chrono,
     "multiplicative_lstm": multiplicative_lstm,
+    "mogrifier": mogrifier,
+    "rhn": rhn,
+    "on_lstm": on_lstm,
+    "fast_slow_lstm": fast_slow_lstm,
     # gated recurrent units
     "gru": gru,
+    "gru_chrono": gru_chrono,
     "gru_reset_before": gru_reset_before,
     "gru_tutorial": gru_tutorial,
     # linear in the state
