@@ -145,7 +145,6 @@ def lstm_projected(
         initial_state=initial_state,
         step=step,
         gates=lambda params, state, z: named(*activations(z, state.h @ params["w_h"])),
-        blocks=("input", "forget", "candidate", "output"),
         retention="forget",
         recurrent=("w_h", "w_p"),
     )

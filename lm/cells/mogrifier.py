@@ -73,6 +73,5 @@ def mogrifier(
         project=features,
         step=step,
         gates=lambda params, state, x: named(*of_step(params, state, x)),
-        blocks=("input", "forget", "candidate", "output"),
         retention="forget",
     )
