@@ -50,8 +50,8 @@ OPTIMIZED = set(
     "benchmark cells conformance data_tasks distributed engine heads lag_profile "
     "losses lost_process model_dropout noise_scale optim parallel population "
     "population_parts predict probe restart restart_deep run study_parts "
-    "sweep_faults sweep_population sweep_postgres sweep_processes sweep_study terms "
-    "through_time train_population train_step twins unroll".split()
+    "sweep_faults sweep_population sweep_postgres sweep_processes sweep_study "
+    "through_time train_step twins unroll".split()
 )
 
 
