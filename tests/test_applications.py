@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments.applications import APPLICATIONS, load
+from experiments.applications.correction.config import CorrectionConfig
 from experiments.applications.gap.config import GapConfig
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.applications.restored import restore_best
@@ -41,6 +42,7 @@ LINES = {"language_model": "the cat sat .\n", "memory": "0 2 5 1\n"}
 LINES["signals"] = "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n"
 LINES["gap"] = "the ___ sat .\n"
 LINES = {
+    "correction": "the cat sat .\n",
     "language_model": "the cat sat .\n",
     "memory": "0 2 5 1\n",
     "sentiment": "the film is not good\n",
@@ -58,6 +60,7 @@ def configs(folder):
     tones = SignalsData(signals=10, looked=10, examined=10, batch=4, buckets=1)
     words = ModelConfig(cell="gru", hidden=4, embedding=3)
     return {
+        "correction": CorrectionConfig(data=text, model=MODEL, **PACE),
         "gap": GapConfig(data=sentences, model=words, **PACE),
         "language_model": Config(data=text, model=MODEL, **PACE),
         "memory": MemoryConfig(data=task, model=MODEL, **PACE),

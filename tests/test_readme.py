@@ -142,6 +142,27 @@ def test_the_cell_of_ones_own_is_the_file_that_the_tests_run():
     assert python_block("cell_of(step") == path.read_text(encoding="utf-8")
 
 
+def test_the_application_of_ones_own_trains_is_probed_and_reported(tmp_path):
+    """In under 80 lines, which are those in the README."""
+    from experiments.applications import APPLICATIONS
+    from experiments.report.build import report
+    from experiments.run.files import read_json
+    from tests.examples import own_application as own
+
+    path = ROOT / "tests" / "examples" / "own_application.py"
+    text = path.read_text(encoding="utf-8")
+    assert python_block("class SignConfig") == text and text.count("\n") < 80
+    try:
+        config = own.SignConfig(train=own.TrainConfig(epochs=2))
+        own.train(config, own.Options(tmp_path / "run"), ())
+        found = read_json(tmp_path / "run" / "summary.json")
+        assert found["scores"]["test"]["loss"] < 0.6
+        page = report([tmp_path / "run"], tmp_path / "page.html", spectra=False)
+        assert "lag" in page.read_text(encoding="utf-8")
+    finally:
+        del APPLICATIONS["sign"]
+
+
 def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     """The README's cell, registered by one line, in a run from end to end."""
     import dataclasses

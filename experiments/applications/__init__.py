@@ -8,7 +8,9 @@ from typing import Any
 
 from lm.config import ConfigError, unknown
 
-APPLICATIONS = {
+# An application by the module that has it; a script may put its own one here.
+APPLICATIONS: dict[str, Any] = {
+    "correction": "experiments.applications.correction.application",
     "gap": "experiments.applications.gap.application",
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
@@ -22,4 +24,5 @@ def load(name: str) -> Any:
     """The `Application` of this name; ConfigError where there is none."""
     if name not in APPLICATIONS:
         raise ConfigError(unknown("application", name, APPLICATIONS))
-    return importlib.import_module(APPLICATIONS[name]).APPLICATION
+    found = APPLICATIONS[name]
+    return importlib.import_module(found).APPLICATION if type(found) is str else found

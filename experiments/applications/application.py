@@ -45,11 +45,14 @@ class Final(NamedTuple):
 
     scores     {split: {name: number}}, beside those that `Problem.evaluate` gives.
     baselines  {what is no neural network: {split: {name: number}}}, on the same splits.
+    optimum    {name: the best score that there can be on the test split}, where it is
+               known only now; else it is among `Prepared.facts`.
     examples   JSON values, kept in RUN/examples.json for `Application.section`.
     """
 
     scores: Mapping[str, Mapping[str, float]] = {}
     baselines: Mapping[str, Mapping[str, Mapping[str, float]]] = {}
+    optimum: Mapping[str, float] = {}
     examples: Any = None
 
 

@@ -28,6 +28,8 @@ class Measure:
     """`data`: size of the text that is prepared."""
     tokenizer: str = "words"
     """`data`: how the text is cut."""
+    corpus: str = "movie_reviews"
+    """`reviews`: the folder with rt-polarity's two files."""
 
     def __post_init__(self):
         if self.name not in BENCHMARKS:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from experiments.benchmark import tables as benchmarks
 from experiments.readme import many_runs as study_tables
+from experiments.readme.applications import applications
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import RESULTS, Row
 
@@ -115,4 +116,5 @@ TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "long_memory": study_tables.long_memory,
     "pascanu": study_tables.pascanu,
     "sweeps": study_tables.sweeps,
+    "applications": applications,
 }

@@ -243,6 +243,7 @@ class RunState:
                 n: means(s) | dict(final.scores.get(n, {})) for n, s in scores.items()
             },
             **({"baselines": final.baselines} if final.baselines else {}),
+            **({"optimum": final.optimum} if final.optimum else {}),
             "best_step": step,
             "stopped": self.stopped(),
             "tokens_per_second": at.step_tokens / max(at.step_seconds, 1e-9),

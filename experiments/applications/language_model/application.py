@@ -66,7 +66,7 @@ def prepared_of(dataset: Dataset) -> Prepared:
 
 def restore(config: Config, directory: Path) -> Prepared:
     """The vocabulary that a run keeps."""
-    _, vocabulary = read_run(directory, Config)
+    _, vocabulary = read_run(directory, type(config))
     dataset = Dataset(vocabulary, {}, Corpus("", "", {}))
     return Prepared(text_of(dataset), {}, source=dataset)
 

@@ -1,0 +1,1 @@
+"""Text correction: of what a sentence may have been, what a language model prefers."""
