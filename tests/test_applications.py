@@ -9,6 +9,11 @@ import pytest
 from data_pipeline.config import DataConfig
 from experiments.applications import APPLICATIONS, load
 from experiments.applications.correction.config import CorrectionConfig
+from experiments.applications.forecast.config import (
+    ForecastConfig,
+    ForecastModel,
+    SeriesConfig,
+)
 from experiments.applications.gap.config import GapConfig
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.applications.restored import restore_best
@@ -38,15 +43,15 @@ TRAIN = TrainConfig(
 )
 PACE = {"train": TRAIN, "gradflow": GradflowConfig(every=2, lanes=2, lags=4)}
 MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
-LINES = {"language_model": "the cat sat .\n", "memory": "0 2 5 1\n"}
-LINES["signals"] = "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n"
-LINES["gap"] = "the ___ sat .\n"
 LINES = {
     "correction": "the cat sat .\n",
+    "forecast": "1.5 2 -1 0\n",
+    "gap": "the ___ sat .\n",
     "language_model": "the cat sat .\n",
     "memory": "0 2 5 1\n",
     "sentiment": "the film is not good\n",
     "sequences": "1,3,5\n",
+    "signals": "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n",
 }
 
 
@@ -59,8 +64,14 @@ def configs(folder):
     task = TaskConfig("temporal_order_2", 10, 2, 3, 6, 7)
     tones = SignalsData(signals=10, looked=10, examined=10, batch=4, buckets=1)
     words = ModelConfig(cell="gru", hidden=4, embedding=3)
+    series = SeriesConfig(
+        length=200, batch=4, window=8, burn_in=2, updates=3, horizon=3, paths=10
+    )
     return {
         "correction": CorrectionConfig(data=text, model=MODEL, **PACE),
+        "forecast": ForecastConfig(
+            data=series, model=ForecastModel("gru", 1, 4), **PACE
+        ),
         "gap": GapConfig(data=sentences, model=words, **PACE),
         "language_model": Config(data=text, model=MODEL, **PACE),
         "memory": MemoryConfig(data=task, model=MODEL, **PACE),

@@ -11,11 +11,12 @@ from lm.config import ConfigError, unknown
 # An application by the module that has it; a script may put its own one here.
 APPLICATIONS: dict[str, Any] = {
     "correction": "experiments.applications.correction.application",
+    "forecast": "experiments.applications.forecast.application",
     "gap": "experiments.applications.gap.application",
     "language_model": "experiments.applications.language_model.application",
     "memory": "experiments.applications.memory.application",
-    "sequences": "experiments.applications.sequences.application",
     "sentiment": "experiments.applications.sentiment.application",
+    "sequences": "experiments.applications.sequences.application",
     "signals": "experiments.applications.signals.application",
 }
 

@@ -1,4 +1,4 @@
-"""Figures of signals: which class was taken for which, and pictures of them."""
+"""Figures of signals: pictures of them, with what they were taken for."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,39 +16,6 @@ class Shown(NamedTuple):
 
     values_TD: np.ndarray
     title: str
-
-
-def confusion(counts_CC: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """How often a signal of one class (a row) was taken for another (a column)."""
-    reading = (
-        "Rows: what it is; columns: what it was taken for; numbers: how often. Off the "
-        "diagonal stand the mistakes."
-    )
-    counts_CC = np.asarray(counts_CC)
-    share = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
-    size = float(np.clip(1.6 + 0.42 * len(names), 3.6, 9))
-    with styled():
-        figure, axes = new_figure(reading, max(size, WIDTH), size)
-        axes.grid(False)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1.8)
-        for row, column in zip(*np.nonzero(counts_CC), strict=True):
-            axes.text(
-                column,
-                row,
-                f"{counts_CC[row, column]:,}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="black",
-            )
-        axes.set_title(written(title))
-        ticks = [written(name, 12) for name in names]
-        upright = max(map(len, ticks), default=0) > 3
-        axes.set_xticks(range(len(names)), ticks, rotation=30 if upright else 0)
-        axes.set_yticks(range(len(names)), ticks)
-        axes.set_xlabel("taken for")
-        axes.set_ylabel("is")
-    return figure
 
 
 def pictures(

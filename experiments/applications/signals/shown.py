@@ -7,8 +7,9 @@ import numpy as np
 
 from data_pipeline.labelled import Examples
 from data_pipeline.sounds import HOP
+from experiments.figures.answers import confusion_matrix
 from experiments.figures.page import table_block
-from experiments.figures.signals import Shown, confusion, pictures
+from experiments.figures.signals import Shown, pictures
 
 RIGHT, WRONG = 3, 9
 
@@ -46,9 +47,7 @@ def examples_shown(
 def section(examples: dict[str, Any]) -> Iterator[Any]:
     """The confusions, and pictures of signals that were right and wrong."""
     classes, signals = examples["classes"], examples["signals"]
-    counts = np.array(examples["confusion"])
-    right, of = int(np.trace(counts)), int(counts.sum())
-    yield "confusion", confusion(counts, classes, f"{right:,} of {of:,} are right")
+    yield "confusion", confusion_matrix(examples["confusion"], classes)
     step, unit = (HOP, "seconds") if examples["sound"] else (1.0, "step")
     for stem, told, same in (("right", "Right", True), ("wrong", "Wrong", False)):
         chosen = [s for s in signals if (s["is"] == s["answer"]) == same]

@@ -1,0 +1,1 @@
+"""Time series: the next values of a series, with how sure that is."""
