@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm.cells import CELLS, make_cell
+from lm.cells import CELLS, make_cell, papers
 from lm.config import InitConfig
 from lm.linear import COMPLEX
 from lm.problem import InitNumbers, TracedInit
@@ -35,6 +35,11 @@ def test_the_zoo_lists_every_cell():
     assert set(ZOO) == set(CELLS), (
         "describe the new cell in the zoo's file of its family"
     )
+
+
+def test_every_cell_has_a_paper():
+    named = [n for ps in papers.PAPERS.values() for p in ps for n in p.cells]
+    assert sorted(named) == sorted(CELLS), "name it once in lm/cells/papers.py"
 
 
 @pytest.mark.parametrize("name", ZOO)

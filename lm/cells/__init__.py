@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from lm.cells.additive import atr, ligru, ran, star
 from lm.cells.antisymmetric import antisymmetric, lipschitz
 from lm.cells.cfn import cfn, minimal_rnn
 from lm.cells.chrono import gru_chrono, janet_chrono, lstm_chrono
@@ -11,6 +12,7 @@ from lm.cells.elman import elman, irnn, orthogonal, relu
 from lm.cells.fast_slow import fast_slow_lstm
 from lm.cells.gated_delta_net import gated_delta_net, gated_delta_net_negative
 from lm.cells.gru import gru, gru_reset_before, gru_tutorial
+from lm.cells.gru_kin import gru_minimal, mgu, mut
 from lm.cells.hgrn import hgrn, hgrn_real
 from lm.cells.hgrn2 import hgrn2
 from lm.cells.indrnn import indrnn
@@ -85,6 +87,17 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru_chrono": gru_chrono,
     "gru_reset_before": gru_reset_before,
     "gru_tutorial": gru_tutorial,
+    "mgu": mgu,
+    "gru_minimal_1": partial(gru_minimal, variant=1),
+    "gru_minimal_2": partial(gru_minimal, variant=2),
+    "gru_minimal_3": partial(gru_minimal, variant=3),
+    "mut1": partial(mut, variant=1),
+    "mut2": partial(mut, variant=2),
+    "mut3": partial(mut, variant=3),
+    "ligru": ligru,
+    "ran": ran,
+    "star": star,
+    "atr": atr,
     # linear in the state
     "min_gru": min_gru,
     "min_lstm": min_lstm,
