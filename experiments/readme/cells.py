@@ -1,6 +1,6 @@
 """The README's table of cells: their names, their forms, their papers and claims."""
 
-from lm.cells import make_cell
+from lm.cells import CELLS, make_cell
 from lm.cells.papers import PAPERS, Paper
 from lm.types import Cell
 
@@ -11,6 +11,9 @@ def cells() -> str:
     for family, papers in PAPERS.items():
         lines.append(f"| **{family}** | | | |")
         lines += [_line(paper) for paper in papers]
+    named = {name for papers in PAPERS.values() for p in papers for name in p.cells}
+    rest = tuple(name for name in CELLS if name not in named)
+    lines += [_line(Paper((name,), "", "")) for name in rest]
     return "\n".join(lines) + "\n"
 
 
