@@ -229,6 +229,7 @@ def test_a_constrained_matrix_is_orthogonal_whatever_its_parameters(make):
     n = 8
     cell = make(n, InitConfig())
     params = cell.init(jax.random.key(1), 2)
+    assert cell.w_HG
     for a in (params["a"], RNG.normal(size=(n, n))):
         w = np.asarray(cell.w_HG(params | {"a": a}))
         close(w @ w.T, np.eye(n), atol=1e-12)
