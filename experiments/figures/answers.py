@@ -37,7 +37,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> F
         axes.set_yticks(range(len(names)), labels)
         axes.set_xlabel("answer")
         axes.set_ylabel("what it was")
-        axes.set_title("Answers on the test split")
+        right, of = np.trace(counts_CC), counts_CC.sum()
+        axes.set_title(f"Test split: {right:,.0f} of {of:,.0f} are right")
     return figure
 
 

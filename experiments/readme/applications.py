@@ -12,7 +12,7 @@ PUBLISHED = {
     "benchmark_reviews": "73.69 (LSTM), 75.90 (convolution): a public replication",
     "forecast_sunspots": "ARV .082, .086: Weigend et al. 1990",
 }
-SHOWN, LOSSES = 3, ("loss", "nats_per_token")
+SHOWN, LOSSES = 5, ("loss", "nats_per_token")
 
 
 def applications(rows: dict[str, Row]) -> str:

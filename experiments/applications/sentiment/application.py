@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from data_pipeline.batches import Reading
@@ -16,6 +15,7 @@ from experiments.applications.application import (
     Prepared,
     Restored,
 )
+from experiments.applications.classes import confusion, probabilities
 from experiments.applications.lines import read_lines
 from experiments.applications.restored import restore_best
 from experiments.applications.sentiment.baseline import bags
@@ -35,7 +35,7 @@ from lm.problem import Problem
 from lm.types import Labelled
 
 LABELS = "labels.json"
-SHOWN, TRACED, LANES = 12, 6, 100
+SHOWN, TRACED = 12, 6
 
 
 def prepare(config: SentimentConfig) -> Prepared:
@@ -173,29 +173,6 @@ def final(config: SentimentConfig, prepared: Prepared, params: Any) -> Final:
             ),
         },
     )
-
-
-def confusion(labels: np.ndarray, said: np.ndarray, classes: int) -> list[list[int]]:
-    """Counts [class][answer]."""
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (labels, said), 1)
-    return counts.tolist()
-
-
-def probabilities(
-    model: Classifier, params: Any, inputs: Sequence[np.ndarray], buckets: int = 3
-) -> np.ndarray:
-    """(N, C) P(class | sentence), in the order of the sentences."""
-    lanes = min(LANES, len(inputs))
-    examples = Examples(inputs, np.zeros(len(inputs), np.int32))
-    reading = LabelledSequences(examples, lanes, buckets, shuffle=False)
-    answer = jax.jit(lambda batch: jax.nn.softmax(model.logits(params, batch)))
-    found = np.zeros((len(inputs), len(params["classes"]["b"])))
-    for step in range(reading.steps):
-        members, _ = reading.buckets.at(0, 0, step)
-        chances = np.asarray(answer(reading.batch_at(0, 0, step)))
-        found[members] = chances[: len(members)]
-    return found
 
 
 def traces(

@@ -120,7 +120,7 @@ def final(config: SequencesConfig, prepared: Prepared, params: Any) -> Final:
         part: solved_each(model, params, examples, config.train.eval_batch)
         for part, examples in parts.items()
     }
-    beyond = {f"solved_{part}": float(solved[part].mean()) for part in rule.parts}
+    beyond = {f"solved_{part}": float(found.mean()) for part, found in solved.items()}
     low, high = lengths_of(rule, "seen", config.data.lengths, config.data.longer)
     train = rule.make((0, 9), FITTED, "seen", (low, high))
     found = baselines(rule, train, parts)
@@ -130,7 +130,7 @@ def final(config: SequencesConfig, prepared: Prepared, params: Any) -> Final:
             name: {
                 "valid": scores["seen"],
                 "test": {
-                    f"solved_{part}": scores[part]["solved"] for part in rule.parts
+                    f"solved_{part}": own["solved"] for part, own in scores.items()
                 },
             }
             for name, scores in found.items()

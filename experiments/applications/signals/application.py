@@ -27,10 +27,11 @@ from experiments.applications.application import (
     Prepared,
     Restored,
 )
+from experiments.applications.classes import confusion, probabilities
 from experiments.applications.lines import read_lines
 from experiments.applications.signals.baselines import baselines
 from experiments.applications.signals.config import TONES, SignalsConfig
-from experiments.applications.signals.shown import confusion_of, examples_shown, section
+from experiments.applications.signals.shown import examples_shown, section
 from experiments.run.directory import read_kept
 from experiments.run.record import Text
 from lm.models.classifier import Classifier, build_classifier
@@ -166,25 +167,11 @@ def alone(inputs_TD: np.ndarray) -> Labelled:
     return Labelled(inputs, ones, np.zeros(1, np.int32), np.ones(1, np.float32))
 
 
-def probabilities(
-    config: SignalsConfig, prepared: Prepared, params: Params, split: str
-) -> np.ndarray:
-    """(N, C): P(class) of each signal of a split, in its order."""
-    model, whole = model_of(config, prepared.source), prepared.splits[split]
-    logits, batch = jax.jit(model.logits), config.train.eval_batch
-    read = LabelledSequences(whole, batch, config.data.buckets, shuffle=False)
-    found_NC = np.zeros((len(whole.inputs), len(prepared.source.classes)))
-    for step in range(read.steps):
-        members, _ = read.buckets.at(0, 0, step)
-        logits_BC = logits(params, read.batch_at(0, 0, step))
-        found_NC[members] = jax.nn.softmax(logits_BC)[: len(members)]
-    return found_NC
-
-
 def final(config: SignalsConfig, prepared: Prepared, params: Params) -> Final:
     """Intervals of the accuracy, linear classifiers beside it, and the confusions."""
+    model, buckets = model_of(config, prepared.source), config.data.buckets
     found = {
-        split: probabilities(config, prepared, params, split)
+        split: probabilities(model, params, prepared.splits[split].inputs, buckets)
         for split in ("valid", "test")
     }
     intervals = {}
@@ -199,7 +186,9 @@ def final(config: SignalsConfig, prepared: Prepared, params: Params) -> Final:
         examples={
             "classes": source.classes,
             "sound": config.data.corpus != TONES,
-            "confusion": confusion_of(found["test"], test.labels),
+            "confusion": confusion(
+                test.labels, found["test"].argmax(axis=1), len(source.classes)
+            ),
             "signals": examples_shown(found["test"], test, source.names),
         },
     )

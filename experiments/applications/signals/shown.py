@@ -14,13 +14,6 @@ from experiments.figures.signals import Shown, pictures
 RIGHT, WRONG = 3, 9
 
 
-def confusion_of(found_NC: np.ndarray, label_N: np.ndarray) -> list[list[int]]:
-    """counts[is][taken for]."""
-    counts = np.zeros((found_NC.shape[1],) * 2, int)
-    np.add.at(counts, (label_N, found_NC.argmax(axis=1)), 1)
-    return counts.tolist()
-
-
 def examples_shown(
     found_NC: np.ndarray, examples: Examples, names: list[str]
 ) -> list[dict[str, Any]]:
