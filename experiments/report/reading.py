@@ -70,7 +70,7 @@ class RunFiles(NamedTuple):
     @property
     def corpus(self) -> str:
         """What it was trained on: by its config, or as its record names it."""
-        asked = getattr(self.config.data, "corpus", None)
+        asked = getattr(getattr(self.config, "data", None), "corpus", None)
         return asked or self.record.get("corpus", {}).get("name", "unknown data")
 
     @property
