@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,38 @@ def lane_wise(update: State) -> bool:
     return all(leaf.size == leaf.shape[0] * leaf.shape[1] for leaf in leaves)
 
 
+def coefficients_of(cell, params, zs, state, fresh, events, reverse):
+    """(a, b) of every step, events folded in.
+
+    Where a cell reads what a leaf of its state held before the step (`Cell.earlier`),
+    that leaf is found for all steps first.
+    """
+    product = cell.product or ELEMENTWISE
+    if cell.earlier is None:
+        given = (params, zs)
+    else:
+        field, put = cell.earlier
+        given = (params, zs, before(field, put(zs), state, fresh, events, reverse))
+    return with_events(product, cell.coefficients(*given), fresh, events)
+
+
+def before(field: str, put: Array, state, fresh, events, reverse: bool) -> Array:
+    """What the leaf `field` holds before each step, each step putting `put` there."""
+
+    def own(tree) -> Any:
+        return None if tree is None else getattr(tree, field)
+
+    events = events._replace(update=own(events.update), taps=own(events.taps))
+    start, fresh = own(state), own(fresh)
+    at = with_events(ELEMENTWISE, (jnp.zeros_like(put), put), fresh, events)
+    after = solved(ELEMENTWISE, *at, start, reverse)
+    pieces = (after[1:], start[None]) if reverse else (start[None], after[:-1])
+    held = jnp.concatenate(pieces)
+    if events.reset is None:
+        return held
+    return jnp.where(by_lane(events.reset, fresh) > 0, fresh[None], held)
+
+
 def sequential(cell, params, zs, state, fresh, events, reverse):
     """One step after another; (a, b) of all steps are there before the loop."""
     product = cell.product or ELEMENTWISE
@@ -92,22 +125,27 @@ def sequential(cell, params, zs, state, fresh, events, reverse):
         state = jax.tree.map(jnp.add, product.times(a, state), b)
         return state, cell.output(state)
 
-    a, b = with_events(product, cell.coefficients(params, zs), fresh, events)
-    a = jax.tree.map(lambda a: jnp.broadcast_to(a, (steps_of(b), *a.shape[1:])), a)
+    a, b = coefficients_of(cell, params, zs, state, fresh, events, reverse)
+    steps = len(jax.tree.leaves(b)[0])
+    a = jax.tree.map(lambda a: jnp.broadcast_to(a, (steps, *a.shape[1:])), a)
     return lax.scan(body, state, (a, b), reverse=reverse)
 
 
 def associated(cell, params, zs, state, fresh, events, reverse):
-    """All steps at once.
+    """All steps at once."""
+    at = coefficients_of(cell, params, zs, state, fresh, events, reverse)
+    states = solved(cell.product or ELEMENTWISE, *at, state, reverse)
+    last = jax.tree.map(lambda s: s[0 if reverse else -1], states)
+    return last, jax.vmap(cell.output)(states)
+
+
+def solved(product: Product, a: State, b: State, state: State, reverse: bool) -> State:
+    """The states after every step, from the one before the first.
 
     (a, b) after (a′, b′) is (a∘a′, a∘b′ + b), which is associative. Memory: O(T).
     """
-    product = cell.product or ELEMENTWISE
-    a, b = with_events(product, cell.coefficients(params, zs), fresh, events)
-    if product is ELEMENTWISE:
-        a = jax.tree.map(lambda a, b: jnp.broadcast_to(a, b.shape), a, b)
-    else:
-        a = jax.tree.map(lambda a, b: over_steps(a, b), a, b)
+    of_steps = over_leaves if product is ELEMENTWISE else over_steps
+    a = jax.tree.map(of_steps, a, b)
     first = -1 if reverse else 0
     started = product.times(jax.tree.map(lambda a: a[first], a), state)
     b = jax.tree.map(lambda b, s: b.at[first].add(s), b, started)
@@ -117,14 +155,12 @@ def associated(cell, params, zs, state, fresh, events, reverse):
         both = product.times(after[0], before[0])
         return both, jax.tree.map(jnp.add, moved, after[1])
 
-    _, states = lax.associative_scan(combine, (a, b), reverse=reverse)
-    last = jax.tree.map(lambda s: s[0 if reverse else -1], states)
-    return last, jax.vmap(cell.output)(states)
+    return lax.associative_scan(combine, (a, b), reverse=reverse)[1]
 
 
-def steps_of(b: State) -> int:
-    """T of b."""
-    return len(jax.tree.leaves(b)[0])
+def over_leaves(a: Array, b: Array) -> Array:
+    """a in the shape of b."""
+    return jnp.broadcast_to(a, b.shape)
 
 
 def over_steps(a: Array, b: Array) -> Array:

@@ -130,6 +130,9 @@ class Cell(NamedTuple):
     coefficients   linear cells only: (params, zs_TBG) -> (a, b), two states of
                    (T, B, …) arrays: h_t = a_t∘h_{t−1} + b_t.
     product        linear cells only: what ∘ is. None: ⊙, leaf by leaf.
+    earlier        linear cells only: (name of a leaf of the state, (zs) -> what a step
+                   puts there), where `coefficients` takes a third argument: that leaf
+                   as it was before each step. None: it reads zs alone.
     gates          (params, state_before, z_BG) -> {name: (B, H)}: what the step that
                    starts there lets through, in [0, 1]. The gates by name, and, for
                    a cell with a squashing unit φ, "slope": |φ′| at its candidate.
@@ -156,7 +159,7 @@ class Cell(NamedTuple):
     recurrent: tuple[str, ...]
     w_HG: Callable[[Params], Array] | None = None
     pointwise: Callable[[Params, Array, Array, State], State] | None = None
-    coefficients: Callable[[Params, Array], tuple[State, State]] | None = None
+    coefficients: Callable[..., tuple[State, State]] | None = None
     gates: Callable[[Params, State, Array], dict[str, Array]] | None = None
     blocks: tuple[str, ...] = ()
     retention: str | None = None
@@ -164,6 +167,7 @@ class Cell(NamedTuple):
     rates: Any = None
     product: Product | None = None
     stretch: Callable[..., tuple[State, Array]] | None = None
+    earlier: tuple[str, Callable[[Any], Array]] | None = None
 
 
 class Part(NamedTuple):

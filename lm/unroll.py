@@ -136,7 +136,12 @@ def step_events(events: Events, state: State) -> StepEvents:
 
 def default_driver(cell: Cell, events: StepEvents) -> Driver:
     """The fastest that the cell allows; under `jax.disable_jit` the Python loop, which
-    is the one to step through with a debugger."""
+    is the one to step through with a debugger.
+
+    Linear cells go one step after another: on CPUs all steps at once took longer at
+    every T from 64 to 16,384 (experiments/benchmark, `parallel`); no other device was
+    measured. An mLSTM's stretches were as fast as its steps, or faster.
+    """
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped
     if cell.stretch and events.taps is None and lane_wise(events.update):
@@ -144,7 +149,8 @@ def default_driver(cell: Cell, events: StepEvents) -> Driver:
     if cell.pointwise:
         return deferred
     plain = cell.product is ELEMENTWISE or lane_wise(events.update)
-    if cell.coefficients and cell.product is not MATRICES and plain:
+    cheap = cell.product is not MATRICES and cell.earlier is None
+    if cell.coefficients and cheap and plain:
         return sequential
     return scanned
 

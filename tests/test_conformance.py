@@ -267,9 +267,9 @@ def test_all_steps_at_once_are_one_after_another(name):
     close(got, zoo.run(name)(*at), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["min_gru", "lru", "gated_delta_net"])
+@pytest.mark.parametrize("name", ["min_gru", "lru", "gated_delta_net", "qrnn"])
 def test_all_steps_at_once_in_reverse(name):
-    """For one cell of each product."""
+    """For one cell of each product, and for one that reads what it held before."""
     at = window(name)
     got = zoo.run(name, "associated", reverse=True)(*at)
     close(got, zoo.run(name, "scanned", reverse=True)(*at), rtol=1e-9, atol=1e-10)

@@ -140,7 +140,7 @@ LINEAR_IN_STATE = {
     "sru": Entry(sru_step, ("c", "r"), "general", read=sru_read),
     "sru_v1": Entry(sru_step, ("c",), "linear", read=sru_read),
     "qrnn": Entry(
-        qrnn_step, ("c", "o", "p"), "general", read=lambda p, x, s: s["o"] * s["c"]
+        qrnn_step, ("c", "o", "p"), "linear", read=lambda p, x, s: s["o"] * s["c"]
     ),
     "lru": Entry(lru_step, PAIR, "linear", read=complex_read),
     "s5": Entry(s5_step, PAIR, "linear", read=complex_read),

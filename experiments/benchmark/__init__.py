@@ -42,6 +42,7 @@ BENCHMARKS = {
     "population": "steps of 1, 8, 64 and 256 runs in one compiled step against solo "
     "steps, and the largest difference of a member from its solo run",
     "reviews": "accuracy of `sentiment_reviews` over the ten folds of `--corpus`",
+    "parallel": "linear recurrences step by step and all steps at once, by T",
     "data": "how fast, and within how much memory, text becomes mapped ids",
 }
 

@@ -10,8 +10,8 @@ Bradbury, Merity, Xiong & Socher 2017, "Quasi-recurrent neural networks", equati
 3, fo-pooling, window 2. f keeps the old memory, as in the paper; in the authors' code
 the same letter lets the new in. The previous input comes through the state, as p =
 x_{t−1}·V, so that padding and fresh starts hold for it too (before the first step it is
-0), and o as it is needed for the output. Given p the memory is linear in itself, but p
-is state: a general cell, whose steps are elementwise. Beside `sru_v1` it reads two
+0), and o as it is needed for the output. Linear, elementwise, given p of all steps,
+which is found first (`Cell.earlier`). Beside `sru_v1` it reads two
 inputs and has no highway; with V = 0, tanh off and o = 1 it is `min_gru`.
 
 Weights as the user's `init` draws them with 2·D inputs, biases 0. Claim: as good as
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from lm.cells.forms import affine, biased, draw, general, sigmoid
+from lm.cells.forms import affine, biased, draw, linear, sigmoid
 from lm.config import InitConfig
 from lm.types import Array, Cell
 
@@ -52,27 +52,37 @@ def qrnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         widths = (hidden, hidden, 3 * hidden)
         return QRNNState(*(jnp.zeros((batch, width), dtype) for width in widths))
 
-    def activations(state, z):
-        z, f, o = jnp.split(z[..., : 3 * hidden] + state.p, 3, axis=-1)
+    def put(zs):
+        return zs[..., 3 * hidden :]
+
+    def activations(p, zs):
+        z, f, o = jnp.split(zs[..., : 3 * hidden] + p, 3, axis=-1)
         return jnp.tanh(z), sigmoid(f), sigmoid(o)
 
+    def coefficients(params, zs_TBG, p_TBG):
+        z, f, o = activations(p_TBG, zs_TBG)
+        p = put(zs_TBG)
+        a = QRNNState(c=f, o=jnp.zeros_like(o), p=jnp.zeros_like(p))
+        return a, QRNNState(c=(1 - f) * z, o=o, p=p)
+
     def step(params, state, zs):
-        z, f, o = activations(state, zs)
-        return QRNNState(c=f * state.c + (1 - f) * z, o=o, p=zs[..., 3 * hidden :])
+        z, f, o = activations(state.p, zs)
+        return QRNNState(c=f * state.c + (1 - f) * z, o=o, p=put(zs))
 
     def gates(params, state, zs):
-        z, f, o = activations(state, zs)
+        z, f, o = activations(state.p, zs)
         return {"forget": f, "output": o, "slope": 1 - z * z}
 
-    return general(
+    return linear(
         "qrnn",
         hidden,
         init=init_params,
         initial_state=initial_state,
         step=step,
         project=project,
+        coefficients=coefficients,
+        earlier=("p", put),
         readout=lambda params, zs_TBG, states: states.o * states.c,
-        recurrent=(),
         gates=gates,
         blocks=("candidate", "forget", "output") * 2,
         retention="forget",

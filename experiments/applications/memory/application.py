@@ -99,9 +99,11 @@ def reading(
     data, task = config.data, prepared.source
     if not evaluation:
         return Sequences(task, data.length, data.batch, split, steps=data.updates)
-    count = data.examined if split == "test" else data.looked
+    count, length = data.looked, data.length
+    if split == "test":
+        count, length = data.examined, data.examined_length or length
     lanes = min(config.train.eval_batch, count)
-    return Sequences(task, data.length, lanes, split, count=count)
+    return Sequences(task, length, lanes, split, count=count)
 
 
 def probed(config: MemoryConfig, prepared: Prepared) -> Batch:

@@ -1,0 +1,85 @@
+"""All steps at once against one after another: time by T, for a cell of each kind.
+
+Value and gradient of one layer (H = 64, 4 lanes) by the step-by-step driver and by the
+parallel one, the two taking turns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmark import Benchmark
+from experiments.benchmark.timing import interleaved, milliseconds, ratio
+from experiments.results.markdown import markdown
+from experiments.results.rows import Row
+from lm.cells import make_cell
+from lm.linear import associated, sequential
+from lm.unroll import Driver, chunked, scanned, unroll
+
+STEPS = (64, 256, 1024, 4096, 16_384)
+HIDDEN, LANES = 64, 4
+
+# cell: step by step, at once, the most steps (of matrices a step, the memory's limit).
+CASES: dict[str, tuple[Driver, Driver, int]] = {
+    "min_gru": (sequential, associated, STEPS[-1]),
+    "lru": (sequential, associated, STEPS[-1]),
+    "mlstm": (scanned, chunked, STEPS[-1]),
+    "gated_delta_net": (scanned, associated, 1024),
+}
+
+
+def measure() -> dict[str, Any]:
+    """{cell: {T: both ways' ms, and how many times as long the first takes}}."""
+    found: dict[str, Any] = {}
+    for name, (one_by_one, at_once, most) in CASES.items():
+        found[name] = {}
+        for steps in (steps for steps in STEPS if steps <= most):
+            sides = {
+                "one_by_one": gradient_of(name, steps, one_by_one),
+                "at_once": gradient_of(name, steps, at_once),
+            }
+            seconds = interleaved(sides, rounds=11 if steps <= 1024 else 5)
+            told: dict[str, Any] = {
+                side: milliseconds(s) for side, s in seconds.items()
+            }
+            told["gain"] = ratio(seconds["one_by_one"], seconds["at_once"])
+            found[name][str(steps)] = told
+            print(name, steps, told, flush=True)
+    return found
+
+
+def gradient_of(name: str, steps: int, driver: Driver):
+    """A call that computes value and gradient once, by this driver."""
+    cell = make_cell(name, HIDDEN)
+    params = cell.init(jax.random.key(0), HIDDEN)
+    xs = jax.random.normal(jax.random.key(1), (steps, LANES, HIDDEN))
+
+    def loss(params, xs):
+        state = cell.initial_state(params, LANES)
+        return jnp.mean(unroll(cell, params, xs, state, driver=driver)[1] ** 2)
+
+    both = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    return lambda: jax.block_until_ready(both(params, xs))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """ms one by one / at once, by T."""
+    found, lines = rows[0]["metrics"], []
+    for name, by_steps in found.items():
+        told = [name]
+        for steps in STEPS:
+            one = by_steps.get(str(steps))
+            told.append("–" if one is None else cut(one))
+        lines.append(told)
+    return markdown(("cell", *(f"T = {steps:,}" for steps in STEPS)), lines)
+
+
+def cut(told: dict[str, Any]) -> str:
+    """ "12 / 3.4 (3.5×)": ms of both ways, and the gain."""
+    one, other = (told[side]["median"] for side in ("one_by_one", "at_once"))
+    return f"{one:.3g} / {other:.3g} ({told['gain']:.2f}×)"
+
+
+BENCHMARK = Benchmark(measure, table)
