@@ -10,7 +10,7 @@ from lm.checks import ConfigError, at_least, choice, unknown, within
 
 READINGS = Literal["streams", "sentences"]
 ERRORS = Literal["strict", "replace"]
-MOST_SENTENCES = 10_000_000  # of `grammar`, all held in memory
+MOST_SENTENCES = 10_000_000  # of `grammar` or `morphology`, all held in memory
 
 # What a field is, in its metadata. TEXT: where the text lies, in which its fingerprint
 # can stand for it. PLACE: how and where it is prepared, which changes no number.
@@ -22,9 +22,10 @@ class DataConfig:
     """Settings of the data; checked when built (raises DataError)."""
 
     corpus: str = field(default="stdlib_docs", metadata=TEXT)
-    """`stdlib_docs`, `grammar`, `tfds:NAME[/CONFIG][:FEATURE]`, `-` for standard input,
-    or the path of a file (text, CSV, TSV, JSON lines; also .gz .bz2 .xz .zst) or of a
-    folder; a folder with `train`, `valid` and `test` files is read with these."""
+    """`stdlib_docs`, `grammar`, `morphology`, `tfds:NAME[/CONFIG][:FEATURE]`, `-` for
+    standard input, or the path of a file (text, CSV, TSV, JSON lines; also .gz .bz2 .xz
+    .zst) or of a folder; a folder with `train`, `valid` and `test` files is read with
+    these."""
     tokenizer: str = "words"
     """`words`, `whitespace` (text that is tokenised already), `characters`, `bytes`, or
     `bpe` (subwords learnt from the training split)."""
@@ -53,8 +54,8 @@ class DataConfig:
     seed: int = 0
     """Seed of splits by document and of generated text."""
     grammar_sentences: int = 40_000
-    """`grammar`: sentences generated for training; a tenth as many each for
-    validation and test."""
+    """`grammar`, `morphology`: sentences generated for training; a tenth as many each
+    for validation and test."""
     column: str = ""
     """CSV, TSV, JSON lines: the column or field to read; by default the first of text,
     body, sentence, content that is there."""

@@ -37,11 +37,12 @@ def prepare_source(source: Source, config: DataConfig) -> Dataset:
         for split, text in fingerprint.of(source.blocks())
     ]
     vocabulary = merger.vocabulary(config, cut)
-    splits = assemble(blocks, merger, vocabulary, cut, source.name, _in_memory)
+    splits = assemble(blocks, merger, vocabulary, cut, source.name, in_memory)
     corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits, merger)
     return Dataset(vocabulary, splits, corpus)
 
 
-def _in_memory(name: str, size: int, dtype: np.dtype) -> np.ndarray:
+def in_memory(name: str, size: int, dtype: np.dtype) -> np.ndarray:
+    """An array for `assemble`, wherever there is room."""
     del name
     return np.empty(size, dtype)

@@ -141,6 +141,32 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class SpellingConfig:
+    """How a word's vector is made of its characters."""
+
+    longest: int = 20
+    """Signs of a word at most, one before it and one after it included."""
+    characters: int = 15
+    """Width of a character's vector."""
+    widths: int = 6
+    """convolution: windows of 1, 2, … so many characters."""
+    filters: int = 25
+    """convolution: filters of the narrowest window; one of w characters has w times
+    as many."""
+    highway: int = 1
+    """convolution: highway layers on them."""
+    units: int = 100
+    """bilstm: units each way."""
+
+    def __post_init__(self):
+        within("spelling.longest", self.longest, 3, 1000)
+        within("spelling.widths", self.widths, 1, self.longest)
+        within("spelling.highway", self.highway, 0, 8)
+        for name in ("characters", "filters", "units"):
+            within(f"spelling.{name}", getattr(self, name), 1, WIDEST)
+
+
+@dataclass(frozen=True)
 class OptimConfig:
     """One optax chain: clip, then scale, then decay, then step."""
 

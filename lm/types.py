@@ -67,6 +67,23 @@ class Batch(NamedTuple):
     fresh: Any
 
 
+class Spelled(NamedTuple):
+    """A window of text as `Batch` has it, its inputs spelt as well.
+
+    inputs   (T, B) int token ids.
+    spelling (T, B, W) int ids of the characters of each input, 0 behind them.
+    targets  (T, B) int token ids.
+    mask     (T, B) float32: 1 where the target counts.
+    fresh    (B,) bool: the lane starts anew here.
+    """
+
+    inputs: Any
+    spelling: Any
+    targets: Any
+    mask: Any
+    fresh: Any
+
+
 class Labelled(NamedTuple):
     """B sequences, each with one label, time-major.
 

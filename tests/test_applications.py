@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments.applications import APPLICATIONS, load
+from experiments.applications.char_words.config import CharWordsConfig
 from experiments.applications.correction.config import CorrectionConfig
 from experiments.applications.forecast.config import (
     ForecastConfig,
@@ -44,6 +45,7 @@ TRAIN = TrainConfig(
 PACE = {"train": TRAIN, "gradflow": GradflowConfig(every=2, lanes=2, lags=4)}
 MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
 LINES = {
+    "char_words": "the zebra sat .\n",
     "correction": "the cat sat .\n",
     "forecast": "1.5 2 -1 0\n",
     "gap": "the ___ sat .\n",
@@ -68,6 +70,7 @@ def configs(folder):
         length=200, batch=4, window=8, burn_in=2, updates=3, horizon=3, paths=10
     )
     return {
+        "char_words": CharWordsConfig(data=text, model=words, **PACE),
         "correction": CorrectionConfig(data=text, model=MODEL, **PACE),
         "forecast": ForecastConfig(
             data=series, model=ForecastModel("gru", 1, 4), **PACE

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora import files, grammar, stdlib_docs, tfds
+from data_pipeline.corpora import files, grammar, morphology, stdlib_docs, tfds
 from data_pipeline.corpora.reading import lines_of
 from data_pipeline.corpora.text import SPLITS, Source, Text, from_text, joined
 from data_pipeline.errors import DataError, unknown_name
@@ -13,6 +13,7 @@ from data_pipeline.paths import user_path
 CORPORA: dict[str, Callable[[DataConfig], Text]] = {
     "stdlib_docs": stdlib_docs.load,
     "grammar": grammar.load,
+    "morphology": morphology.load,
 }
 
 

@@ -1,6 +1,6 @@
 """Figures of sentences: their words, each with a number of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -60,3 +60,33 @@ def _draw(axes: Any, row: Sequence[Any], y: float) -> None:
         axes.text(
             middle, y + 0.12, f"{100 * number:.0f}", fontsize=6, va="top", **style
         )
+
+
+def word_map(
+    places: dict[str, list[float]],
+    marked: Collection[str],
+    reading: str = "Word vectors by their two largest principal components; in italics "
+    "words that the vocabulary lacks. What the network treats alike lies together.",
+) -> Figure:
+    """Words at their places. marked: those that are set off."""
+    with styled():
+        figure, axes = new_figure(reading, width=7.2, height=5.6)
+        for word, (x, y) in places.items():
+            new = word in marked
+            axes.text(
+                x,
+                y,
+                written(word, 16),
+                fontsize=7,
+                color=COLOURS[1] if new else COLOURS[0],
+                style="italic" if new else "normal",
+                ha="center",
+                va="center",
+            )
+        xs, ys = zip(*places.values(), strict=True)
+        for low, high, bound in ((min(xs), max(xs), 0), (min(ys), max(ys), 1)):
+            room = 0.08 * max(high - low, 1e-6)
+            (axes.set_ylim if bound else axes.set_xlim)(low - room, high + room)
+        axes.set_xlabel("first component")
+        axes.set_ylabel("second component")
+    return figure

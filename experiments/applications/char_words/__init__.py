@@ -1,0 +1,1 @@
+"""Words never seen: a language model that reads words by their characters."""
