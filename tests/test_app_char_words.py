@@ -180,7 +180,7 @@ SMALL = CharWordsConfig(
     model=ModelConfig("gru", 1, 32, 24, init=InitConfig("glorot")),
     spelling=SpellingConfig(8, 8, widths=2, filters=12, highway=1),
     optim=OptimConfig("adam", 0.01, schedule="cosine", clip_at=1.0),
-    train=TrainConfig(epochs=3, eval_every=480, samples=0),
+    train=TrainConfig(epochs=4, eval_every=640, samples=0),
     gradflow=GradflowConfig(every=0),
 )
 

@@ -1,7 +1,6 @@
 """The language model that spells, bound to its config and its data."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from data_pipeline.spelling import (
     numbered,
     prepare_types,
 )
-from data_pipeline.types import Corpus, Dataset
+from data_pipeline.types import Corpus, Dataset, TokenArray
 from data_pipeline.windows import windows
 from experiments.applications.application import Application, Prepared, Restored
 from experiments.applications.char_words.answers import final, predict, section
@@ -82,14 +81,15 @@ def reading(
     source: Source = prepared.source
     tokens = prepared.splits[split]
     assert source.types is not None
-    both: Any = [
-        evaluation_batches(config, one)  # type: ignore[arg-type]
-        if evaluation
-        else batches_for(config.data, one)
-        for one in (tokens, numbered(tokens))
-    ]
+
+    def read(one: TokenArray) -> Reading:
+        if evaluation:
+            return evaluation_batches(config, one)  # type: ignore[arg-type]
+        return batches_for(config.data, one)
+
     signs = source.alphabet.spell(source.types.words, config.spelling.longest)
-    return SpelledReading(*both, source.types.places[split], signs)
+    places = source.types.places[split]
+    return SpelledReading(read(tokens), read(numbered(tokens)), places, signs)
 
 
 def probed(config: CharWordsConfig, prepared: Prepared) -> Spelled | None:
