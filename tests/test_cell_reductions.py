@@ -242,7 +242,9 @@ def test_a_constrained_matrix_is_orthogonal_whatever_its_parameters(make):
 
 
 def test_the_eigenvalues_of_an_antisymmetric_matrix_are_those_of_its_damping():
-    w = zoo.cell_of("antisymmetric").w_HG(params_of("antisymmetric"))
+    w_HG = zoo.cell_of("antisymmetric").w_HG
+    assert w_HG
+    w = w_HG(params_of("antisymmetric"))
     close(np.linalg.eigvals(w).real, np.full(H, -0.01), rtol=1e-9)
 
 
