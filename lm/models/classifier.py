@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from lm.cells.forms import draw
 from lm.config import ModelConfig
 from lm.dropout import features
+from lm.layers import on_real_steps
 from lm.losses import token_nats
 from lm.models.stacks import stack_of, words
 from lm.problem import InitNumbers, Problem, taps_of, with_numbers
@@ -126,7 +127,7 @@ def build_classifier(
         xs = words(params, batch.inputs, dropout, drops)
         mask_TB = never_empty(batch.mask)
         state = layer.initial_state(params["layers"], mask_TB.shape[1])
-        inner = context._replace(mask_TB=mask_TB)
+        inner = on_real_steps(context, mask_TB)
         _, hs = layer.apply(params["layers"], xs, state, inner)
         if dropout is not None and drops.output:
             hs = features(dropout.at(config.layers), hs, drops.kind, "output")

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from lm import dropout as drop
 from lm.cells.forms import add_bias, draw
 from lm.config import ConfigError, ModelConfig
-from lm.layers import backward, inside
+from lm.layers import backward, inside, on_real_steps
 from lm.losses import token_nats
 from lm.models.stacks import stack_of
 from lm.problem import InitNumbers, Problem, taps_of, with_numbers
@@ -97,7 +97,7 @@ def build_gap(
             table = drop.embedding_dropout(key, table, rate)
         read = []
         for number, (name, layer) in enumerate(layers.items()):
-            here = on_words(inside(context, name, number), batch.mask[WORDS[name]])
+            here = on_real_steps(inside(context, name, number), batch.mask[WORDS[name]])
             state = layer.initial_state(params[name], batch.words.shape[1])
             xs = Indexed(table, batch.words[WORDS[name]])
             read.append(layer.apply(params[name], xs, state, here)[1])
@@ -126,19 +126,6 @@ def make_layers(
             )
         found[name] = backward(layer) if name == "backward" else layer
     return found
-
-
-def on_words(context: Context, mask_TB: Array) -> Context:
-    """The context with padding masked, in the taps as well: a stack that reads from
-    the right hands its first state through the padding, which is no lag of any word."""
-    context = context._replace(mask_TB=mask_TB)
-    if context.taps is None:
-        return context
-
-    def masked(leaf: Array) -> Array:
-        return leaf * mask_TB.reshape(*mask_TB.shape, *(1,) * (leaf.ndim - 2))
-
-    return context._replace(taps=jax.tree.map(masked, context.taps))
 
 
 def make_problem(init, logits, parts: tuple[Part, ...]) -> Problem:
