@@ -12,7 +12,7 @@ from data_pipeline import corpora
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.text import Fingerprint, Source
 from data_pipeline.encode import encode_block
-from data_pipeline.merge import Merger, assemble, cut_of, describe
+from data_pipeline.merge import Merger, Numbered, assemble, cut_of, describe
 from data_pipeline.store import prepare_on_disk
 from data_pipeline.types import Dataset
 
@@ -30,6 +30,13 @@ def prepare_source(source: Source, config: DataConfig) -> Dataset:
     """As `prepare`, of a source that `corpora.load` gave."""
     if source.key and source.size > config.in_memory << 20:
         return prepare_on_disk(source, config)
+    return prepare_in_memory(source, config)[0]
+
+
+def prepare_in_memory(
+    source: Source, config: DataConfig
+) -> tuple[Dataset, list[Numbered], Merger]:
+    """The dataset, and the numbered blocks and the numbering that it was made of."""
     cut = cut_of(config, source)
     merger, fingerprint = Merger(), Fingerprint(source.key)
     blocks = [
@@ -37,12 +44,11 @@ def prepare_source(source: Source, config: DataConfig) -> Dataset:
         for split, text in fingerprint.of(source.blocks())
     ]
     vocabulary = merger.vocabulary(config, cut)
-    splits = assemble(blocks, merger, vocabulary, cut, source.name, in_memory)
+    splits = assemble(blocks, merger, vocabulary, cut, source.name, _in_memory)
     corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits, merger)
-    return Dataset(vocabulary, splits, corpus)
+    return Dataset(vocabulary, splits, corpus), blocks, merger
 
 
-def in_memory(name: str, size: int, dtype: np.dtype) -> np.ndarray:
-    """An array for `assemble`, wherever there is room."""
+def _in_memory(name: str, size: int, dtype: np.dtype) -> np.ndarray:
     del name
     return np.empty(size, dtype)

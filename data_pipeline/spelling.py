@@ -17,11 +17,8 @@ import numpy as np
 
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
-from data_pipeline.corpora.text import Fingerprint
-from data_pipeline.dataset import in_memory
-from data_pipeline.encode import encode_block
+from data_pipeline.dataset import prepare_in_memory
 from data_pipeline.errors import DataError
-from data_pipeline.merge import Merger, assemble, cut_of, describe
 from data_pipeline.streams import Reading
 from data_pipeline.tokens import EOS
 from data_pipeline.types import Dataset, TokenArray
@@ -84,21 +81,13 @@ def prepare_types(config: DataConfig) -> tuple[Dataset, Types]:
             f"{source.name} has {source.size >> 20} megabytes of text; its types are "
             f"counted in memory, up to data.in_memory {config.in_memory}: raise that"
         )
-    cut = cut_of(config, source)
-    merger, fingerprint = Merger(), Fingerprint(source.key)
-    blocks = [
-        merger.add(split, encode_block(text, cut))
-        for split, text in fingerprint.of(source.blocks())
-    ]
-    vocabulary = merger.vocabulary(config, cut)
-    splits = assemble(blocks, merger, vocabulary, cut, source.name, in_memory)
-    corpus = describe(source, fingerprint.hexdigest(), vocabulary, splits, merger)
+    dataset, blocks, merger = prepare_in_memory(source, config)
     places = {
         split: np.concatenate([b.merged[b.numbers] for b in blocks if b.split == split])
-        for split in splits
+        for split in dataset.splits
     }
     words = [EOS, *list(merger.number)[1:]]
-    return Dataset(vocabulary, splits, corpus), Types(words, places)
+    return dataset, Types(words, places)
 
 
 class SpelledReading:

@@ -20,7 +20,8 @@ Range Arena; both are needed.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +86,38 @@ def coefficients(params, zs_TBG):
     return a, ComplexState(γ * re, γ * im)
 
 
+def complex_diagonal(
+    name: str,
+    hidden: int,
+    init: Callable[..., Any],
+    coefficients: Callable[..., Any],
+    radius: Callable[[Any], Array],
+    slow: Sequence[str],
+) -> Cell:
+    """A cell whose state is complex and diagonal, read by `readout`.
+
+    radius  (params) -> |λ| (H,). slow: leaves that learn at a fraction of the rate.
+    """
+
+    def gates(params, state, z):
+        return {"keep": jnp.broadcast_to(radius(params), state.re.shape)}
+
+    return linear(
+        name,
+        hidden,
+        init=init,
+        initial_state=zeros(ComplexState, 2, hidden),
+        project=input_products,
+        coefficients=coefficients,
+        readout=readout,
+        product=COMPLEX,
+        gates=gates,
+        blocks=("real", "imaginary", "direct"),
+        retention="keep",
+        rates=dict.fromkeys(slow, SLOW),
+    )
+
+
 def lru(
     hidden: int,
     init: InitConfig,
@@ -113,21 +146,8 @@ def lru(
         }
         return params | {"b": jnp.zeros(hidden)} if bias else params
 
-    def gates(params, state, z):
-        radius = jnp.exp(-jnp.exp(params["nu"]))
-        return {"keep": jnp.broadcast_to(radius, state.re.shape)}
+    def radius(params):
+        return jnp.exp(-jnp.exp(params["nu"]))
 
-    return linear(
-        "lru",
-        hidden,
-        init=init_params,
-        initial_state=zeros(ComplexState, 2, hidden),
-        project=input_products,
-        coefficients=coefficients,
-        readout=readout,
-        product=COMPLEX,
-        gates=gates,
-        blocks=("real", "imaginary", "direct"),
-        retention="keep",
-        rates={"nu": SLOW, "theta": SLOW, "gamma": SLOW},
-    )
+    slow = ("nu", "theta", "gamma")
+    return complex_diagonal("lru", hidden, init_params, coefficients, radius, slow)

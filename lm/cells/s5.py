@@ -26,18 +26,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm.cells.forms import linear, log_uniform, zeros
+from lm.cells.forms import log_uniform
 from lm.cells.lru import (
-    SLOW,
     ComplexState,
+    complex_diagonal,
     complex_normal,
     in_every_step,
-    input_products,
     polar,
-    readout,
 )
 from lm.config import InitConfig
-from lm.linear import COMPLEX, complex_times
+from lm.linear import complex_times
 from lm.types import Cell
 
 SHORTEST, LONGEST = 0.001, 0.1  # Δ at the start
@@ -98,21 +96,8 @@ def s5(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         }
         return params | {"b": jnp.zeros(hidden)} if bias else params
 
-    def gates(params, state, z):
-        radius = jnp.exp(-jnp.exp(params["rho"] + params["delta"]))
-        return {"keep": jnp.broadcast_to(radius, state.re.shape)}
+    def radius(params):
+        return jnp.exp(-jnp.exp(params["rho"] + params["delta"]))
 
-    return linear(
-        "s5",
-        hidden,
-        init=init_params,
-        initial_state=zeros(ComplexState, 2, hidden),
-        project=input_products,
-        coefficients=coefficients,
-        readout=readout,
-        product=COMPLEX,
-        gates=gates,
-        blocks=("real", "imaginary", "direct"),
-        retention="keep",
-        rates={"rho": SLOW, "omega": SLOW, "delta": SLOW},
-    )
+    slow = ("rho", "omega", "delta")
+    return complex_diagonal("s5", hidden, init_params, coefficients, radius, slow)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.batches import Reading
@@ -31,7 +30,7 @@ from experiments.applications.sequences.reading import (
 from experiments.applications.sequences.shown import section
 from experiments.run.record import Text
 from lm.config import ConfigError, unknown
-from lm.heads import classification, regression
+from lm.heads import Head, classification, regression
 from lm.models.labelling import build_labelling
 from lm.models.language_model import LanguageModel
 from lm.problem import Problem
@@ -86,8 +85,13 @@ def restore(config: SequencesConfig, directory: Path) -> Prepared:
 def model_of(config: SequencesConfig, rule: Rule) -> LanguageModel:
     """The network: cross-entropy and the likeliest class; or squared error of numbers
     divided by 100, right where they round to the right whole number."""
-    head = classification() if rule.classes else regression(0.5 / SCALE)
-    return build_labelling(config.model, rule.symbols or 1, rule.classes or 1, head)
+    sizes = rule.symbols or 1, rule.classes or 1
+    return build_labelling(config.model, *sizes, head_of(rule))
+
+
+def head_of(rule: Rule) -> Head:
+    """Classes, or numbers; see `model_of`."""
+    return classification() if rule.classes else regression(0.5 / SCALE)
 
 
 def problem(config: SequencesConfig, prepared: Prepared) -> Problem:
@@ -117,7 +121,9 @@ def final(config: SequencesConfig, prepared: Prepared, params: Any) -> Final:
     rule, parts = prepared.source
     model = model_of(config, rule)
     solved = {
-        part: solved_each(model, params, examples, config.train.eval_batch)
+        part: solved_each(
+            model, head_of(rule), params, examples, config.train.eval_batch
+        )
         for part, examples in parts.items()
     }
     beyond = {f"solved_{part}": float(found.mean()) for part, found in solved.items()}
@@ -158,7 +164,7 @@ def next_of(model: LanguageModel, params: Any, rule: Rule, text: str) -> Any:
 
 
 def solved_each(
-    model: LanguageModel, params: Any, examples: list[Example], lanes: int
+    model: LanguageModel, head: Head, params: Any, examples: list[Example], lanes: int
 ) -> np.ndarray:
     """(N,) bool: whether every answer is right."""
     whole, found = Fixed(examples, lanes), []
@@ -168,13 +174,6 @@ def solved_each(
         state = model.initial_state(params, lanes)
         _, hs = model.apply(params, batch.inputs, state)
         outputs = model.logits(params, hs)
-        return right(outputs, batch)
-
-    def right(outputs, batch: Batch):
-        if jnp.issubdtype(batch.targets.dtype, jnp.integer):
-            head = classification()
-        else:
-            head = regression(0.5 / SCALE)
         return head.solved(outputs, batch.targets, batch.mask)
 
     for step in range(whole.steps):
