@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.console.command_line import command_line, user_errors
 from experiments.console.printable import json_line, visible
+from lm.checks import at_least
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,15 @@ class Predict:
     """Directory of the run whose best checkpoint answers."""
     input: str = "-"
     """A file of input, a line each; `-` is standard input."""
+    beam: int | None = None
+    """Hypotheses that a beam search keeps, where the run writes its answers; by default
+    the likeliest symbol is taken at each step (greedy search)."""
     jsonl: bool = False
     """Print a JSON object a line."""
+
+    def __post_init__(self):
+        if self.beam is not None:
+            at_least("--beam", self.beam, 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -56,7 +64,15 @@ def predict(options: Predict) -> Iterator[dict[str, Any]]:
     if application.predict is None:
         name = application.config.application
         raise RunError(f"{directory} is a run of {name!r}, which answers no new input")
-    return application.predict(restore_best(options.run), options.input)
+    if options.beam is None:
+        return application.predict(restore_best(options.run), options.input)
+    if not application.searches:
+        name = application.config.application
+        raise RunError(
+            f"--beam is {options.beam}, but a run of {name!r} chooses among few "
+            "answers and searches none: leave it out"
+        )
+    return application.predict(restore_best(options.run), options.input, options.beam)
 
 
 def told(record: dict[str, Any]) -> str:

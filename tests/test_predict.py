@@ -30,3 +30,11 @@ def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         predict.main(["--run", str(tmp_path)])
     assert left.value.code == 2 and "holds no run" in capsys.readouterr().err
+
+
+def test_a_beam_is_refused_where_nothing_is_searched(tmp_path, capsys):
+    run = make_run(tmp_path)
+    for beam, words in (("4", "searches none"), ("0", "--beam is 0")):
+        with pytest.raises(SystemExit) as left:
+            predict.main(["--run", str(run), "--beam", beam])
+        assert left.value.code == 2 and words in capsys.readouterr().err

@@ -92,6 +92,8 @@ class Application(NamedTuple):
     predict       (restored, path) -> an iterable of records, one for each line of a
                   file (`-`: standard input), each with a "text" and the numbers that go
                   with it; None: cannot be.
+    searches      whether `predict` takes a third argument: how many hypotheses a beam
+                  search keeps; without it the search is greedy.
     example       (restored) -> a batch of one lane for instruments, made without any
                   data; None: there is none.
     reached       (config, {score: number}) -> whether an evaluation with these scores
@@ -112,6 +114,7 @@ class Application(NamedTuple):
     final: Callable | None = None
     section: Callable | None = None
     predict: Callable | None = None
+    searches: bool = False
     example: Callable | None = None
     reached: Callable | None = None
     monitor: str = "loss"
