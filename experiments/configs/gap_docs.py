@@ -5,8 +5,6 @@ Reproduces  nothing published. Aim: a perplexity of the gap at most half of what
             that of a Kneser-Ney 3-gram model of both sides.
 Differs     context2vec (Melamud 2016) samples negatives; here the softmax is whole.
 Command     python -m experiments.train --config gap_docs
-            Penn Treebank: --data.corpus path/to/ptb --data.tokenizer whitespace
-            --data.max-vocabulary 10000
 """
 
 from data_pipeline.config import DataConfig
