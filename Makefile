@@ -1,4 +1,5 @@
 # make run: train, evaluate, write, score.   make study: where gradients go.
+# make tutorial: six chapters that run, and their page.
 # make check: lint, types, the tests of lm/. make test: lint, types, all tests.
 PYTHON ?= python3
 VENV := .venv
@@ -8,15 +9,16 @@ TESTS = $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Test files that import lm, and neither experiments nor data_pipeline.
 LM = $(shell grep -lE '^from lm' tests/test_*.py | xargs grep -LE '(from|import) (experiments|data_pipeline)')
 
-.PHONY: help setup run study check test tests tests-of-lm lint types clean
+.PHONY: help setup run study tutorial check test tests tests-of-lm lint types clean
 
 help:
-	@echo "make run     a trained language model in three minutes (after installation)"
-	@echo "make study   how far back eight cells' gradients reach"
-	@echo "make check   lint, types and the tests of lm/, for the inner loop"
-	@echo "make test    lint, types and all tests"
-	@echo "make setup   only the environment, in $(VENV)"
-	@echo "make clean   remove environments and caches; runs/ stays"
+	@echo "make run       a trained language model in three minutes (after installation)"
+	@echo "make study     how far back eight cells' gradients reach"
+	@echo "make tutorial  six chapters from a neuron to LSTMs, run, and their page"
+	@echo "make check     lint, types and the tests of lm/, for the inner loop"
+	@echo "make test      lint, types and all tests"
+	@echo "make setup     only the environment, in $(VENV)"
+	@echo "make clean     remove environments and caches; runs/ stays"
 
 setup: $(VENV)/.ready
 
@@ -37,6 +39,9 @@ run: setup
 
 study: setup
 	@$(VENV)/bin/python -m experiments.gradients cells --small --processes 2
+
+tutorial: setup
+	@$(VENV)/bin/python -m experiments.tutorial
 
 lint: $(VENV)/.tested
 	$(VENV)/bin/ruff format --check .

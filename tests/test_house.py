@@ -10,6 +10,7 @@ import pytest
 from tests.source import PACKAGES, ROOT, files, is_command, module_of, of_each, parse
 
 HOUSE = files(*PACKAGES)
+TUTORIAL = pathlib.Path("experiments/tutorial")
 LONGEST_FUNCTION, LONGEST_FILE, AT_THE_TOP = 60, 350, 12
 
 # What applies an optimizer's updates, or makes a function that does.
@@ -44,9 +45,16 @@ def functions(path: pathlib.Path) -> list[ast.FunctionDef]:
     return [n for n in ast.walk(parse(path)) if isinstance(n, ast.FunctionDef)]
 
 
+def lines_of(path: pathlib.Path) -> list[str]:
+    """A file's lines; of a chapter of the tutorial those of its code, not its prose."""
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    chapter = path.parent == TUTORIAL and lines[0].startswith("# %% [markdown]")
+    return [line for line in lines if not (chapter and line.startswith("#"))]
+
+
 @of_each(HOUSE)
 def test_files_and_functions_are_short(path):
-    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    lines = len(lines_of(path))
     assert lines <= LONGEST_FILE, f"{path} has {lines} lines"
     for node in functions(path):
         length = (node.end_lineno or 0) - node.lineno + 1

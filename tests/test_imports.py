@@ -55,7 +55,7 @@ ROOMS = [
     {"generate", "score", "launch", "predict"},
     {"gradients", "sweep", "report", "benchmark"},
     {"spaces", "readme", "tour"},
-    {"records"},
+    {"records", "tutorial"},
 ]
 ROOM = {name: floor for floor, names in enumerate(ROOMS) for name in names}
 

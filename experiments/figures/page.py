@@ -35,8 +35,8 @@ class Cell(NamedTuple):
     note: str = ""
 
 
-def page(title: str, sections: Iterable[Html], lead: str = "") -> Html:
-    """The whole document. `lead`: a sentence below the title."""
+def page(title: str, sections: Iterable[Html], lead: str = "", style: str = "") -> Html:
+    """The whole document. `lead`: a sentence below the title; `style`: CSS besides."""
     sections = list(sections)
     found = [re.match(r'<section id="([^"]*)">\n<h2>(.*?)</h2>', s) for s in sections]
     links = [f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m]
@@ -45,7 +45,7 @@ def page(title: str, sections: Iterable[Html], lead: str = "") -> Html:
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{CSS}{style}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{escape(title)}</h1>\n"
         + (f"<p>{escape(lead)}</p>\n" if lead else "")
         + (f"<nav>{' '.join(links)}</nav>\n" if len(links) > 1 else "")

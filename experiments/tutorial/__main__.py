@@ -1,0 +1,66 @@
+"""The tutorial, retold: runs its chapters and writes one page.
+
+    python -m experiments.tutorial          all six, some minutes of two cores
+    python -m experiments.tutorial 3        one of them
+    python -m experiments.tutorial 1 2 --small   in the sizes of the tests
+
+1 from scratch, 2 faster, 3 what RNNs are, 4 a language model, 5 vanishing gradients,
+6 GRU and LSTM. A chapter is experiments/tutorial/NAME.py: a script, and a notebook
+where jupytext is installed. The page opens from disk, without any network.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from experiments.console.command_line import command_line, user_errors
+from experiments.run.files import write_text_atomic
+from experiments.tutorial import CHAPTERS
+from lm.config import within
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """Which chapters, and where their page goes."""
+
+    chapter: Positional[tuple[int, ...]] = ()
+    """Numbers of chapters (default: all)."""
+    small: bool = False
+    """In small sizes: a minute, and numbers that say little."""
+    out: Path | None = None
+    """The page (default: runs/tutorial.html, or runs/tutorial_N.html of one)."""
+
+    def __post_init__(self):
+        for number in self.chapter:
+            within("the number of a chapter", number, 1, len(CHAPTERS))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line. Exit codes: 0 done, 2 a user's mistake."""
+    words = sys.argv[1:] if argv is None else argv
+    prog = "python -m experiments.tutorial"
+    given = command_line(Tutorial, words, __doc__ or "", prog=prog, pairs=False)
+    with user_errors():
+        from experiments.tutorial.rendering import rendered
+        from experiments.tutorial.running import run_chapter
+
+        numbers = given.chapter or tuple(range(1, len(CHAPTERS) + 1))
+        chapters = []
+        for number in numbers:
+            name = CHAPTERS[number - 1]
+            print(f"{number} {name:20}", end=" ", flush=True)
+            chapters.append(run_chapter(name, given.small))
+            print(f"{chapters[-1].seconds:6.1f} s", flush=True)
+        which = "_".join(map(str, given.chapter))
+        default = Path("runs") / f"tutorial{'_' if which else ''}{which}.html"
+        out = given.out or default
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(out, rendered(chapters))
+        print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()
