@@ -11,6 +11,7 @@ one answer at their end: `parity`, whether the ones are odd; `even_pairs`, wheth
 neighbours differ an even number of times (so whether the first symbol is the last);
 `modular_sum`, the sum of digits below 5 modulo 5; `a_n_b_n`, whether as many b follow
 as there were a (Delétang et al. 2023 have the first two and a form of the third).
+`running_parity` asks for the parity after every bit, and the last answer decides.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ class Rule(NamedTuple):
               is trained on. Lengths are symbols, or terms of a progression.
     lengths   trained on, unless a config says otherwise; longer: tested.
     parse     a line of text -> inputs, or ValueError.
+    last      whether the last answer alone decides that a sequence is solved.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Rule(NamedTuple):
     lengths: tuple[int, int]
     longer: tuple[int, int]
     parse: Callable[[str], np.ndarray]
+    last: bool = False
 
 
 def drawn(size: int, low: int, high: int, *key: int) -> np.ndarray:
@@ -143,6 +146,14 @@ def answered(ids: np.ndarray, answer: int) -> Example:
     return Example(ids.astype(np.int32), targets, asked, "".join(map(str, ids)))
 
 
+def running(key, count: int, part: str, lengths) -> list[Example]:
+    """Random bits, and after each whether the ones so far are odd."""
+    return [
+        Example(bits, np.cumsum(bits) % 2, np.ones(len(bits), np.float32), text)
+        for bits, _, _, text in at_end(2, lambda ids: 0)(key, count, part, lengths)
+    ]
+
+
 def halves(key, count: int, part: str, lengths) -> list[Example]:
     """aⁿbⁿ (0 and 1) of one half, and aⁿbᵐ with n and m a little apart of the other."""
     low, high = max(1, lengths[0] // 2), max(1, lengths[1] // 2)
@@ -168,9 +179,9 @@ def parse_symbols(symbols: int) -> Callable[[str], np.ndarray]:
     return parse
 
 
-def _language(name: str, symbols: int, classes: int, make) -> Rule:
-    parse = parse_symbols(symbols)
-    return Rule(name, symbols, classes, ("longer",), make, (1, 40), (41, 500), parse)
+def _language(name: str, classes: int, make, last: bool = False) -> Rule:
+    symbols, lengths = parse_symbols(classes), ((1, 40), (41, 500))
+    return Rule(name, classes, classes, ("longer",), make, *lengths, symbols, last)
 
 
 _PARTS = ("unseen_steps", "unseen_starts", "longer")
@@ -188,10 +199,11 @@ RULES: dict[str, Rule] = {
             LONGER_TERMS,
             parse_numbers,
         ),
-        _language("parity", 2, 2, at_end(2, lambda ids: int(ids.sum() % 2))),
-        _language("even_pairs", 2, 2, at_end(2, lambda ids: int(ids[0] == ids[-1]))),
-        _language("modular_sum", 5, 5, at_end(5, lambda ids: int(ids.sum() % 5))),
-        _language("a_n_b_n", 2, 2, halves),
+        _language("parity", 2, at_end(2, lambda ids: int(ids.sum() % 2))),
+        _language("running_parity", 2, running, last=True),
+        _language("even_pairs", 2, at_end(2, lambda ids: int(ids[0] == ids[-1]))),
+        _language("modular_sum", 5, at_end(5, lambda ids: int(ids.sum() % 5))),
+        _language("a_n_b_n", 2, halves),
     )
 }
 

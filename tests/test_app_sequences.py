@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.rules import LONGER_TERMS, RULES, SIGNS, STARTS, STEPS, padded
+from experiments.applications.sequences.application import deciding
 from experiments.applications.sequences.config import RuleConfig
 from experiments.applications.sequences.reading import Fixed, Fresh
 from experiments.config import GradflowConfig, TrainConfig, load_named
@@ -33,6 +34,17 @@ def test_answers_by_the_definition(name):
         assert int(ANSWERS[name](one.text)) == one.targets[-1], one.text
         assert one.asked.tolist() == [0] * (len(one.text) - 1) + [1]
         np.testing.assert_array_equal(rule.parse(one.text), one.inputs)
+
+
+def test_parity_after_every_bit_is_decided_by_the_last():
+    rule = RULES["running_parity"]
+    found = rule.make((0, 3), 6, "seen", (1, 9))
+    for one in found:
+        want = [one.text[: t + 1].count("1") % 2 for t in range(len(one.text))]
+        assert one.targets.tolist() == want and one.asked.all()
+    last_TB = deciding(rule)(padded(found, 8, 16))
+    ends = [len(one.text) - 1 for one in found]
+    assert np.argwhere(last_TB.T).tolist() == [[n, t] for n, t in enumerate(ends)]
 
 
 def test_progressions_go_on_as_they_began():

@@ -75,13 +75,6 @@ def test_answers_at_the_end(name, T):
         assert batch.targets[-1, lane] == pytest.approx(expected, rel=1e-6)
 
 
-def test_parity_after_every_bit():
-    batch = draw("running_parity", 33)
-    assert not batch.mask[0].any() and batch.mask[1:].all()
-    for t in (1, 8, 32):
-        assert (batch.targets[t] == batch.inputs[: t + 1].sum(0) % 2).all()
-
-
 @pytest.mark.parametrize("name", ["adding", "multiplication"])
 def test_one_marker_in_each_half(name):
     markers = draw(name, 11).inputs[..., 1]

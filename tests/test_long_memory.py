@@ -13,10 +13,8 @@ from data_pipeline.tasks import TASKS
 from experiments.applications.memory.application import (
     head_of,
     model_of,
-    prepare,
-    reading,
 )
-from experiments.applications.memory.config import MemoryConfig, TaskConfig
+from experiments.applications.memory.config import MemoryConfig
 from experiments.console.interrupts import Interrupt
 from experiments.gradients import long_memory, pascanu, trials
 from experiments.gradients.display import quiet
@@ -222,17 +220,6 @@ def test_the_smart_start_is_that_of_its_trials():
     w = np.asarray(init(KEY)["layers"][0]["w_h"])
     radius = abs(np.linalg.eigvals(w)).max()
     assert radius == pytest.approx(0.95, rel=1e-4) and (w == 0).any()
-
-
-def test_an_exam_may_be_longer_than_what_is_learnt_from():
-    config = MemoryConfig(
-        data=TaskConfig("running_parity", 4, examined=8, examined_length=9)
-    )
-    steps = {
-        split: len(reading(config, prepare(config), split, True).batch_at(0, 0, 0).mask)
-        for split in ("valid", "test")
-    }
-    assert steps == {"valid": 4, "test": 9}
 
 
 def test_no_two_trials_share_a_file():

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.applications.memory.config import MemoryConfig
 from experiments.report.__main__ import main as report
+from experiments.run.files import RunError
+from experiments.run.record import config_of, new_record
 from experiments.score import main as score
 from experiments.train.__main__ import main as train
 from tests.sweeps import sweep_here
@@ -72,3 +75,12 @@ def test_an_old_sweep_is_taken_as_finished(tmp_path, capsys):
     sweep_here(*words, "--workers", 1)
     said = capsys.readouterr().out
     assert "2 trials: 2 complete" in said and "trial 1" in said
+
+
+def test_a_field_that_is_gone_is_left_out_where_it_said_nothing(tmp_path):
+    record = new_record(MemoryConfig(), None)
+    record["config"]["data"]["examined_length"] = 0
+    assert config_of(record, tmp_path, MemoryConfig) == MemoryConfig()
+    record["config"]["data"]["examined_length"] = 9
+    with pytest.raises(RunError, match="'data.examined_length' is unknown"):
+        config_of(record, tmp_path, MemoryConfig)

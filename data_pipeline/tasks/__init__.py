@@ -6,12 +6,7 @@ the best predictor without memory costs (`floor`), in nats, or squared error, fo
 counted target.
 """
 
-from data_pipeline.tasks.arithmetic import (
-    ADDING,
-    MULTIPLICATION,
-    PARITY,
-    RUNNING_PARITY,
-)
+from data_pipeline.tasks.arithmetic import ADDING, MULTIPLICATION, PARITY
 from data_pipeline.tasks.grammars import ANBN, DYCK, EMBEDDED_REBER
 from data_pipeline.tasks.recall import (
     COPY_MEMORY,
@@ -27,7 +22,6 @@ TASKS: dict[str, Task] = {
         ADDING,
         MULTIPLICATION,
         PARITY,
-        RUNNING_PARITY,
         COPY_MEMORY,
         TEMPORAL_ORDER_2,
         TEMPORAL_ORDER_3,

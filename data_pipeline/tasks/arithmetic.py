@@ -1,4 +1,4 @@
-"""Adding, multiplication, parity at the end and after every bit."""
+"""Adding, multiplication, parity."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from data_pipeline.tasks.task import Task, at_end, checked, constant, everywhere
+from data_pipeline.tasks.task import Task, at_end, checked, constant
 from lm.types import Array, Batch
 
 
@@ -74,30 +74,3 @@ PARITY = Task(
     memoryless=constant(0.0, 0.0),
 )
 """Whether the number of ones is odd, asked at the end."""
-
-
-def _sample_running_parity(key: Array, batch: int, steps: int) -> Batch:
-    checked("running_parity", batch, steps, 2)
-    bits_TB = jax.random.bernoulli(key, shape=(steps, batch)).astype(jnp.int32)
-    answers_TB = jnp.cumsum(bits_TB, axis=0) % 2
-    return everywhere(bits_TB, answers_TB, jnp.ones((steps, batch)).at[0].set(0))
-
-
-def _last(batch: Batch) -> Array:
-    """1 at the last answer."""
-    return jnp.zeros_like(batch.mask).at[-1].set(1)
-
-
-RUNNING_PARITY = Task(
-    "running_parity",
-    symbols=2,
-    classes=2,
-    sample=_sample_running_parity,
-    length=lambda steps: steps,
-    floor=lambda _: math.log(2),
-    shortest=2,
-    asks=_last,
-    memoryless=constant(0.0, 0.0),
-)
-"""Whether the number of ones so far is odd, after every bit but the first; the last of
-these answers, that for the whole sequence, is the one that decides."""

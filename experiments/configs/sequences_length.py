@@ -3,7 +3,8 @@
 Reproduces  the protocol of Delétang et al. 2023: trained to length 40, tested on 41 to
             500; solved where the mean accuracy there is above 90 %.
 Differs     lengths above 40 are drawn, not all taken; fewer updates. The other rules:
-            `--data.rule even_pairs`, `modular_sum`, `a_n_b_n`.
+            `--data.rule even_pairs`, `modular_sum`, `a_n_b_n`; `running_parity`: asked
+            after every bit, which is learnt sooner.
 Command     python -m experiments.train --config sequences_length
 """
 

@@ -24,9 +24,20 @@ SHOWN = 16  # digits of a fingerprint that a message shows
 OLDEST = "language_model"  # the application of records that name none
 T = TypeVar("T")
 
+
+def upgraded(config: dict) -> dict:
+    """A config of `FORMAT` without the field that memory tasks had for a while, where
+    it was left at its default."""
+    data = config.get("data")
+    if not isinstance(data, dict) or data.get("examined_length") != 0:
+        return config
+    kept = {name: value for name, value in data.items() if name != "examined_length"}
+    return {**config, "data": kept}
+
+
 # How a config of each format is written today: where fields move, a record of before
 # gets an entry here, so that its run goes on.
-UPGRADES: dict[str, Callable[[dict], dict]] = {FORMAT: lambda config: config}
+UPGRADES: dict[str, Callable[[dict], dict]] = {FORMAT: upgraded}
 
 
 class Text(NamedTuple):

@@ -25,6 +25,12 @@ def counted(batch: Batch) -> Array:
     return batch.mask
 
 
+def last_counted(batch: Batch) -> Array:
+    """(T, B): of these the last one of each lane."""
+    left_TB = jnp.cumsum(batch.mask[::-1], axis=0)[::-1]
+    return batch.mask * (left_TB == 1)
+
+
 def build_labelling(
     config: ModelConfig,
     d_in: int,

@@ -99,11 +99,9 @@ def reading(
     data, task = config.data, prepared.source
     if not evaluation:
         return Sequences(task, data.length, data.batch, split, steps=data.updates)
-    count, length = data.looked, data.length
-    if split == "test":
-        count, length = data.examined, data.examined_length or length
+    count = data.examined if split == "test" else data.looked
     lanes = min(config.train.eval_batch, count)
-    return Sequences(task, length, lanes, split, count=count)
+    return Sequences(task, data.length, lanes, split, count=count)
 
 
 def probed(config: MemoryConfig, prepared: Prepared) -> Batch:

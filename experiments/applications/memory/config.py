@@ -24,8 +24,6 @@ class TaskConfig:
     """Sequences of an evaluation on the way, always the same ones."""
     examined: int = 10_000
     """Others, for the final score."""
-    examined_length: int = 0
-    """The T of these, which may be longer than what is learnt from; 0: the same."""
     enough: float = field(default=0.99, metadata=BOUND)
     """Share of an evaluation's sequences answered rightly at which training ends
     (Pascanu 2013: under 1 % wrong); 0: it goes on."""
@@ -33,7 +31,6 @@ class TaskConfig:
     def __post_init__(self):
         for name in ("length", "updates", "looked", "examined"):
             at_least(f"data.{name}", getattr(self, name), 1)
-        at_least("data.examined_length", self.examined_length, 0)
         within("data.batch", self.batch, 1, 2**16)
         within("data.enough", self.enough, 0.0, 1.0)
 

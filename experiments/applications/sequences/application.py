@@ -1,7 +1,7 @@
 """Sequences that follow a rule, bound to a network that labels each step."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ from experiments.applications.sequences.shown import section
 from experiments.run.record import Text
 from lm.config import ConfigError, unknown
 from lm.heads import Head, classification, regression
-from lm.models.labelling import build_labelling
+from lm.models.labelling import build_labelling, counted, last_counted
 from lm.models.language_model import LanguageModel
 from lm.problem import Problem
-from lm.types import Batch
+from lm.types import Array, Batch
 
 FITTED, LONGEST_ANSWER, SHOWN, BINS = 2_000, 8, 4, 12
 
@@ -86,7 +86,12 @@ def model_of(config: SequencesConfig, rule: Rule) -> LanguageModel:
     """The network: cross-entropy and the likeliest class; or squared error of numbers
     divided by 100, right where they round to the right whole number."""
     sizes = rule.symbols or 1, rule.classes or 1
-    return build_labelling(config.model, *sizes, head_of(rule))
+    return build_labelling(config.model, *sizes, head_of(rule), asks=deciding(rule))
+
+
+def deciding(rule: Rule) -> Callable[[Batch], Array]:
+    """(batch) -> (T, B): the answers that decide whether a sequence is solved."""
+    return last_counted if rule.last else counted
 
 
 def head_of(rule: Rule) -> Head:
@@ -95,7 +100,8 @@ def head_of(rule: Rule) -> Head:
 
 
 def problem(config: SequencesConfig, prepared: Prepared) -> Problem:
-    """What is trained; "solved" is the share of sequences with every answer right."""
+    """What is trained; "solved" is the share of sequences with every answer right (of
+    `running_parity` the last one)."""
     return model_of(config, prepared.source[0]).problem
 
 
@@ -120,10 +126,9 @@ def final(config: SequencesConfig, prepared: Prepared, params: Any) -> Final:
     """How much is solved of each part, and by length."""
     rule, parts = prepared.source
     model = model_of(config, rule)
+    lanes = config.train.eval_batch
     solved = {
-        part: solved_each(
-            model, head_of(rule), params, examples, config.train.eval_batch
-        )
+        part: solved_each(model, rule, params, examples, lanes)
         for part, examples in parts.items()
     }
     beyond = {f"solved_{part}": float(found.mean()) for part, found in solved.items()}
@@ -164,9 +169,10 @@ def next_of(model: LanguageModel, params: Any, rule: Rule, text: str) -> Any:
 
 
 def solved_each(
-    model: LanguageModel, head: Head, params: Any, examples: list[Example], lanes: int
+    model: LanguageModel, rule: Rule, params: Any, examples: list[Example], lanes: int
 ) -> np.ndarray:
-    """(N,) bool: whether every answer is right."""
+    """(N,) bool: whether the answers that decide are right."""
+    head, asks = head_of(rule), deciding(rule)
     whole, found = Fixed(examples, lanes), []
 
     @jax.jit
@@ -174,7 +180,7 @@ def solved_each(
         state = model.initial_state(params, lanes)
         _, hs = model.apply(params, batch.inputs, state)
         outputs = model.logits(params, hs)
-        return head.solved(outputs, batch.targets, batch.mask)
+        return head.solved(outputs, batch.targets, asks(batch))
 
     for step in range(whole.steps):
         found.append(np.asarray(solved(whole.batch_at(0, 0, step))))

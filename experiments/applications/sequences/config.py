@@ -14,7 +14,7 @@ class RuleConfig:
 
     rule: str = field(default="progressions", metadata=TEXT)
     """A name in data_pipeline.rules.RULES: progressions, progressions_numbers, parity,
-    even_pairs, modular_sum, a_n_b_n."""
+    running_parity, even_pairs, modular_sum, a_n_b_n."""
     lengths: tuple[int, int] = field(default=(0, 0), metadata=TEXT)
     """Least and largest length that is trained on (terms of a progression, symbols of
     the others); 0 0: the rule's own."""
