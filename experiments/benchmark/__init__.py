@@ -42,6 +42,10 @@ BENCHMARKS = {
     "population": "steps of 1, 8, 64 and 256 runs in one compiled step against solo "
     "steps, and the largest difference of a member from its solo run",
     "reviews": "accuracy of `sentiment_reviews` over the ten folds of `--corpus`",
+    "pretrained": "the same, begun as a language model of the fold's own text, on the "
+    "first `--folds`",
+    "variants": "variants of an embedded application by three seeds: `--application` "
+    "gap, char_words, sentiment, signals or sequences",
     "parallel": "linear recurrences step by step and all steps at once, by T",
     "data": "how fast, and within how much memory, text becomes mapped ids",
 }
@@ -54,11 +58,11 @@ def load(name: str) -> Benchmark:
 
 def tables(rows: Mapping[str, Row]) -> dict[str, str]:
     """{name: Markdown table} of the benchmarks that there are rows of."""
-    found = {}
-    for name in BENCHMARKS:
-        benchmark = load(name)
-        pattern = re.sub(r"{.*?}", "*", benchmark.row.replace("{name}", name))
-        own = [row for key, row in rows.items() if fnmatch(key, pattern)]
-        if own:
-            found[name] = benchmark.table(own)
-    return found
+    found = {name: rows_of(name, rows) for name in BENCHMARKS}
+    return {n: load(n).table(list(own.values())) for n, own in found.items() if own}
+
+
+def rows_of(benchmark: str, rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Those of a benchmark."""
+    pattern = re.sub(r"{.*?}", "*", load(benchmark).row.replace("{name}", benchmark))
+    return {name: row for name, row in rows.items() if fnmatch(name, pattern)}

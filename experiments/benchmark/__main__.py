@@ -29,12 +29,17 @@ class Measure:
     tokenizer: str = "words"
     """`data`: how the text is cut."""
     corpus: str = "movie_reviews"
-    """`reviews`: the folder with rt-polarity's two files."""
+    """`reviews`, `pretrained`: the folder with rt-polarity's two files."""
+    folds: int = 3
+    """`pretrained`: how many of the ten."""
+    application: str = "gap"
+    """`variants`: of which."""
 
     def __post_init__(self):
         if self.name not in BENCHMARKS:
             raise ConfigError(unknown("benchmark", self.name, BENCHMARKS))
         at_least("--megabytes", self.megabytes, 1)
+        at_least("--folds", self.folds, 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
