@@ -97,8 +97,12 @@ def over_words(
     reading: str,
     low: float = 0,
     high: float = 1,
+    unit: str = "unit",
 ) -> Figure:
-    """Heat maps over a sentence: {title: numbers (T, H)}, a column a word."""
+    """Heat maps over a sentence: {title: numbers (T, H)}, a column a word.
+
+    unit: what goes upwards.
+    """
     with styled():
         figure, found = new_figure(
             reading,
@@ -113,7 +117,7 @@ def over_words(
             mesh = axes.pcolormesh(np.asarray(numbers_TH).T, rasterized=True, **colours)
             axes.grid(False)
             axes.set_title(title, fontsize=10)
-            axes.set_ylabel("unit")
+            axes.set_ylabel(unit)
             figure.colorbar(mesh, ax=axes, pad=0.01)
         axes = found[-1, 0]
         places = np.arange(len(words)) + 0.5
