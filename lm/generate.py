@@ -8,6 +8,7 @@ shorter one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -219,6 +220,8 @@ class Beams(NamedTuple):
     ids               (K, T) int32; after a stop mark only stop marks.
     lengths           (K,) tokens, the stop mark included.
     log_probability   (K,) nats of those tokens; −∞ where there are fewer texts.
+
+    With a length normalisation of α they are ordered by log_probability/lengths^α.
     """
 
     ids: Any
@@ -233,40 +236,65 @@ def make_beam(
     tokens: int,
     stop: int | None = None,
     banned: tuple[int, ...] = (),
+    normalise: float = 0.0,
 ) -> Callable[[Params, State, Array], Beams]:
     """search(params, state, token_1) -> Beams: beam search for the likeliest text.
 
-    Log-probabilities are the model's own, not normalised by length. A text that
-    ended stays in the beam with the score it has. Width 1 is greedy choice; a width
-    of V^tokens is exhaustive.
+    A text that ended stays in the beam with the score it has. Width 1 is greedy choice;
+    a width of V^tokens is exhaustive.
 
-    state    before token_1, the first token that is read; leaves (1, …).
+    normalise  α: at each step the K texts with the largest log-probability/length^α
+               stay, length being so far, or that of a text that ended (Wu et al. 2016,
+               section 7, with length in place of (5 + length)/6). 0: the likeliest.
+    state      before token_1, the first token that is read; leaves (1, …).
     """
 
-    def one(params, carry):
-        state, token_K, done_K, score_K = carry
+    def one(params, carry, number):
+        state, token_K, done_K, score_K, length_K = carry
         state, logits_KV = step(params, state, token_K)
         gains_KV = ban(jax.nn.log_softmax(logits_KV), banned)
         if stop is not None:
             ended_V = jnp.full(vocabulary, -jnp.inf).at[stop].set(0.0)
             gains_KV = jnp.where(done_K[:, None], ended_V[None], gains_KV)
         total_KV = score_K[:, None] + gains_KV
-        score_K, best_K = lax.top_k(total_KV.reshape(-1), width)
+        length_K = jnp.where(done_K, length_K, number)
+        ranked_KV = total_KV / length_K[:, None] ** normalise
+        _, best_K = lax.top_k(ranked_KV.reshape(-1), width)
         parent_K, token_K = jnp.divmod(best_K, vocabulary)
+        score_K, length_K = total_KV.reshape(-1)[best_K], length_K[parent_K]
         state = jax.tree.map(lambda s: s[parent_K], state)
         done_K = done_K[parent_K] | (False if stop is None else token_K == stop)
-        return (state, token_K, done_K, score_K), (parent_K, token_K, done_K)
+        carry = (state, token_K, done_K, score_K, length_K)
+        return carry, (parent_K, token_K, done_K)
 
     def search(params: Params, state: State, token_1: Array) -> Beams:
         state, token_K = repeated((state, token_1), width)
         score_K = jnp.full(width, -jnp.inf).at[0].set(0.0)
-        begin = (state, token_K, jnp.zeros(width, bool), score_K)
-        (*_, score_K), steps = lax.scan(
-            lambda carry, _: one(params, carry), begin, length=tokens
-        )
+        begin = (state, token_K, jnp.zeros(width, bool), score_K, jnp.ones(width))
+        numbers = jnp.arange(1, tokens + 1, dtype=score_K.dtype)
+        (*_, score_K, _), steps = lax.scan(partial(one, params), begin, numbers)
         return traced_back(steps, score_K)
 
     return search
+
+
+def make_searches(
+    step: Step,
+    vocabulary: int,
+    width: int,
+    tokens: int,
+    stop: int,
+    normalise: float = 0.0,
+) -> Callable[[Params, State, Array], Beams]:
+    """search(params, state, token_B) -> Beams (B, K, …): a beam search in each lane;
+    see `make_beam`."""
+    search = make_beam(step, vocabulary, width, tokens, stop, normalise=normalise)
+
+    def each(params: Params, state: State, token_B: Array) -> Beams:
+        alone = jax.tree.map(lambda leaf: leaf[:, None], (state, token_B))
+        return jax.vmap(search, (None, 0, 0))(params, *alone)
+
+    return each
 
 
 def make_text_beam(

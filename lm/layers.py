@@ -45,8 +45,9 @@ def inside(context: Context, name: str, number: int | None = None) -> Context:
 
 
 def on_real_steps(context: Context, mask_TB: Array) -> Context:
-    """The context with padding masked, in the taps as well: what reads from the right
-    hands its first state through the padding, which is no lag of any step."""
+    """The context with padding masked, in the taps of the place as well: what reads
+    from the right hands its first state through the padding, which is no lag of any
+    step."""
     context = context._replace(mask_TB=mask_TB)
     if context.taps is None:
         return context
@@ -54,7 +55,12 @@ def on_real_steps(context: Context, mask_TB: Array) -> Context:
     def masked(leaf: Array) -> Array:
         return leaf * mask_TB.reshape(*mask_TB.shape, *(1,) * (leaf.ndim - 2))
 
-    return context._replace(taps=jax.tree.map(masked, context.taps))
+    here = {
+        name: jax.tree.map(masked, taps)
+        for name, taps in context.taps.items()
+        if name.startswith(context.name)
+    }
+    return context._replace(taps=context.taps | here)
 
 
 def recurrent(cell: Cell, weight_drop: bool = False, zoneout: float = 0.0) -> Layer:

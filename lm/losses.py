@@ -31,6 +31,16 @@ def _token_nats_backward(residuals, δ):
 token_nats.defvjp(_token_nats, _token_nats_backward)
 
 
+def smoothed_nats(logits: Array, targets: Array, share: float) -> Array:
+    """Label smoothing: cross-entropy (…,) to a target that has 1 − share of its weight
+    on the word and the rest evenly on all V (Szegedy et al. 2016, section 7)."""
+    nats = token_nats(logits, targets)
+    if not share:
+        return nats
+    even = jax.nn.logsumexp(logits, axis=-1) - jnp.mean(logits, axis=-1)
+    return (1 - share) * nats + share * even
+
+
 def cross_entropy(logits_TBV: Array, targets_TB: Array, mask_TB: Array) -> Sum:
     """Nats summed over the tokens where mask is 1, and the mask's sum."""
     nats_TB = token_nats(logits_TBV, targets_TB)

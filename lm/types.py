@@ -112,6 +112,26 @@ class Gapped(NamedTuple):
     asked: Any
 
 
+class Pairs(NamedTuple):
+    """B pairs of a source and a target, time-major.
+
+    source       (S, B) int ids or (S, B, …) numbers: a sentence, a picture's rows.
+    source_mask  (S, B) float32: 1 on what is there, 0 on padding behind it.
+    inputs       (T, B) int ids: `<eos>`, then the target without its last token.
+    targets      (T, B) int ids: the target, which ends with `<eos>`.
+    mask         (T, B) float32: 1 where the target counts.
+    own          (T, B) float32: 1 where the decoder reads, in place of `inputs`, the
+                 word that it finds likeliest there itself (scheduled sampling).
+    """
+
+    source: Any
+    source_mask: Any
+    inputs: Any
+    targets: Any
+    mask: Any
+    own: Any
+
+
 class Product(NamedTuple):
     """How a linear cell's a acts on a state: lm.linear has the three that there are.
 

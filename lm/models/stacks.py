@@ -10,19 +10,24 @@ from lm.types import Cell, Indexed, Layer, Params
 
 
 def stack_of(
-    config: ModelConfig, cell: Cell | None = None, both_ways: bool = False
+    config: ModelConfig,
+    cell: Cell | None = None,
+    both_ways: bool = False,
+    bottom: Cell | None = None,
 ) -> Layer:
     """L layers, all of the same cell, one on another.
 
     cell       in place of the registry's `config.cell`.
+    bottom     in place of the same in the first layer.
     both_ways  two of them side by side in each layer, one reading from the right.
     """
     cell = cell or make_cell(config.cell, config.hidden, config.init, config.bias)
     drops = config.dropout
-    one = recurrent(cell, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
-    layer = bidirectional(one, one) if both_ways else one
 
     def at(number: int) -> Layer:
+        own = bottom if bottom and not number else cell
+        one = recurrent(own, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
+        layer = bidirectional(one, one) if both_ways else one
         rate = "hidden" if number else "input" if config.embedding else ""
         here = layer
         if rate and getattr(drops, rate):
