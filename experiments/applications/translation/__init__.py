@@ -1,0 +1,1 @@
+"""Translation: a sentence of one language into one of another."""

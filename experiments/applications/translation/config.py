@@ -1,0 +1,127 @@
+"""What a run that translates is made of."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from data_pipeline.config import TEXT
+from data_pipeline.tokenizers import TOKENIZERS
+from experiments.config import RunConfig, check_dropout
+from lm.config import (
+    ConfigError,
+    ModelConfig,
+    at_least,
+    choice,
+    unknown,
+    within,
+)
+
+Place = Literal["none", "luong", "bahdanau"]
+Score = Literal["dot", "general", "additive"]
+MADE = ("bilingual", "corrupted")
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Which pairs of sentences, and how they are read."""
+
+    corpus: str = field(default="bilingual", metadata=TEXT)
+    """`bilingual`, English and German by one grammar, made here; `corrupted`, sentences
+    of `grammar` with a mistake in each and as they were; or a folder with `train`,
+    `valid` (or `val`) and `test` files, their endings the languages."""
+    source: str = field(default="de", metadata=TEXT)
+    """Of a folder: ending of the files that are read, .gz and the like behind it."""
+    target: str = field(default="en", metadata=TEXT)
+    """Of a folder: ending of the files that are to be written."""
+    test: str = field(default="", metadata=TEXT)
+    """Of a folder: name of the test files, such as `test_2016_flickr`; by default the
+    first that begins with test."""
+    sentences: int = field(default=20_000, metadata=TEXT)
+    """Made here: pairs for training; a tenth as many, at most 1,000, for validation and
+    for the test."""
+    seed: int = field(default=0, metadata=TEXT)
+    """Of what is made here."""
+    tokenizer: str = "whitespace"
+    """A name in data_pipeline.tokenizers.TOKENIZERS, of both sides; `bpe` learns
+    subwords for each."""
+    lower: bool = False
+    """Lower-case the text first."""
+    max_vocabulary: int = 0
+    """Most tokens kept of each side, special marks included; 0 keeps all."""
+    min_count: int = 1
+    """Fewest occurrences in the training split for a token to be kept."""
+    max_length: int = 100
+    """Longest sentence in tokens; a longer one is refused."""
+    batch: int = 64
+    """Pairs in a batch."""
+    buckets: int = 6
+    """Pairs of lengths that batches are padded to."""
+    own: float = field(default=0.0)
+    """Scheduled sampling: the share of target words that the decoder reads in its own
+    words at the end of training, rising from 0 epoch by epoch; 0: teacher forcing."""
+
+    def __post_init__(self):
+        if self.tokenizer not in TOKENIZERS:
+            raise ConfigError(unknown("data.tokenizer", self.tokenizer, TOKENIZERS))
+        at_least("data.sentences", self.sentences, 10)
+        at_least("data.max_vocabulary", self.max_vocabulary, 0)
+        at_least("data.min_count", self.min_count, 1)
+        at_least("data.max_length", self.max_length, 2)
+        within("data.batch", self.batch, 1, 2**16)
+        within("data.buckets", self.buckets, 1, 100)
+        within("data.own", self.own, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class TranslatorConfig(ModelConfig):
+    """An encoder that reads both ways and a decoder, alike but for that; each direction
+    and the decoder have `hidden` units a layer."""
+
+    attention: Place = "bahdanau"
+    """Where attention stands: none; luong, behind the recurrence; bahdanau, before it,
+    asked with the state before the step."""
+    score: Score = "additive"
+    """How a query is held against a place: dot, general or additive."""
+    smoothing: float = field(default=0.0)
+    """Of the labels, in training."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        choice("model.attention", self.attention, Place)
+        choice("model.score", self.score, Score)
+        within("model.smoothing", self.smoothing, 0.0, 1.0, open_high=True)
+        if self.embedding == 0:
+            raise ConfigError(
+                "model.embedding is 0: encoder and decoder read word vectors; set it "
+                "above 0"
+            )
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How the final translations are searched."""
+
+    beam: int = 5
+    """Hypotheses that beam search keeps; greedy search is scored besides."""
+    normalise: float = 1.0
+    """Hypotheses are ordered by log-probability/length^normalise."""
+
+    def __post_init__(self):
+        within("search.beam", self.beam, 1, 1_000)
+        within("search.normalise", self.normalise, 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class TranslationConfig(RunConfig):
+    """A run that translates."""
+
+    application: ClassVar[str] = "translation"
+
+    data: PairsConfig = field(default_factory=PairsConfig)
+    model: TranslatorConfig = field(
+        default_factory=lambda: TranslatorConfig(cell="gru", hidden=128, embedding=64)
+    )
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_dropout(self.optim, self.model)

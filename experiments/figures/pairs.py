@@ -1,0 +1,97 @@
+"""Figures of sequences made from others: what was looked at, and how far back."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.figures.style import legend, line_style, new_figure, styled, written
+
+SIDE = 0.27  # inches of a word
+
+
+def word_matrix(
+    values_TS: np.ndarray,
+    source: Sequence[str],
+    target: Sequence[str],
+    title: str,
+    reading: str,
+) -> Figure:
+    """A matrix of numbers, the written words below each other and the words that they
+    were written from side by side; each row by its own largest."""
+    values_TS = np.asarray(values_TS, float)
+    largest_T1 = np.maximum(values_TS.max(axis=1, keepdims=True), 1e-30)
+    width, height = 2.2 + SIDE * len(source), 2.2 + SIDE * len(target)
+    with styled():
+        figure, axes = new_figure(reading, max(4.2, width), max(3.2, height))
+        axes.imshow(values_TS / largest_T1, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.grid(False)
+        axes.set_xticks(
+            range(len(source)),
+            [written(word, 16) for word in source],
+            rotation=90,
+            fontsize=8,
+        )
+        axes.set_yticks(
+            range(len(target)), [written(word, 16) for word in target], fontsize=8
+        )
+        axes.xaxis.tick_top()
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
+def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
+    """Where in the source the gradient of written words ends up.
+
+    Args:
+      shares: {name: (3, bins)} of words in the first, middle and last third of the
+        target, see `lm.gradflow.source.along`; a panel a name.
+    """
+    reading = (
+        "Share of ‖∂(loss of a word)/∂(source word)‖ by where the source word stands. "
+        "Lines that peak one after another: words are written from their own place. "
+        "Lines alike: all words are written from the same summary."
+    )
+    with styled():
+        figure, axes = new_figure(
+            reading,
+            width=max(4.4, 3.3 * len(shares)),
+            height=3.6,
+            ncols=len(shares),
+            sharey=True,
+            squeeze=False,
+        )
+        for one, (name, of_thirds) in zip(axes[0], shares.items(), strict=True):
+            bins = len(of_thirds[0])
+            places = (np.arange(bins) + 0.5) / bins
+            for number, third in enumerate(("first", "middle", "last")):
+                style = line_style(number)
+                one.plot(places, of_thirds[number], label=f"{third} third", **style)
+            one.set_title(written(name), fontsize=10)
+            one.set_xlabel("place in the source, 0 to 1")
+            one.set_ylim(bottom=0)
+        axes[0][0].set_ylabel("share of the gradient")
+        legend(axes[0][0], title="words of the target's", fontsize=8)
+    return figure
+
+
+def by_length(
+    curves: Mapping[str, Sequence[tuple[float, float]]], score: str, title: str
+) -> Figure:
+    """A score against the length of the source: {name: (length, score) pairs}."""
+    reading = (
+        f"{score} of test sentences of about the same length. A summary of fixed size "
+        "has to hold longer and longer sentences (Cho et al. 2014, figure 4)."
+    )
+    with styled():
+        figure, axes = new_figure(reading)
+        for number, (name, points) in enumerate(curves.items()):
+            lengths, scores = zip(*points, strict=True) if points else ((), ())
+            axes.plot(lengths, scores, label=written(name), **line_style(number))
+        axes.set_xlabel("tokens of the source")
+        axes.set_ylabel(score)
+        axes.set_ylim(bottom=0)
+        axes.set_title(title)
+        if len(curves) > 1:
+            legend(axes)
+    return figure
