@@ -120,7 +120,8 @@ class PairBatches:
     def batch_at(self, seed: int, epoch: int, step: int) -> Pairs:
         """Batch `step` < `steps` of an epoch."""
         members, length = self.buckets.at(seed, epoch, step)
-        batch = paired(self.pairs, members, *self._padded[length], self.batch)
+        source, target = self._padded[length]
+        batch = paired(self.pairs, members, source, target, self.batch)
         share = self.own(epoch)
         if not share:
             return batch

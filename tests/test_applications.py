@@ -29,6 +29,11 @@ from experiments.applications.signals.config import (
     SignalsData,
     SignalsModel,
 )
+from experiments.applications.translation.config import (
+    PairsConfig,
+    TranslationConfig,
+    TranslatorConfig,
+)
 from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.console.command_line import Options
 from experiments.report.build import report
@@ -54,6 +59,7 @@ LINES = {
     "sentiment": "the film is not good\n",
     "sequences": "1,3,5\n",
     "signals": "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n",
+    "translation": "the dog sings .\n",
 }
 
 
@@ -82,6 +88,11 @@ def configs(folder):
         "sentiment": SentimentConfig(
             data=OpinionsConfig(sentences=60, batch=5),
             model=ReaderConfig(cell="gru", hidden=4, embedding=3, both_ways=True),
+            **PACE,
+        ),
+        "translation": TranslationConfig(
+            data=PairsConfig(sentences=40, batch=8, buckets=1, max_length=60),
+            model=TranslatorConfig(cell="gru", hidden=4, embedding=3),
             **PACE,
         ),
         "sequences": SequencesConfig(

@@ -35,7 +35,7 @@ FLOORS = [
     {"lanes", "products"},
     {"linear"},
     {"cells", "unroll", "losses"},
-    {"adapters", "dropout", "words", "recording", "heads"},
+    {"adapters", "attention", "dropout", "words", "recording", "heads"},
     {"layers", "problem", "optim"},
     {"truncation", "regularizers"},
     {"models", "train"},

@@ -138,10 +138,18 @@ class Pair(NamedTuple):
     target: str
 
 
-def sample(count: int, seed: int | str) -> list[Pair]:
-    """`count` independent pairs; a pure function of the seed."""
-    chance = random.Random(f"bilingual:{seed}")
-    return [_sentence(chance) for _ in range(count)]
+def sample(count: int, seed: int | str, longest: int = 0) -> list[Pair]:
+    """`count` independent pairs; a pure function of the seed.
+
+    longest  words of a source at most, its full stop included; longer ones are passed
+             over. 0: any.
+    """
+    chance, found = random.Random(f"bilingual:{seed}"), []
+    while len(found) < count:
+        pair = _sentence(chance)
+        if not longest or pair.source.count(" ") < longest:
+            found.append(pair)
+    return found
 
 
 def _sentence(chance: random.Random) -> Pair:

@@ -21,9 +21,9 @@ def word_matrix(
     were written from side by side; each row by its own largest."""
     values_TS = np.asarray(values_TS, float)
     largest_T1 = np.maximum(values_TS.max(axis=1, keepdims=True), 1e-30)
-    width, height = 2.2 + SIDE * len(source), 2.2 + SIDE * len(target)
+    width, height = 2.6 + SIDE * len(source), 3.2 + SIDE * len(target)
     with styled():
-        figure, axes = new_figure(reading, max(4.2, width), max(3.2, height))
+        figure, axes = new_figure(reading, max(5.4, width), height)
         axes.imshow(values_TS / largest_T1, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.grid(False)
         axes.set_xticks(
@@ -48,9 +48,9 @@ def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
         target, see `lm.gradflow.source.along`; a panel a name.
     """
     reading = (
-        "Share of ‖∂(loss of a word)/∂(source word)‖ by where the source word stands. "
-        "Lines that peak one after another: words are written from their own place. "
-        "Lines alike: all words are written from the same summary."
+        "‖∂(loss of a word)/∂(source word)‖ by where the source word stands; 1: as "
+        "much as at any other place. Lines that peak one after another: words are written "
+        "from places of their own. Lines alike: all are written from one summary."
     )
     with styled():
         figure, axes = new_figure(
@@ -69,8 +69,9 @@ def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
                 one.plot(places, of_thirds[number], label=f"{third} third", **style)
             one.set_title(written(name), fontsize=10)
             one.set_xlabel("place in the source, 0 to 1")
+            one.axhline(1, color="0.5", lw=0.8)
             one.set_ylim(bottom=0)
-        axes[0][0].set_ylabel("share of the gradient")
+        axes[0][0].set_ylabel("gradient, 1: as at any place")
         legend(axes[0][0], title="words of the target's", fontsize=8)
     return figure
 

@@ -209,7 +209,7 @@ def over_training(
     they are given. limit: a value to draw a line at, and its name."""
     many = len(curves) > 3
     with styled():
-        figure, axes = new_figure(reading, height=3.7 + 0.1 * min(len(curves), 30))
+        figure, axes = new_figure(reading, height=3.7 + 0.1 * len(curves))
         axes.set_title(written(title))
         drawn = 0
         for number, (name, curve) in enumerate(curves.items()):
@@ -232,14 +232,14 @@ def over_training(
         if not drawn:
             nothing_here(axes, "nothing finite was measured")
             return figure
+        if limit is not None:
+            limit_line(axes, *limit)
         if log:
             logarithmic(axes)
         elif min(min(finite(curve)[1], default=0) for curve in curves.values()) >= 0:
             axes.set_ylim(bottom=0)
         steps_along(axes)
         axes.set_ylabel(unit)
-        if limit is not None:
-            limit_line(axes, *limit)
         if many:
             figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         else:

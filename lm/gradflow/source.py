@@ -38,18 +38,25 @@ def source_gradients(problem: Problem, params: Params, batch: Pairs) -> Array:
 
 
 def along(norms_TSB: Any, mask_TB: Any, source_mask_SB: Any, bins: int = 10) -> Any:
-    """Mean share of ‖∂ℓ_t/∂x_s‖ by where the source word stands: (3, bins), for words
-    of the first, middle and last third of a target. The places of a source are spread
-    over [0, 1]; each word's shares sum to 1."""
-    steps_T, places_S = jnp.arange(len(mask_TB)), jnp.arange(len(source_mask_SB))
+    """How much of ‖∂ℓ_t/∂x_s‖ falls on source words by where they stand, over what
+    would if all places had as much: (3, bins), 1 being as much as any other.
+
+    Rows are words of the first, middle and last third of a target. The places of a
+    source are spread over [0, 1]; each target word counts alike.
+    """
     target_B, source_B = jnp.sum(mask_TB, axis=0), jnp.sum(source_mask_SB, axis=0)
-    third_TB = steps_T[:, None] * 3 // jnp.maximum(target_B, 1)[None]
-    place_SB = (places_S[:, None] + 0.5) / jnp.maximum(source_B, 1)[None] * bins
-    bin_SB = jnp.clip(place_SB.astype(jnp.int32), 0, bins - 1)
-    real_TSB = mask_TB[:, None] * source_mask_SB[None]
-    shares_TSB = norms_TSB * real_TSB
-    total_T1B = jnp.maximum(jnp.sum(shares_TSB, axis=1, keepdims=True), 1e-30)
+    steps_T1, places_S1 = (
+        jnp.arange(len(x))[:, None] for x in (mask_TB, source_mask_SB)
+    )
+    third_TB = steps_T1 * 3 // jnp.maximum(target_B, 1)[None]
+    place_SB = (places_S1 + 0.5) / jnp.maximum(source_B, 1)[None] * bins
     in_third = jax.nn.one_hot(third_TB.astype(jnp.int32), 3) * mask_TB[..., None]
-    in_bin = jax.nn.one_hot(bin_SB, bins)
-    found = jnp.einsum("tsb,tbk,sbn->kn", shares_TSB / total_T1B, in_third, in_bin)
-    return found / jnp.maximum(jnp.sum(found, axis=1, keepdims=True), 1e-30)
+    in_bin = jax.nn.one_hot(jnp.clip(place_SB.astype(jnp.int32), 0, bins - 1), bins)
+    here_TSB = mask_TB[:, None] * source_mask_SB[None]
+
+    def shares(weights_TSB: Array) -> Array:
+        total_T1B = jnp.sum(weights_TSB, axis=1, keepdims=True)
+        of_each = weights_TSB / jnp.maximum(total_T1B, 1e-30)
+        return jnp.einsum("tsb,tbk,sbn->kn", of_each, in_third, in_bin)
+
+    return shares(norms_TSB * here_TSB) / jnp.maximum(shares(here_TSB), 1e-30)

@@ -82,63 +82,29 @@ def build_decoder(
     if not config.embedding:
         raise ConfigError("model.embedding is 0: a decoder reads word vectors; set it")
     kind = look.attention(score)
-    plain = make_cell(config.cell, config.hidden, config.init, config.bias)
-    if place == "bahdanau" and plain.readout is not None:
-        raise ConfigError(
-            f"attention 'bahdanau' asks with the state before a step, and {plain.name} "
-            "shows its state only together with an input: use 'luong'"
-        )
-
-    def layers_at(params: Params, at: Looked | None, drawn=config) -> Layer:
-        """The stack; its bottom cell looks at a memory where it has to."""
-        if place != "bahdanau":
-            return stack_of(drawn)
-        cell = make_cell(drawn.cell, drawn.hidden, drawn.init, drawn.bias)
-        return stack_of(drawn, bottom=attending(cell, kind, params, at, memory))
+    setting = Setting(config, place, kind, memory)
+    stack = stack_of(config, bottom=seen_cell(setting))
 
     def init(key: Array, numbers: Any = None) -> Params:
-        drawn, keys = with_numbers(config, numbers), jax.random.split(key, 6)
-        layers = layers_at(None, None, drawn)
-        params: dict[str, Any] = {
-            "embedding": draw(keys[0], (vocabulary, config.embedding), drawn.init),
-            "layers": layers.init(keys[1], config.embedding),
-            "softmax": init_softmax(keys[2], drawn, vocabulary),
-        }
-        shapes = jax.eval_shape(lambda p: layers.initial_state(p, 1), params["layers"])
-        params["bridge"] = init_bridge(keys[3], summary, shapes, drawn.init)
-        if place != "none":
-            params["attention"] = kind.init(keys[4], config.hidden, memory, drawn.init)
-        if place == "luong":
-            shape = (memory + config.hidden, config.hidden)
-            params["attentional"] = {"w": draw(keys[5], shape, drawn.init)}
-        return params
+        drawn = setting._replace(config=with_numbers(config, numbers))
+        return init_decoder(drawn, vocabulary, summary, key)
 
     def begin(params: Params, source: Memory) -> Decoding:
         at = None
         if place != "none":
             at = look.looked(kind, params["attention"], source)
-        lanes = len(source.summary_BN)
-        layers = layers_at(params.get("attention"), at)
-        zero = layers.initial_state(params["layers"], lanes)
+        layers = layers_of(setting, params, at)
+        zero = layers.initial_state(params["layers"], len(source.summary_BN))
         return Decoding(bridged(params["bridge"], source.summary_BN, zero), at)
-
-    def readout(params: Params, hs_TBH: Array, at: Looked | None):
-        """(us_TBH, α_BTS or None)."""
-        if place != "luong":
-            return hs_TBH, None
-        queries_BTH = jnp.swapaxes(hs_TBH, 0, 1)
-        found_BTE, weights_BTS = look.attend(kind, params["attention"], queries_BTH, at)
-        both = jnp.concatenate([jnp.swapaxes(found_BTE, 0, 1), hs_TBH], axis=-1)
-        return jnp.tanh(matmul(both, params["attentional"]["w"])), weights_BTS
 
     def apply(
         params: Params, inputs_TB: Array, state: Decoding, context: Context = Context()
     ):
         dropout, drops = context.dropout, config.dropout
         xs = words(params, inputs_TB, dropout, drops)
-        layers = layers_at(params.get("attention"), state.memory)
+        layers = layers_of(setting, params, state.memory)
         after, hs_TBH = layers.apply(params["layers"], xs, state.layers, context)
-        us_TBH, weights_BTS = readout(params, hs_TBH, state.memory)
+        us_TBH, weights_BTS = readout(setting, params, hs_TBH, state.memory)
         if dropout is not None and drops.output:
             here = dropout.at(config.layers)
             us_TBH = drop.features(here, us_TBH, drops.kind, "output")
@@ -148,16 +114,85 @@ def build_decoder(
         return softmax_logits(params["softmax"], params["embedding"], us)
 
     def step(params: Params, state: Decoding, token_B: Array):
-        layers = layers_at(params.get("attention"), state.memory)
-        x = words(params, token_B)
+        layers, x = layers_of(setting, params, state.memory), words(params, token_B)
         after, h_BH = layers.step(params["layers"], state.layers, x)  # type: ignore[misc]
-        us_1BH, _ = readout(params, h_BH[None], state.memory)
+        us_1BH, _ = readout(setting, params, h_BH[None], state.memory)
         return Decoding(after, state.memory), logits(params, us_1BH[0])
 
-    bottom = plain._replace(gates=None) if place == "bahdanau" else plain
-    stack = stack_of(config, bottom=bottom)
     parts = tuple(part.under("", "layers") for part in stack.parts)
     return Decoder(init, begin, apply, logits, step, parts)
+
+
+class Setting(NamedTuple):
+    """What a decoder is built of; memory: width of a place."""
+
+    config: ModelConfig
+    place: AttentionPlace
+    kind: Attention
+    memory: int
+
+
+def seen_cell(setting: Setting) -> Cell:
+    """The bottom cell as instruments see it: where it looks at a memory its gates are
+    not known without that.
+
+    Raises:
+      ConfigError: see `build_decoder`.
+    """
+    config, place, _, _ = setting
+    cell = make_cell(config.cell, config.hidden, config.init, config.bias)
+    if place != "bahdanau":
+        return cell
+    if cell.readout is not None:
+        raise ConfigError(
+            f"attention 'bahdanau' asks with the state before a step, and {cell.name} "
+            "shows its state only together with an input: use 'luong'"
+        )
+    return cell._replace(gates=None)
+
+
+def layers_of(setting: Setting, params: Params, at: Looked | None) -> Layer:
+    """The stack; its bottom cell looks at a memory where it has to.
+
+    at  None where it is only initialized.
+    """
+    config, place, kind, memory = setting
+    if place != "bahdanau":
+        return stack_of(config)
+    cell = make_cell(config.cell, config.hidden, config.init, config.bias)
+    own = params.get("attention")
+    return stack_of(config, bottom=attending(cell, kind, own, at, memory))
+
+
+def init_decoder(setting: Setting, vocabulary: int, summary: int, key: Array) -> Params:
+    """{embedding, layers, softmax, bridge, attention?, attentional?}."""
+    config, place, kind, memory = setting
+    keys, layers = jax.random.split(key, 6), layers_of(setting, {}, None)
+    params: dict[str, Any] = {
+        "embedding": draw(keys[0], (vocabulary, config.embedding), config.init),
+        "layers": layers.init(keys[1], config.embedding),
+        "softmax": init_softmax(keys[2], config, vocabulary),
+    }
+    shapes = jax.eval_shape(lambda p: layers.initial_state(p, 1), params["layers"])
+    params["bridge"] = init_bridge(keys[3], summary, shapes, config.init)
+    if place != "none":
+        params["attention"] = kind.init(keys[4], config.hidden, memory, config.init)
+    if place == "luong":
+        shape = (memory + config.hidden, config.hidden)
+        params["attentional"] = {"w": draw(keys[5], shape, config.init)}
+    return params
+
+
+def readout(
+    setting: Setting, params: Params, hs_TBH: Array, at: Looked | None
+) -> tuple[Array, Array | None]:
+    """(us_TBH, α_BTS or None): what the softmax reads."""
+    if setting.place != "luong":
+        return hs_TBH, None
+    queries_BTH, own = jnp.swapaxes(hs_TBH, 0, 1), params["attention"]
+    found_BTE, weights_BTS = look.attend(setting.kind, own, queries_BTH, at)  # type: ignore[arg-type]
+    both = jnp.concatenate([jnp.swapaxes(found_BTE, 0, 1), hs_TBH], axis=-1)
+    return jnp.tanh(matmul(both, params["attentional"]["w"])), weights_BTS
 
 
 def init_bridge(key: Array, summary: int, shapes: State, init: Any) -> list[Params]:

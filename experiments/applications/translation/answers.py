@@ -155,8 +155,8 @@ def examples(
 
 def of_members(pairs: EncodedPairs, members: np.ndarray) -> Pairs:
     """A batch of the pairs of these numbers."""
-    longest = (int(np.diff(side.starts)[members].max()) for side in pairs)
-    return paired(pairs, members, *longest, len(members))
+    source, target = (int(np.diff(side.starts)[members].max()) for side in pairs)
+    return paired(pairs, members, source, target, len(members))
 
 
 def pieces(vocabulary: Vocabulary, ids: np.ndarray) -> list[str]:
@@ -176,7 +176,7 @@ def by_lengths(
     return [
         [
             float(lengths_N[own].mean()),
-            bleu([answers[n] for n in own], [targets[n] for n in own]),
+            bleu(*([lines[int(n)] for n in own] for lines in (answers, targets))),
             len(own),
         ]
         for own in np.array_split(order, BINS)

@@ -105,11 +105,11 @@ def reading(
 
 
 def probed(config: TranslationConfig, prepared: Prepared) -> Pairs | None:
-    """The longest validation pairs of at most `gradflow.lags` tokens; the word in the
+    """The longest validation pairs of at most 2·`gradflow.lags` tokens; the word in the
     middle of each target is looked at."""
     valid, probe = prepared.splits["valid"], config.gradflow
     longer = np.maximum(*(np.diff(side.starts) for side in valid))
-    fitting = np.flatnonzero(longer <= probe.lags)
+    fitting = np.flatnonzero(longer <= 2 * probe.lags + 1)
     if not len(fitting):
         return None
     longest = fitting[np.argsort(-longer[fitting], kind="stable")][: probe.lanes]

@@ -38,6 +38,8 @@ class PairsConfig:
     sentences: int = field(default=20_000, metadata=TEXT)
     """Made here: pairs for training; a tenth as many, at most 1,000, for validation and
     for the test."""
+    longest: int = field(default=0, metadata=TEXT)
+    """`bilingual`: words of a source at most, at least 4; 0: any number."""
     seed: int = field(default=0, metadata=TEXT)
     """Of what is made here."""
     tokenizer: str = "whitespace"
@@ -63,6 +65,8 @@ class PairsConfig:
         if self.tokenizer not in TOKENIZERS:
             raise ConfigError(unknown("data.tokenizer", self.tokenizer, TOKENIZERS))
         at_least("data.sentences", self.sentences, 10)
+        if self.longest:
+            at_least("data.longest", self.longest, 4)
         at_least("data.max_vocabulary", self.max_vocabulary, 0)
         at_least("data.min_count", self.min_count, 1)
         at_least("data.max_length", self.max_length, 2)

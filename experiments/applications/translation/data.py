@@ -48,8 +48,9 @@ def read(config: PairsConfig) -> dict[str, Bitext]:
         return corrupted(sizes, config.seed)
     found = {}
     for split, size in sizes.items():
-        pairs = bilingual.sample(size, f"{config.seed}:{split}")
-        found[split] = Bitext(*map(list, zip(*pairs, strict=True)))
+        pairs = bilingual.sample(size, f"{config.seed}:{split}", config.longest)
+        sources, targets = [p.source for p in pairs], [p.target for p in pairs]
+        found[split] = Bitext(sources, targets)
     return found
 
 
