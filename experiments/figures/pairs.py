@@ -49,8 +49,8 @@ def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
     """
     reading = (
         "‖∂(loss of a word)/∂(source word)‖ by where the source word stands; 1: as "
-        "much as at any other place. Lines that peak one after another: words are written "
-        "from places of their own. Lines alike: all are written from one summary."
+        "much as at any other place. Lines that peak one after another: words are "
+        "written from places of their own. Lines alike: all from one summary."
     )
     with styled():
         figure, axes = new_figure(

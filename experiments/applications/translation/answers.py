@@ -176,7 +176,7 @@ def by_lengths(
     return [
         [
             float(lengths_N[own].mean()),
-            bleu(*([lines[int(n)] for n in own] for lines in (answers, targets))),
+            bleu([answers[int(n)] for n in own], [targets[int(n)] for n in own]),
             len(own),
         ]
         for own in np.array_split(order, BINS)
