@@ -22,13 +22,21 @@ class Bucketed:
 
     Args:
       lengths: (N,) at least 1 each.
+      padded: the lengths to pad to, rising, in place of the best ones; the last is at
+        least the longest of `lengths`.
     """
 
     def __init__(
-        self, lengths: np.ndarray, batch: int, buckets: int = 12, *, shuffle: bool
+        self,
+        lengths: np.ndarray,
+        batch: int,
+        buckets: int = 12,
+        *,
+        shuffle: bool,
+        padded: np.ndarray | None = None,
     ) -> None:
         self.batch, self.shuffle, self._lengths = batch, shuffle, lengths
-        self.lengths = bucket_lengths(lengths, buckets)
+        self.lengths = bucket_lengths(lengths, buckets) if padded is None else padded
         bucket = np.searchsorted(self.lengths, lengths)
         self._members = [np.flatnonzero(bucket == k) for k in range(max(bucket) + 1)]
         self.steps = math.ceil(len(lengths) / batch)

@@ -94,6 +94,25 @@ def examples_of(
 ) -> dict[str, tuple[Examples, list[str]]]:
     """{split: (its log-mel frames and classes, the names of its recordings)}.
 
+    speaker  see `dealt`, and what it raises.
+    """
+    members = dealt(found, speaker)
+    number = {name: n for n, name in enumerate(found.classes)}
+    return {
+        split: (
+            Examples(
+                [log_mel(one.samples, rate, bands) for one in own],
+                np.array([number[one.label] for one in own], np.int32),
+            ),
+            [f"{one.label}_{one.speaker}_{one.index}" for one in own],
+        )
+        for split, own in members.items()
+    }
+
+
+def dealt(found: Recordings, speaker: str = "") -> dict[str, list[Recording]]:
+    """{split: its recordings}, see this module's docstring.
+
     speaker  who is left out of training, and tested; "": the data set's own rule.
 
     Raises:
@@ -115,17 +134,7 @@ def examples_of(
     lacking = set(found.classes) - {one.label for one in members["train"]}
     if lacking:
         raise DataError(f"the class {min(lacking)!r} has no recording to learn from")
-    number = {name: n for n, name in enumerate(found.classes)}
-    return {
-        split: (
-            Examples(
-                [log_mel(one.samples, rate, bands) for one in own],
-                np.array([number[one.label] for one in own], np.int32),
-            ),
-            [f"{one.label}_{one.speaker}_{one.index}" for one in own],
-        )
-        for split, own in members.items()
-    }
+    return members
 
 
 RULE = (

@@ -63,18 +63,30 @@ def _check(sound: wave.Wave_read, name: str, rate: int) -> None:
 
 
 def log_mel(samples: np.ndarray, rate: int, bands: int) -> np.ndarray:
-    """(T, bands) float32: logarithms of the power in bands of equal width on the mel
-    scale, in frames of 25 ms every 10 ms, each recording at mean 0 and variance 1 over
-    all its numbers, so that loudness is left out and the spectrum's shape is kept.
+    """(T, bands) float32: `normalised` logarithms of `mel_power`."""
+    return normalised(mel_power(samples, rate, bands))
 
-    What is shorter than a frame is filled up with silence.
-    """
-    frame, hop = round(FRAME * rate), round(HOP * rate)
+
+def mel_power(samples: np.ndarray, rate: int, bands: int) -> np.ndarray:
+    """(T, bands): the power in bands of equal width on the mel scale, in frames of
+    25 ms every 10 ms. What is shorter than a frame is filled up with silence."""
+    frame, hop = frame_and_hop(rate)
     padded = np.pad(samples.astype(np.float64), (0, max(0, frame - len(samples))))
     frames_TN = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
     size = 1 << (frame - 1).bit_length()
     spectrum = np.fft.rfft(frames_TN * np.hanning(frame), size)
-    power_TD = np.abs(spectrum) ** 2 @ mel_filters(bands, size, rate).T
+    return np.abs(spectrum) ** 2 @ mel_filters(bands, size, rate).T
+
+
+def frame_and_hop(rate: int) -> tuple[int, int]:
+    """Samples in a frame, and from one frame to the next."""
+    return round(FRAME * rate), round(HOP * rate)
+
+
+def normalised(power_TD: np.ndarray) -> np.ndarray:
+    """(T, D) float32: logarithms of the power, each recording at mean 0 and variance 1
+    over all its numbers, so that loudness is left out and the spectrum's shape is
+    kept."""
     silence = max(RANGE * power_TD.max(), np.finfo(np.float32).tiny)
     found_TD = np.log(np.maximum(power_TD, silence))
     deviation = max(found_TD.std(), 1e-3)

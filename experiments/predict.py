@@ -3,7 +3,8 @@
 Input is a line each, or a file that is one input, such as a WAV. A language model
 answers with the score of each line, as `experiments.score --independent` has it; a
 network on a memory task, whose lines are sequences such as `3 0 5 1 2`, with what it
-was taught to answer at their end; one that reads signals, with the class of each.
+was taught to answer at their end; one that reads signals, with the class of each; one
+on speech, with what each sound says.
 """
 
 import sys

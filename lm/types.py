@@ -99,6 +99,23 @@ class Labelled(NamedTuple):
     counted: Any
 
 
+class Transcribed(NamedTuple):
+    """B sequences of vectors, each with the string of symbols that it says, time-major.
+
+    inputs  (T, B, D) numbers.
+    mask    (T, B) float32: 1 on real steps, 0 on padding behind them.
+    labels  (S, B) int symbols from 1 on, 0 behind a string; a lane that only fills the
+            batch has none.
+    kept    (T, B) float32: 1 where the gradient goes through the outputs of a step: all
+            of them, unless one is looked at alone.
+    """
+
+    inputs: Any
+    mask: Any
+    labels: Any
+    kept: Any
+
+
 class Gapped(NamedTuple):
     """B sentences, each word of which may be the one that is missing, time-major.
 

@@ -34,7 +34,7 @@ FLOORS = [
     {"config"},
     {"lanes", "products"},
     {"linear"},
-    {"cells", "unroll", "losses"},
+    {"cells", "unroll", "losses", "ctc"},
     {"adapters", "attention", "dropout", "words", "recording", "heads"},
     {"layers", "problem", "optim"},
     {"truncation", "regularizers"},

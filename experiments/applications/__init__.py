@@ -19,6 +19,7 @@ APPLICATIONS: dict[str, Any] = {
     "sentiment": "experiments.applications.sentiment.application",
     "sequences": "experiments.applications.sequences.application",
     "signals": "experiments.applications.signals.application",
+    "speech": "experiments.applications.speech.application",
     "translation": "experiments.applications.translation.application",
 }
 

@@ -19,7 +19,7 @@ from data_pipeline.batches import Reading
 from data_pipeline.errors import DataError
 from data_pipeline.labelled import Examples, LabelledSequences
 from data_pipeline.recordings import examples_of, read_recordings
-from data_pipeline.sounds import log_mel, read_wav
+from data_pipeline.sounds import log_mel
 from data_pipeline.tones import BANDS, GLIDES, ideal, tones
 from experiments.applications.application import (
     Application,
@@ -32,6 +32,7 @@ from experiments.applications.lines import read_lines
 from experiments.applications.signals.baselines import baselines
 from experiments.applications.signals.config import TONES, SignalsConfig
 from experiments.applications.signals.shown import examples_shown, section
+from experiments.applications.sounds import read_sounds
 from experiments.run.directory import read_kept
 from experiments.run.record import Text
 from lm.models.classifier import Classifier, build_classifier
@@ -228,19 +229,13 @@ def signals(
     config: SignalsConfig, source: Source, path: str
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(what stands in the input, signal (T, D))."""
-    data, sound = config.data, config.data.corpus != TONES
-    if sound and path.lower().endswith(".wav"):
-        yield (
-            path,
-            log_mel(read_wav(Path(path), path, data.rate), data.rate, data.bands),
-        )
+    data = config.data
+    if data.corpus != TONES:
+        for text, samples in read_sounds(path, data.rate):
+            yield text, log_mel(samples, data.rate, data.bands)
         return
     for line in read_lines(path, option="--input"):
-        if sound:
-            samples = read_wav(Path(line.text.strip()), line.text.strip(), data.rate)
-            yield line.text, log_mel(samples, data.rate, data.bands)
-        else:
-            yield line.text, parsed(line.text, source.width, line.number or 0)
+        yield line.text, parsed(line.text, source.width, line.number or 0)
 
 
 def parsed(text: str, width: int, number: int) -> np.ndarray:
