@@ -41,7 +41,9 @@ def check_alignments(
     Raises:
       DataError: naming it.
     """
-    for name, inputs, labels in zip(*_each(found), strict=True):
+    for name, inputs, labels in zip(
+        found.names, found.inputs, found.labels, strict=True
+    ):
         steps, least = math.ceil(len(inputs) / stacked), least_steps(labels)
         if steps < least:
             said = " ".join(classes[n] for n in labels)
@@ -50,10 +52,6 @@ def check_alignments(
                 f"{steps} steps of {stacked}, and {said[:40]!r} needs {least}: lower "
                 "model.stacked, or leave the recording out"
             )
-
-
-def _each(found: Transcripts) -> tuple[Sequence, ...]:
-    return found.names, found.inputs, found.labels
 
 
 def batch_of(

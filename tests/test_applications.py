@@ -79,6 +79,7 @@ def configs(folder):
     task = TaskConfig("temporal_order_2", 10, 2, 3, 6, 7)
     tones = SignalsData(signals=10, looked=10, examined=10, batch=4, buckets=1)
     keys = SpeechData(strings=10, looked=6, examined=6, bands=8, batch=4, buckets=1)
+    reader = SpeechModel("gru", 1, 4, both_ways=False)
     words = ModelConfig(cell="gru", hidden=4, embedding=3)
     series = SeriesConfig(
         length=200, batch=4, window=8, burn_in=2, updates=3, horizon=3, paths=10
@@ -93,7 +94,7 @@ def configs(folder):
         "language_model": Config(data=text, model=MODEL, **PACE),
         "memory": MemoryConfig(data=task, model=MODEL, **PACE),
         "signals": SignalsConfig(data=tones, model=SignalsModel("gru", 1, 4), **PACE),
-        "speech": SpeechConfig(data=keys, model=SpeechModel("gru", 1, 4), **PACE),
+        "speech": SpeechConfig(data=keys, model=reader, **PACE),
         "sentiment": SentimentConfig(
             data=OpinionsConfig(sentences=60, batch=5),
             model=ReaderConfig(cell="gru", hidden=4, embedding=3, both_ways=True),

@@ -68,6 +68,15 @@ COMPARED: dict[str, Compared] = {
         {pooling: {"model.pooling": pooling} for pooling in POOLINGS},
         ("accuracy",),
     ),
+    "speech": Compared(
+        {"data.strings": 1_000, "data.noise": 1.5},
+        {
+            "both ways": {"model.both_ways": True},
+            "one way": {"model.both_ways": False},
+            "both ways, 4 frames a step": {"model.stacked": 4},
+        },
+        ("symbol_errors", "string_errors", "string_errors_beam"),
+    ),
     "sequences": Compared(
         {},
         {

@@ -1,7 +1,7 @@
 """What is no neural network, on the same strings: tones by Goertzel's filters, and
 recordings cut at silence, with linear classifiers of the pieces."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -15,7 +15,7 @@ from data_pipeline.labelled import Examples
 from data_pipeline.sounds import frame_and_hop, normalised
 from data_pipeline.transcribed import Transcripts
 from experiments.applications.signals.baselines import averages_of_pieces
-from experiments.applications.speech.scores import errors
+from experiments.applications.speech.scores import Symbols, errors
 
 Scores = dict[str, dict[str, float]]
 FEWEST = 2  # frames in a tone or a piece
@@ -31,9 +31,9 @@ def stretches(on_T: np.ndarray) -> list[slice]:
 
 
 def best_threshold(
-    thresholds: Sequence[float],
+    thresholds: Sequence[float] | np.ndarray,
     decode: Callable[[str, float], list[list[int]]],
-    labels: dict[str, Sequence],
+    labels: Mapping[str, Sequence[Symbols]],
 ) -> Scores:
     """Errors on both splits, at the threshold with the fewest in validation; the middle
     one of several."""
@@ -41,7 +41,7 @@ def best_threshold(
     edits_N = np.array([scores["symbol_errors"] for scores in found])
     (best,) = np.nonzero(edits_N == edits_N.min())
     chosen = int(best[len(best) // 2])
-    test = errors(labels["test"], decode("test", thresholds[chosen]))
+    test = errors(labels["test"], decode("test", float(thresholds[chosen])))
     return {"valid": found[chosen], "test": test}
 
 
@@ -86,7 +86,7 @@ def keys_of(power_TF: np.ndarray, threshold: float) -> list[int]:
 
 
 def cut_at_silence(
-    train: Spoken, splits: dict[str, Transcripts], classes: int
+    train: Spoken, splits: Mapping[str, Transcripts], classes: int
 ) -> dict[str, Scores]:
     """Pieces between silences, each given a class by a linear classifier.
 

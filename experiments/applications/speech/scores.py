@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+Symbols = Sequence[int] | np.ndarray
 NOTHING = -1  # in a pair, where there is no symbol
 
 
-def aligned(reference: Sequence[int], answer: Sequence[int]) -> list[tuple[int, int]]:
+def aligned(reference: Symbols, answer: Symbols) -> list[tuple[int, int]]:
     """Pairs (symbol of the reference, symbol of the answer) with the fewest edits, from
     left to right; NOTHING stands where either has none."""
     costs = np.zeros((len(reference) + 1, len(answer) + 1), int)
@@ -37,13 +38,13 @@ def aligned(reference: Sequence[int], answer: Sequence[int]) -> list[tuple[int, 
     return [(int(a), int(b)) for a, b in reversed(pairs)]
 
 
-def edits(reference: Sequence[int], answer: Sequence[int]) -> int:
+def edits(reference: Symbols, answer: Symbols) -> int:
     """How many."""
     return sum(a != b for a, b in aligned(reference, answer))
 
 
 def errors(
-    references: Sequence[Sequence[int]], answers: Iterable[Sequence[int]]
+    references: Sequence[Symbols], answers: Iterable[Symbols]
 ) -> dict[str, float]:
     """ "symbol_errors" and "string_errors"."""
     edits_N = [edits(*pair) for pair in zip(references, answers, strict=True)]
@@ -55,8 +56,8 @@ def errors(
 
 
 def confusions(
-    references: Sequence[Sequence[int]],
-    answers: Sequence[Sequence[int]],
+    references: Sequence[Symbols],
+    answers: Sequence[Symbols],
     classes: int,
 ) -> list[list[int]]:
     """Counts [symbol of the reference][symbol of the answer]; the last row and column

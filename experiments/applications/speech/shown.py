@@ -7,7 +7,7 @@ import numpy as np
 
 from data_pipeline.transcribed import Transcripts
 from experiments.applications.speech.data import in_words
-from experiments.applications.speech.scores import confusions, edits
+from experiments.applications.speech.scores import Symbols, confusions, edits
 from experiments.figures.answers import confusion_matrix
 from experiments.figures.page import table_block
 from experiments.figures.speech import Utterance, utterances
@@ -18,8 +18,8 @@ RIGHT, WRONG = 3, 6
 def examples_shown(
     found: Transcripts,
     logs: Sequence[np.ndarray],
-    said: Sequence[Sequence[int]],
-    beams: Sequence[Sequence[int]],
+    said: Sequence[Symbols],
+    beams: Sequence[Symbols],
     classes: int,
 ) -> dict[str, Any]:
     """JSON values: the confusions; a few strings that were right, from short to long,
