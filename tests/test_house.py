@@ -29,6 +29,7 @@ MAY_STEP = {
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/population.py": "times steps of many runs at once",
     "experiments/benchmark/tutorial.py": "times the tutorial's single step",
+    "experiments/tutorial": "takes single steps to look at each",
 }
 # Commands that only other commands start, and another name of one.
 CHILDREN = {

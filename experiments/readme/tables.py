@@ -87,6 +87,11 @@ def ladder(rows: dict[str, Row]) -> str:
         counts = row["metrics"]["trials"]
         return ", ".join(f"{n} trials {state}" for state, n in counts.items())
 
+    def claims_held(row: Row) -> str:
+        found = [claim[-1] for claim in row["metrics"]["claims"]]
+        held, not_held = found.count("yes"), found.count("no")
+        return f"{held} claims of the tutorial hold, {not_held} do not"
+
     def two_devices(row: Row) -> str:
         found = row["metrics"]["characters_2x128"]
         return f"a step {found['2_devices_speedup']:.2f} times as fast as on one device"
@@ -101,10 +106,21 @@ def ladder(rows: dict[str, Row]) -> str:
     rung("stdlib_docs", "`train --config stdlib_docs`", perplexity)
     rung("zaremba_small", "`train --config zaremba_small`", perplexity)
     rung("study_cells", "`make study`", lambda row: "the sentence above")
+    rung("tutorial", "`make tutorial`", claims_held)
     rung("sweep_tutorial", "`sweep tutorial --small`", trials)
     rung("benchmark_devices", "`train --train.devices 2`, characters", two_devices)
     rung("benchmark_devices", "`launch --processes 2`, characters", two_processes)
     return markdown(("rung", "gave", "took"), lines)
+
+
+def retold(rows: dict[str, Row]) -> str:
+    """What the tutorial says, and what its chapters measured."""
+    if "tutorial" not in rows:
+        return "Not measured yet.\n"
+    row = rows["tutorial"]
+    lines = [tuple(map(str, claim)) for claim in row["metrics"]["claims"]]
+    head = ("chapter", "of what", "the original says", "measured", "holds")
+    return f"{markdown(head, lines)}\nMeasured by {measured(row)}.\n"
 
 
 TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
@@ -117,4 +133,5 @@ TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "pascanu": study_tables.pascanu,
     "sweeps": study_tables.sweeps,
     "applications": applications,
+    "retold": retold,
 }

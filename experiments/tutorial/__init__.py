@@ -5,7 +5,7 @@ CHAPTERS = (
     "from_scratch",
     "faster",
     "what_rnns_are",
-    # "language_model",
-    # "vanishing_gradients",
-    # "gru_lstm",
+    "language_model",
+    "vanishing_gradients",
+    "gru_lstm",
 )

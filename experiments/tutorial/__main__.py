@@ -13,13 +13,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
 from experiments.console.command_line import command_line, user_errors
 from experiments.run.files import write_text_atomic
 from experiments.tutorial import CHAPTERS
-from lm.config import within
+from lm.config import ConfigError, within
+
+PROG = "python -m experiments.tutorial"
 
 
 @dataclass(frozen=True)
@@ -30,36 +33,57 @@ class Tutorial:
     """Numbers of chapters (default: all)."""
     small: bool = False
     """In small sizes: a minute, and numbers that say little."""
+    weights: Path | None = None
+    """Weights that the tutorial's own programs saved (.npz): chapter 4 uses them."""
     out: Path | None = None
     """The page (default: runs/tutorial.html, or runs/tutorial_N.html of one)."""
+    record: bool = False
+    """Write experiments/results/tutorial.json: all claims, and what was measured."""
 
     def __post_init__(self):
         for number in self.chapter:
             within("the number of a chapter", number, 1, len(CHAPTERS))
+        if self.record and (self.chapter or self.small or self.weights):
+            raise ConfigError("--record is of all chapters in full: give it alone")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 2 a user's mistake."""
     words = sys.argv[1:] if argv is None else argv
-    prog = "python -m experiments.tutorial"
-    given = command_line(Tutorial, words, __doc__ or "", prog=prog, pairs=False)
+    given = command_line(Tutorial, words, __doc__ or "", prog=PROG, pairs=False)
     with user_errors():
         from experiments.tutorial.rendering import rendered
         from experiments.tutorial.running import run_chapter
 
+        weights = "" if given.weights is None else str(given.weights)
         numbers = given.chapter or tuple(range(1, len(CHAPTERS) + 1))
         chapters = []
         for number in numbers:
             name = CHAPTERS[number - 1]
             print(f"{number} {name:20}", end=" ", flush=True)
-            chapters.append(run_chapter(name, given.small))
+            chapters.append(run_chapter(name, given.small, weights))
             print(f"{chapters[-1].seconds:6.1f} s", flush=True)
-        which = "_".join(map(str, given.chapter))
-        default = Path("runs") / f"tutorial{'_' if which else ''}{which}.html"
-        out = given.out or default
+        out = given.out or Path("runs") / f"{page_name(given.chapter)}.html"
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(out, rendered(chapters))
         print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")
+        if given.record:
+            record(chapters)
+
+
+def page_name(numbers: Sequence[int]) -> str:
+    """tutorial, or tutorial_3 of chapter 3."""
+    return "_".join(["tutorial", *map(str, numbers)])
+
+
+def record(chapters: Sequence[Any]) -> None:
+    """results/tutorial.json."""
+    from experiments.results.rows import write_row
+
+    claims = [[c.name, *claim.row] for c in chapters for claim in c.claims]
+    seconds = {c.name: round(c.seconds, 1) for c in chapters}
+    metrics = {"claims": claims, "seconds": seconds}
+    write_row("tutorial", PROG, sum(seconds.values()), metrics)
 
 
 if __name__ == "__main__":

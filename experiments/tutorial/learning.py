@@ -1,8 +1,10 @@
 """Runs that chapters train on the way, in a folder that goes when Python ends, and
 what they answer."""
 
+import atexit
 import contextlib
 import io
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,8 @@ from experiments.config import GradflowConfig, load_named
 from experiments.console.command_line import Options
 from experiments.train.session import train
 
-KEPT = tempfile.TemporaryDirectory(prefix="tutorial_")
+KEPT = Path(tempfile.mkdtemp(prefix="tutorial_"))
+atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
 
 
 def learnt(config: Any, steps: int) -> Path:
@@ -24,7 +27,7 @@ def learnt(config: Any, steps: int) -> Path:
     paces = {"epochs": 0, "steps": steps, "eval_every": steps, "samples": 0, "keep": 1}
     paced = replace(config.train, **paces)
     config = replace(config, train=paced, gradflow=GradflowConfig(every=0))
-    folder = Path(tempfile.mkdtemp(dir=KEPT.name)) / config.name
+    folder = Path(tempfile.mkdtemp(dir=KEPT)) / config.name
     with contextlib.redirect_stdout(io.StringIO()):
         run = train(config, Options(folder), [])
     assert run is not None, "the run was interrupted"
@@ -33,7 +36,7 @@ def learnt(config: Any, steps: int) -> Path:
 
 def ask(run: Path, *lines: str) -> list[dict[str, Any]]:
     """What a run answers to some lines, a record each (`experiments.predict`)."""
-    text = Path(KEPT.name) / "lines.txt"
+    text = KEPT / "lines.txt"
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     restored = restore_best(run)
     application = load(restored.config.application)

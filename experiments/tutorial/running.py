@@ -38,17 +38,17 @@ class Chapter(NamedTuple):
     seconds: float
 
 
-def run_chapter(name: str, small: bool) -> Chapter:
-    """Runs a chapter's cells in one namespace.
+def run_chapter(name: str, small: bool = False, weights: str = "") -> Chapter:
+    """Runs a chapter's cells in one namespace. A cell that fails raises its own error.
 
-    small: the cell tagged `parameters` is followed by `SMALL = True`, as papermill
-    does it: sizes shrink to what the tests can afford. A cell that fails raises its
-    own error, with its lines.
+    What is given takes the place of what the cell tagged `parameters` has set, as
+    papermill does it: SMALL shrinks sizes to what the tests can afford, WEIGHTS is a
+    file of the tutorial's own weights.
     """
     began = time.perf_counter()
     notebook: Any = jupytext.read(FOLDER / f"{name}.py")
     space: dict[str, Any] = {"__name__": f"chapter_{name}"}
-    pieces = []
+    pieces, given = [], {"SMALL": small, "WEIGHTS": weights}
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "raw":
             continue
@@ -56,7 +56,7 @@ def run_chapter(name: str, small: bool) -> Chapter:
         if cell.cell_type == "code":
             run_cell(cell.source, f"<{name}, cell {number}>", space, output)
             if "parameters" in tags:
-                space["SMALL"] = small
+                space |= {k: v for k, v in given.items() if k in space}
         code = cell.cell_type == "code"
         pieces.append(Piece(cell.source, code, tuple(tags), output.things))
     seconds = time.perf_counter() - began

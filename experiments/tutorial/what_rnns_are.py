@@ -37,7 +37,7 @@ SMALL = False  # True: sizes for a quick look
 # %%
 claims = Claims()
 SENTENCES, STEPS = (300, 2) if SMALL else (20_000, 1_500)
-OPINIONS, OPINION_STEPS = (60, 2) if SMALL else (2_000, 250)
+OPINIONS, OPINION_STEPS = (20, 2) if SMALL else (2_000, 250)
 LAGS, LANES = (5, 4) if SMALL else (30, 64)
 
 # %% [markdown]
@@ -220,9 +220,9 @@ def seen(layer):
     """(T, T): the norm of ∂y_t/∂x_k, over the largest."""
     weights = layer.init(jax.random.key(1), 3)
     start = layer.initial_state(weights, 1)
-    jacobian = jax.jacobian(lambda xs: layer.apply(weights, xs, start)[1])(xs_T1D)
-    norms_TT = jnp.sqrt((jacobian**2).sum(axis=(1, 2, 4, 5)))
-    return np.asarray(norms_TT / norms_TT.max())
+    slopes = jax.jit(jax.jacrev(lambda xs: layer.apply(weights, xs, start)[1]))
+    norms_TT = np.sqrt((np.asarray(slopes(xs_T1D)) ** 2).sum(axis=(1, 2, 4, 5)))
+    return norms_TT / norms_TT.max()
 
 
 reading = (
@@ -311,7 +311,8 @@ print(", ".join(f"{w} {100 * P[n]:.0f} %" for w, n in zip(words, first, strict=T
 text = windows(prepare(language.config.data).splits["valid"].ids, LAGS + 1, LANES)
 batch = batch_of(text)
 start = language.model.initial_state(language.params, len(batch.fresh))
-profile = lag_profile(language.model.problem, language.params, start, batch)
+measure = jax.jit(lag_profile, static_argnums=0)
+profile = measure(language.model.problem, language.params, start, batch)
 horizon = int(profile.horizon_L[0])
 print(f"horizon of the network above: {horizon} steps")
 
