@@ -97,7 +97,7 @@ def _chances(axes, one: Utterance, names: Sequence[str], step: float) -> None:
             "linestyle": DASHES[symbol // len(COLOURS) % len(DASHES)],
         }
         axes.plot(middle_T, own_T, lw=1.3, **style)
-        for at in _peaks(own_T):
+        for at in _peaks(own_T, chances_TV.argmax(axis=1) == symbol):
             axes.annotate(
                 written(name, 12),
                 (middle_T[at], own_T[at]),
@@ -112,8 +112,13 @@ def _chances(axes, one: Utterance, names: Sequence[str], step: float) -> None:
     axes.set_ylabel("P", fontsize=8)
 
 
-def _peaks(own_T: np.ndarray) -> list[int]:
-    """The largest of each stretch above SEEN."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], own_T >= SEEN, [0]])))
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return [int(a + own_T[a:b].argmax()) for a, b in pairs]
+def _peaks(own_T: np.ndarray, best_T: np.ndarray) -> list[int]:
+    """Where the symbol is likeliest in each stretch in which it is the best one, and in
+    each above SEEN in which it never is."""
+    seen = [at for at in _stretches(own_T >= SEEN) if not best_T[at].any()]
+    return [at.start + int(own_T[at].argmax()) for at in _stretches(best_T) + seen]
+
+
+def _stretches(on_T: np.ndarray) -> list[slice]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on_T, [0]])))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
