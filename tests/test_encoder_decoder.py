@@ -84,7 +84,9 @@ def by_hand(params, place, score, source, inputs):
     for word in inputs:
         x = decoder["embedding"][word]
         if place == "bahdanau":
-            x = np.concatenate([x, found(h)[0]])
+            context, weight = found(h)
+            weights.append(weight)
+            x = np.concatenate([x, context])
         u = h = tanh(decoder["layers"][0], x, h)
         if place == "luong":
             context, weight = found(h)
@@ -97,7 +99,9 @@ def by_hand(params, place, score, source, inputs):
 @pytest.mark.parametrize(("place", "score"), PLACES)
 def test_logits_and_gradients_are_those_of_sums_by_hand(place, score):
     model, params = made(place, score, "tanh")
-    logits, weights = jax.jit(model.logits)(params, BATCH)
+    logits, weights = jax.jit(
+        lambda p: (model.logits(p, BATCH), model.weights(p, BATCH))
+    )(params)
     for lane, (source, target) in enumerate(zip(SOURCES[:2], TARGETS[:2], strict=True)):
         one = BATCH.source[:source, lane], BATCH.inputs[:target, lane]
         wanted, looked = by_hand(params, place, score, *one)
@@ -180,7 +184,7 @@ def test_steps_are_the_whole_and_padding_never_leaks(place, score, cell):
             lambda state, words: model.step(params, state, words), state, batch.inputs
         )
         gradients = state_gradients(model.problem, params, (), batch)
-        return model.logits(params, batch)[0], steps, gradients
+        return model.logits(params, batch), steps, gradients
 
     whole, steps, gradients = all_of(params, BATCH)
     close(steps, whole, 1e-5, 1e-5)

@@ -10,6 +10,7 @@ from lm.config import ConfigError, unknown
 
 # An application by the module that has it; a script may put its own one here.
 APPLICATIONS: dict[str, Any] = {
+    "captions": "experiments.applications.captions.application",
     "char_words": "experiments.applications.char_words.application",
     "correction": "experiments.applications.correction.application",
     "forecast": "experiments.applications.forecast.application",

@@ -31,6 +31,7 @@ from lm.config import ConfigError, ModelConfig
 from lm.models.stacks import stack_of, words
 from lm.problem import with_numbers
 from lm.products import matmul
+from lm.recording import Recorded
 from lm.types import Array, Cell, Context, Layer, Params, Part, State
 from lm.words import init_softmax, looked_up, softmax_logits
 
@@ -49,7 +50,8 @@ class Decoder(NamedTuple):
 
     init      (key, numbers) -> params.
     begin     (params, memory: Memory) -> Decoding.
-    apply     (params, inputs_TB, state, context) -> (state, us_TBH, α_BTS or None).
+    apply     (params, inputs_TB, state, context) -> (state, us_TBH).
+    weights   (params, inputs_TB, state) -> α_BTS, where each step looks; None: nowhere.
     logits    (params, us (…, H)) -> (…, V).
     step      (params, state, token_B) -> (state, logits_BV).
     parts     the cells at their places in the parameters.
@@ -57,7 +59,8 @@ class Decoder(NamedTuple):
 
     init: Callable[..., Params]
     begin: Callable[[Params, Memory], Decoding]
-    apply: Callable[..., tuple[Decoding, Array, Array | None]]
+    apply: Callable[..., tuple[Decoding, Array]]
+    weights: Callable[[Params, Array, Decoding], Array | None]
     logits: Callable[[Params, Array], Array]
     step: Callable[[Params, Decoding, Array], tuple[Decoding, Array]]
     parts: tuple[Part, ...]
@@ -104,11 +107,20 @@ def build_decoder(
         xs = words(params, inputs_TB, dropout, drops)
         layers = layers_of(setting, params, state.memory)
         after, hs_TBH = layers.apply(params["layers"], xs, state.layers, context)
-        us_TBH, weights_BTS = readout(setting, params, hs_TBH, state.memory)
+        us_TBH, _ = readout(setting, params, hs_TBH, state.memory)
         if dropout is not None and drops.output:
             here = dropout.at(config.layers)
             us_TBH = drop.features(here, us_TBH, drops.kind, "output")
-        return Decoding(after, state.memory), us_TBH, weights_BTS
+        return Decoding(after, state.memory), us_TBH
+
+    def weights(params: Params, inputs_TB: Array, state: Decoding) -> Array | None:
+        kept: dict[str, Recorded] = {}
+        layers, xs = layers_of(setting, params, state.memory), words(params, inputs_TB)
+        here = Context(recorded=kept) if place == "bahdanau" else Context()
+        _, hs_TBH = layers.apply(params["layers"], xs, state.layers, here)
+        if place == "bahdanau":
+            return asked_before(setting, params, kept["0"].before, state.memory)
+        return readout(setting, params, hs_TBH, state.memory)[1]
 
     def logits(params: Params, us: Array) -> Array:
         return softmax_logits(params["softmax"], params["embedding"], us)
@@ -120,7 +132,7 @@ def build_decoder(
         return Decoding(after, state.memory), logits(params, us_1BH[0])
 
     parts = tuple(part.under("", "layers") for part in stack.parts)
-    return Decoder(init, begin, apply, logits, step, parts)
+    return Decoder(init, begin, apply, weights, logits, step, parts)
 
 
 class Setting(NamedTuple):
@@ -193,6 +205,15 @@ def readout(
     found_BTE, weights_BTS = look.attend(setting.kind, own, queries_BTH, at)  # type: ignore[arg-type]
     both = jnp.concatenate([jnp.swapaxes(found_BTE, 0, 1), hs_TBH], axis=-1)
     return jnp.tanh(matmul(both, params["attentional"]["w"])), weights_BTS
+
+
+def asked_before(
+    setting: Setting, params: Params, before: State, at: Looked | None
+) -> Array:
+    """α_BTS of the bottom layer's states before each step, (T, B, …)."""
+    queries_TBH = jax.vmap(seen_cell(setting).output)(before)
+    asked = jnp.swapaxes(queries_TBH, 0, 1)
+    return look.attend(setting.kind, params["attention"], asked, at)[1]  # type: ignore[arg-type]
 
 
 def init_bridge(key: Array, summary: int, shapes: State, init: Any) -> list[Params]:

@@ -41,7 +41,8 @@ class EncoderDecoder(NamedTuple):
     encode   (params, source, source_mask, context) -> Memory.
     begin    (params, source, source_mask) -> the decoder's state before `<eos>`.
     step     (params, state, token_B) -> (state, logits_BV), for lm.generate.
-    logits   (params, batch: Pairs, context) -> (logits_TBV, α_BTS or None).
+    logits   (params, batch: Pairs, context) -> logits_TBV.
+    weights  (params, batch: Pairs) -> α_BTS, where each step looks; None: nowhere.
     problem  what is trained: −ln P of each word of the target, its end included, and
              "accuracy" beside it, the share that is likeliest, both with the right
              words before.
@@ -50,7 +51,8 @@ class EncoderDecoder(NamedTuple):
     encode: Callable[..., Memory]
     begin: Callable[..., Any]
     step: Callable[..., Any]
-    logits: Callable[..., tuple[Array, Array | None]]
+    logits: Callable[..., Array]
+    weights: Callable[[Params, Pairs], Array | None]
     problem: Problem
 
 
@@ -83,20 +85,22 @@ def join(
     def begin(params: Params, source: Array, mask_SB: Array) -> Any:
         return decoder.begin(params["decoder"], encode(params, source, mask_SB))
 
-    def logits(params: Params, batch: Pairs, context: Context = Context()):
+    def logits(params: Params, batch: Pairs, context: Context = Context()) -> Array:
         memory = encode(params, batch.source, batch.source_mask, context)
         state = decoder.begin(params["decoder"], memory)
         here = inside(context, "decoder")
-        _, us_TBH, weights_BTS = decoder.apply(
-            params["decoder"], batch.inputs, state, here
-        )
-        return decoder.logits(params["decoder"], us_TBH), weights_BTS
+        _, us_TBH = decoder.apply(params["decoder"], batch.inputs, state, here)
+        return decoder.logits(params["decoder"], us_TBH)
+
+    def weights(params: Params, batch: Pairs) -> Array | None:
+        state = begin(params, batch.source, batch.source_mask)
+        return decoder.weights(params["decoder"], batch.inputs, state)
 
     def step(params: Params, state: Any, token_B: Array):
         return decoder.step(params["decoder"], state, token_B)
 
     problem = make_problem(init, logits, parts, smoothing, own)
-    return EncoderDecoder(encode, begin, step, logits, problem)
+    return EncoderDecoder(encode, begin, step, logits, weights, problem)
 
 
 def with_own_words(logits_TBV: Array, batch: Pairs) -> Pairs:
@@ -114,14 +118,14 @@ def make_problem(
     def loss(params: Params, carry: tuple, batch: Pairs, context: Context):
         if own:
             plain = context._replace(taps=None, recorded=None)
-            first = logits(params, batch, plain)[0]
+            first = logits(params, batch, plain)
             batch = with_own_words(jax.lax.stop_gradient(first), batch)
-        found_TBV, _ = logits(params, batch, context)
+        found_TBV = logits(params, batch, context)
         nats_TB = smoothed_nats(found_TBV, batch.targets, smoothing)
         return carry, Sum(jnp.sum(nats_TB * batch.mask), jnp.sum(batch.mask))
 
     def evaluate(params: Params, carry: tuple, batch: Pairs):
-        found_TBV, _ = logits(params, batch)
+        found_TBV = logits(params, batch)
         right_TB = jnp.argmax(found_TBV, axis=-1) == batch.targets
         nats_TB = token_nats(found_TBV, batch.targets)
         count = jnp.sum(batch.mask)

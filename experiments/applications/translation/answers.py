@@ -26,15 +26,15 @@ from experiments.applications.bleu import (
     signature,
 )
 from experiments.applications.lines import read_lines
+from experiments.applications.search_config import SearchConfig
+from experiments.applications.searching import answers_to, make_search
 from experiments.applications.translation.baseline import dictionary, word_by_word
 from experiments.applications.translation.config import (
     PairsConfig,
-    SearchConfig,
     TranslationConfig,
 )
 from experiments.applications.translation.data import Translations
 from experiments.applications.translation.model import model_of
-from experiments.applications.translation.searching import answers_to, make_search
 from lm.gradflow.source import along, source_gradients
 from lm.models.encoder_decoder import EncoderDecoder
 from lm.types import Pairs
@@ -135,7 +135,7 @@ def examples(
     norms_TSB = jax.jit(source_gradients, static_argnums=0)(
         model.problem, params, batch
     )
-    _, weights = jax.jit(model.logits)(params, batch)
+    weights = jax.jit(model.weights)(params, batch)
     reach = along(norms_TSB, jnp.asarray(batch.mask), jnp.asarray(batch.source_mask))
     drawn = []
     for lane in range(min(DRAWN, len(fitting))):

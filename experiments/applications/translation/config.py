@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from data_pipeline.config import TEXT
 from data_pipeline.tokenizers import TOKENIZERS
+from experiments.applications.search_config import SearchConfig
 from experiments.config import RunConfig, check_dropout
 from lm.config import (
     ConfigError,
@@ -98,20 +99,6 @@ class TranslatorConfig(ModelConfig):
                 "model.embedding is 0: encoder and decoder read word vectors; set it "
                 "above 0"
             )
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How the final translations are searched."""
-
-    beam: int = 5
-    """Hypotheses that beam search keeps; greedy search is scored besides."""
-    normalise: float = 1.0
-    """Hypotheses are ordered by log-probability/length^normalise."""
-
-    def __post_init__(self):
-        within("search.beam", self.beam, 1, 1_000)
-        within("search.normalise", self.normalise, 0.0, 10.0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Image descriptions: a picture into a sentence."""
