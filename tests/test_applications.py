@@ -6,9 +6,15 @@ import wave
 import jax
 import numpy as np
 import pytest
+from matplotlib.image import imsave
 
 from data_pipeline.config import DataConfig
 from experiments.applications import APPLICATIONS, load
+from experiments.applications.captions.config import (
+    CaptionerConfig,
+    CaptionsConfig,
+    ScenesConfig,
+)
 from experiments.applications.char_words.config import CharWordsConfig
 from experiments.applications.correction.config import CorrectionConfig
 from experiments.applications.forecast.config import (
@@ -56,6 +62,7 @@ TRAIN = TrainConfig(
 PACE = {"train": TRAIN, "gradflow": GradflowConfig(every=2, lanes=2, lags=4)}
 MODEL = ModelConfig(cell="gru", hidden=4, embedding=0)
 LINES = {
+    "captions": "PNG\n",
     "char_words": "the zebra sat .\n",
     "correction": "the cat sat .\n",
     "forecast": "1.5 2 -1 0\n",
@@ -85,6 +92,11 @@ def configs(folder):
         length=200, batch=4, window=8, burn_in=2, updates=3, horizon=3, paths=10
     )
     return {
+        "captions": CaptionsConfig(
+            data=ScenesConfig(1, 2, 2, updates=3, looked=6, examined=7, batch=4),
+            model=CaptionerConfig(cell="gru", hidden=4, embedding=3, channels=2),
+            **PACE,
+        ),
         "char_words": CharWordsConfig(data=text, model=words, **PACE),
         "correction": CorrectionConfig(data=text, model=MODEL, **PACE),
         "forecast": ForecastConfig(
@@ -118,6 +130,12 @@ def wav(path):
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 8_000, 0, "NONE", ""))
         file.writeframes(bytes(1_600))
+    return path
+
+
+def png(path):
+    """A black picture of the size that the tiny run above reads."""
+    imsave(path, np.zeros((10, 20)), cmap="gray")
     return path
 
 
@@ -168,6 +186,7 @@ def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
     assert report([run], tmp_path / "page.html").read_text().count("<svg") > 3
     lines = tmp_path / "lines.txt"
     text = LINES[name].replace("WAV", str(wav(tmp_path / "silence.wav")))
+    text = text.replace("PNG", str(png(tmp_path / "black.png")))
     lines.write_text(text)
     (record,) = load(name).predict(restore_best(run), str(lines))
     assert record["text"] == text.strip() and len(record) > 1

@@ -16,6 +16,7 @@ from experiments.applications.bleu import scores_of, signature
 from experiments.applications.captions.baseline import read_all
 from experiments.applications.captions.config import CaptionsConfig, ScenesConfig
 from experiments.applications.captions.model import model_of
+from experiments.applications.lines import read_lines
 from experiments.applications.search_config import SearchConfig
 from experiments.applications.searching import Search, make_search
 from lm.models.pictures import places_of
@@ -107,19 +108,24 @@ def examples(
 def predict(
     restored: Restored, path: str, beam: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The description of a picture, a PNG in grey or colours, white on black.
+    """The description of a PNG in grey or colours, white on black, or of each one that
+    a file of lines names.
 
     Raises:
-      DataError: where it is no picture, or one of another size.
+      DataError: where one is no picture, or one of another size.
     """
     config, _, _, params, _ = restored
-    picture = read_picture(path, config.data.grid.shape)
     search = None if beam is None else SearchConfig(beam, config.search.normalise)
-    source = picture[:, None].astype(np.float32)
-    mask = np.ones(source.shape[:2], np.float32)
-    ids_BT, nats_B = search_of(config, search)(params, source, mask)
-    record = {"text": path, "answer": decode_line(np.asarray(ids_BT[0]), vocabulary())}
-    yield record | ({} if beam is None else {"nats": float(nats_B[0])})
+    find, words = search_of(config, search), vocabulary()
+    alone = path.lower().endswith(".png")
+    named = [path] if alone else [x.text for x in read_lines(path, option="--input")]
+    for name in named:
+        picture = read_picture(name, config.data.grid.shape)
+        source = picture[:, None].astype(np.float32)
+        mask = np.ones(source.shape[:2], np.float32)
+        ids_BT, nats_B = find(params, source, mask)
+        record = {"text": name, "answer": decode_line(np.asarray(ids_BT[0]), words)}
+        yield record | ({} if beam is None else {"nats": float(nats_B[0])})
 
 
 def read_picture(path: str, shape: tuple[int, int]) -> np.ndarray:
@@ -128,7 +134,7 @@ def read_picture(path: str, shape: tuple[int, int]) -> np.ndarray:
     Raises:
       DataError: where it is no picture, or one of another size.
     """
-    if path == "-" or not Path(path).is_file():
+    if not Path(path).is_file():
         raise DataError(f"--input: there is no file {path!r}: give a PNG")
     try:
         found = np.asarray(imread(path, format="png"), np.float32)

@@ -10,7 +10,7 @@ from lm.models.pictures import picture_encoder
 def model_of(config: CaptionsConfig) -> EncoderDecoder:
     """Convolutions before a decoder."""
     model = config.model
-    encoder, *widths = picture_encoder(model.channels, config.data.grid.shape)
+    encoder, memory, summary = picture_encoder(model.channels, config.data.grid.shape)
     looks = model.attention, model.score
-    decoder = build_decoder(model, vocabulary().size, *widths, *looks)
+    decoder = build_decoder(model, vocabulary().size, memory, summary, *looks)
     return join(encoder, decoder, model.smoothing)
