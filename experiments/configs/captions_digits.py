@@ -23,11 +23,11 @@ CONFIG = replace(
         cell="gru",
         hidden=128,
         embedding=64,
-        channels=32,
+        channels=24,
         attention="luong",
         score="general",
         dropout=DropoutConfig(kind="locked", output=0.2),
     ),
     optim=OptimConfig("adam", 0.002, clip="norm", clip_at=1.0, schedule="cosine"),
-    train=TrainConfig(epochs=20, eval_batch=100),
+    train=TrainConfig(epochs=12, eval_batch=100),
 )

@@ -60,7 +60,7 @@ def looked_at(
     high, wide = picture.shape
     with styled():
         figure, found = new_figure(
-            reading, 7.2, 0.9 + 1.25 * rows, nrows=rows, ncols=columns, squeeze=False
+            reading, 7.2, 0.7 + 1.0 * rows, nrows=rows, ncols=columns, squeeze=False
         )
         for axes in found.flat:
             axes.set_axis_off()
