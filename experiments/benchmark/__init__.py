@@ -20,12 +20,14 @@ class Benchmark(NamedTuple):
     table    its rows, as they are in experiments/results, to a Markdown table.
     options  names of the command's fields that `measure` takes.
     row      the name of its row; fields of the command may stand in it.
+    figure   (metrics) -> a Figure, which stands beside the row under its name.
     """
 
     measure: Callable[..., dict[str, Any]]
     table: Callable[[Sequence[Row]], str]
     options: tuple[str, ...] = ()
     row: str = "benchmark_{name}"
+    figure: Callable[[dict[str, Any]], Any] | None = None
 
 
 # name: what it measures
@@ -46,6 +48,8 @@ BENCHMARKS = {
     "first `--folds`",
     "variants": "variants of an embedded application by three seeds: `--application` "
     "gap, char_words, sentiment, signals or sequences",
+    "attention": "how far the loss of a translated word reaches into its source, with "
+    "and without attention",
     "parallel": "linear recurrences step by step and all steps at once, by T",
     "data": "how fast, and within how much memory, text becomes mapped ids",
 }

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     prog = "python -m experiments.benchmark"
     given = command_line(Measure, words, about(), prog=prog, pairs=False)
     with user_errors():
-        from experiments.results.rows import portable, write_row
+        from experiments.figures.style import save
+        from experiments.results.rows import RESULTS, portable, write_row
         from experiments.train.allocator import keep_memory
 
         keep_memory()
@@ -63,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             pairs = [(f"--{name}", str(value)) for name, value in options.items()]
             words = [word for pair in pairs for word in pair]
             command = f"{prog} {portable([given.name, *words])}"
-            write_row(benchmark.row.format(**fields), command, seconds, metrics)
+            row = benchmark.row.format(**fields)
+            write_row(row, command, seconds, metrics)
+            if benchmark.figure is not None:
+                save(benchmark.figure(metrics), RESULTS / f"{row}.png")
 
 
 def about() -> str:

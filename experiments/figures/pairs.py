@@ -1,6 +1,7 @@
 """Figures of sequences made from others: what was looked at, and how far back."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def word_matrix(
     return figure
 
 
-def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
+def source_reach(shares: Mapping[str, np.ndarray]) -> Figure:
     """Where in the source the gradient of written words ends up.
 
     Args:
@@ -61,18 +62,41 @@ def source_reach(shares: Mapping[str, np.ndarray], title: str = "") -> Figure:
             sharey=True,
             squeeze=False,
         )
-        for one, (name, of_thirds) in zip(axes[0], shares.items(), strict=True):
-            bins = len(of_thirds[0])
-            places = (np.arange(bins) + 0.5) / bins
-            for number, third in enumerate(("first", "middle", "last")):
-                style = line_style(number)
-                one.plot(places, of_thirds[number], label=f"{third} third", **style)
-            one.set_title(written(name), fontsize=10)
-            one.set_xlabel("place in the source, 0 to 1")
-            one.axhline(1, color="0.5", lw=0.8)
-            one.set_ylim(bottom=0)
-        axes[0][0].set_ylabel("gradient, 1: as at any place")
-        legend(axes[0][0], title="words of the target's", fontsize=8)
+        _reach(axes[0], shares)
+    return figure
+
+
+def _reach(panels: Sequence[Any], shares: Mapping[str, np.ndarray]) -> None:
+    for one, (name, of_thirds) in zip(panels, shares.items(), strict=True):
+        bins = len(of_thirds[0])
+        places = (np.arange(bins) + 0.5) / bins
+        for number, third in enumerate(("first", "middle", "last")):
+            style = line_style(number)
+            one.plot(places, of_thirds[number], label=f"{third} third", **style)
+        one.set_title(written(name), fontsize=10)
+        one.set_xlabel("place in the source, 0 to 1")
+        one.axhline(1, color="0.5", lw=0.8)
+        one.set_ylim(bottom=0)
+    panels[0].set_ylabel("gradient, 1: as at any place")
+    legend(panels[0], title="words of the target's", fontsize=8)
+
+
+def source_reach_and_lengths(
+    shares: Mapping[str, np.ndarray],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> Figure:
+    """`source_reach` of several networks side by side, and their BLEU by length."""
+    reading = (
+        "Left: ‖∂(loss of a word)/∂(source word)‖ by where the source word stands; 1: "
+        "as much as at any other place. Lines that peak one after another: words are "
+        "written from places of their own. Right: BLEU of sentences by length."
+    )
+    count = len(shares) + 1
+    with styled():
+        figure, axes = new_figure(reading, 3.1 * count, 3.7, ncols=count)
+        _reach(axes[:-1], shares)
+        _by_length(axes[-1], curves, "BLEU")
+        axes[-1].set_title("by length", fontsize=10)
     return figure
 
 
@@ -86,13 +110,17 @@ def by_length(
     )
     with styled():
         figure, axes = new_figure(reading)
-        for number, (name, points) in enumerate(curves.items()):
-            lengths, scores = zip(*points, strict=True) if points else ((), ())
-            axes.plot(lengths, scores, label=written(name), **line_style(number))
-        axes.set_xlabel("tokens of the source")
-        axes.set_ylabel(score)
-        axes.set_ylim(bottom=0)
+        _by_length(axes, curves, score)
         axes.set_title(title)
-        if len(curves) > 1:
-            legend(axes)
     return figure
+
+
+def _by_length(axes: Any, curves: Mapping[str, Any], score: str) -> None:
+    for number, (name, points) in enumerate(curves.items()):
+        lengths, scores = zip(*points, strict=True) if points else ((), ())
+        axes.plot(lengths, scores, label=written(name), **line_style(number))
+    axes.set_xlabel("tokens of the source")
+    axes.set_ylabel(score)
+    axes.set_ylim(bottom=0)
+    if len(curves) > 1:
+        legend(axes)
