@@ -157,7 +157,7 @@ def test_corrupted_pairs_are_sentences_of_the_grammar_with_mistakes():
     found = read(PairsConfig(corpus="corrupted", sentences=200))
     same = np.mean([s == t for s, t in zip(*found["train"][:2], strict=True)])
     assert 0.1 < same < 0.4 and len(found["test"].sources) == 20
-    assert corrupted({"train": 200, "valid": 20, "test": 20}, 0) == found
+    assert corrupted({"train": 200, "valid": 20, "test": 20}, 0, 30) == found
 
 
 @pytest.fixture(scope="module")

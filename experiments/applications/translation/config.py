@@ -40,7 +40,8 @@ class PairsConfig:
     """Made here: pairs for training; a tenth as many, at most 1,000, for validation and
     for the test."""
     longest: int = field(default=0, metadata=TEXT)
-    """`bilingual`: words of a source at most, at least 4; 0: any number."""
+    """Made here: words of a source at most, at least 4; 0: any number, but 30 where it
+    is `corrupted`."""
     seed: int = field(default=0, metadata=TEXT)
     """Of what is made here."""
     tokenizer: str = "whitespace"

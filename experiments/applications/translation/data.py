@@ -18,7 +18,7 @@ from data_pipeline.vocabulary import Vocabulary
 from experiments.applications.translation.config import MADE, PairsConfig
 
 EXAMINED = 1_000  # pairs for validation and for the test, of what is made here
-INTACT, FREQUENT = 0.2, 12  # of `corrupted`, as `correction` has them
+INTACT, FREQUENT, LONGEST = 0.2, 12, 30  # of `corrupted`, as `correction` has them
 
 
 class Translations(NamedTuple):
@@ -45,7 +45,7 @@ def read(config: PairsConfig) -> dict[str, Bitext]:
     few = min(EXAMINED, max(1, config.sentences // 10))
     sizes = {"train": config.sentences, "valid": few, "test": few}
     if config.corpus == "corrupted":
-        return corrupted(sizes, config.seed)
+        return corrupted(sizes, config.seed, config.longest or LONGEST)
     found = {}
     for split, size in sizes.items():
         pairs = bilingual.sample(size, f"{config.seed}:{split}", config.longest)
@@ -54,9 +54,10 @@ def read(config: PairsConfig) -> dict[str, Bitext]:
     return found
 
 
-def corrupted(sizes: dict[str, int], seed: int) -> dict[str, Bitext]:
+def corrupted(sizes: dict[str, int], seed: int, longest: int) -> dict[str, Bitext]:
     """Sentences of `grammar` with a mistake in each of four out of five, and as they
-    were; those of validation and test begin as those that `correction` is asked."""
+    were; longer ones are passed over. Those of validation and test begin as those that
+    `correction` is asked."""
     lines = {
         split: [line.split() for line in grammar.sample(size, f"{seed}:{split}").lines]
         for split, size in sizes.items()
@@ -69,6 +70,7 @@ def corrupted(sizes: dict[str, int], seed: int) -> dict[str, Bitext]:
         pairs = [
             corrupt(tuple(words), frequent, INTACT, seed, number, n)
             for n, words in enumerate(sentences)
+            if len(words) <= longest
         ]
         found[split] = Bitext(
             [" ".join(pair.source) for pair in pairs],
