@@ -1,8 +1,8 @@
-"""Scenes of one to four handwritten digits, in noise, told in a sentence.
+"""Scenes of one to three handwritten digits, in noise, told in a sentence.
 
 Reproduces  nothing published. Beside it a support vector machine that is told where
             digits may stand: the ceiling of who must read each of them.
-Differs     as `captions`, at full size: 36 by 48 pixels, four digits, noise.
+Differs     as `captions`, at full size: 30 by 30 pixels, three digits, noise.
 Command     python -m experiments.train --config captions_digits
 """
 
@@ -11,13 +11,13 @@ from dataclasses import replace
 from experiments.applications.captions.config import CaptionerConfig, ScenesConfig
 from experiments.config import TrainConfig
 from experiments.configs.captions import CONFIG as SMALL
-from lm.config import DropoutConfig, OptimConfig
+from lm.config import OptimConfig
 
 CONFIG = replace(
     SMALL,
     name="captions_digits",
     data=ScenesConfig(
-        rows=3, columns=4, most=4, jitter=2, noise=0.1, updates=200, batch=64
+        rows=3, columns=3, most=3, jitter=1, noise=0.1, updates=200, batch=64
     ),
     model=CaptionerConfig(
         cell="gru",
@@ -26,8 +26,7 @@ CONFIG = replace(
         channels=24,
         attention="luong",
         score="general",
-        dropout=DropoutConfig(kind="locked", output=0.2),
     ),
-    optim=OptimConfig("adam", 0.002, clip="norm", clip_at=1.0, schedule="cosine"),
-    train=TrainConfig(epochs=12, eval_batch=100),
+    optim=OptimConfig("adam", 0.003, clip="norm", clip_at=1.0, schedule="cosine"),
+    train=TrainConfig(epochs=20, eval_batch=100),
 )

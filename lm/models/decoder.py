@@ -17,6 +17,7 @@ search, sampling: lm.generate) takes this one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -113,15 +114,6 @@ def build_decoder(
             us_TBH = drop.features(here, us_TBH, drops.kind, "output")
         return Decoding(after, state.memory), us_TBH
 
-    def weights(params: Params, inputs_TB: Array, state: Decoding) -> Array | None:
-        kept: dict[str, Recorded] = {}
-        layers, xs = layers_of(setting, params, state.memory), words(params, inputs_TB)
-        here = Context(recorded=kept) if place == "bahdanau" else Context()
-        _, hs_TBH = layers.apply(params["layers"], xs, state.layers, here)
-        if place == "bahdanau":
-            return asked_before(setting, params, kept["0"].before, state.memory)
-        return readout(setting, params, hs_TBH, state.memory)[1]
-
     def logits(params: Params, us: Array) -> Array:
         return softmax_logits(params["softmax"], params["embedding"], us)
 
@@ -132,6 +124,7 @@ def build_decoder(
         return Decoding(after, state.memory), logits(params, us_1BH[0])
 
     parts = tuple(part.under("", "layers") for part in stack.parts)
+    weights = partial(where_it_looks, setting)
     return Decoder(init, begin, apply, weights, logits, step, parts)
 
 
@@ -207,13 +200,21 @@ def readout(
     return jnp.tanh(matmul(both, params["attentional"]["w"])), weights_BTS
 
 
-def asked_before(
-    setting: Setting, params: Params, before: State, at: Looked | None
-) -> Array:
-    """α_BTS of the bottom layer's states before each step, (T, B, …)."""
-    queries_TBH = jax.vmap(seen_cell(setting).output)(before)
-    asked = jnp.swapaxes(queries_TBH, 0, 1)
-    return look.attend(setting.kind, params["attention"], asked, at)[1]  # type: ignore[arg-type]
+def where_it_looks(
+    setting: Setting, params: Params, inputs_TB: Array, state: Decoding
+) -> Array | None:
+    """α_BTS of each step: luong's as the readout has them; bahdanau's asked again with
+    the bottom layer's states before each step, which are recorded."""
+    kept: dict[str, Recorded] = {}
+    before = setting.place == "bahdanau"
+    layers, xs = layers_of(setting, params, state.memory), words(params, inputs_TB)
+    here = Context(recorded=kept) if before else Context()
+    _, hs_TBH = layers.apply(params["layers"], xs, state.layers, here)
+    if not before:
+        return readout(setting, params, hs_TBH, state.memory)[1]
+    queries_TBH = jax.vmap(seen_cell(setting).output)(kept["0"].before)
+    asked, own = jnp.swapaxes(queries_TBH, 0, 1), params["attention"]
+    return look.attend(setting.kind, own, asked, state.memory)[1]  # type: ignore[arg-type]
 
 
 def init_bridge(key: Array, summary: int, shapes: State, init: Any) -> list[Params]:
