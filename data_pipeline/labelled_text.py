@@ -52,8 +52,10 @@ def read_labelled(
     if missing := [name for name in names if name not in found]:
         raise DataError(f"{path}: no text has the label {missing[0]!r} (data.labels)")
     names = names or found
+    if not names:
+        raise DataError(f"{path} is empty: give a text a line, with its label")
     if len(names) < 2:
-        raise DataError(f"{path} has one class only, {names or 'and no text at all'}")
+        raise DataError(f"{path} has texts of the class {names[0]!r} alone")
     index = {name: number for number, name in enumerate(names)}
     return LabelledTexts(
         [text for _, text, _ in pairs],

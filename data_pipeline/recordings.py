@@ -34,12 +34,13 @@ class Recording(NamedTuple):
 
 
 class Recordings(NamedTuple):
-    """A data set: its recordings in the order of their names, its classes sorted, and a
-    digest of it all."""
+    """A data set: its recordings in the order of their names, its classes sorted, a
+    digest of it all, and where it lies."""
 
     recordings: list[Recording]
     classes: tuple[str, ...]
     fingerprint: str
+    path: str
 
 
 def read_recordings(path: str, rate: int) -> Recordings:
@@ -68,7 +69,7 @@ def read_recordings(path: str, rate: int) -> Recordings:
     if len(classes) < 2:
         what = f"recordings of {classes[0]!r} alone" if classes else "no .wav file"
         raise DataError(f"data.corpus: {path} holds {what}: two classes are needed")
-    return Recordings(found, classes, digest.hexdigest())
+    return Recordings(found, classes, digest.hexdigest(), path)
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path | IO[bytes]]]:
@@ -130,10 +131,13 @@ def dealt(found: Recordings, speaker: str = "") -> dict[str, list[Recording]]:
         members[split_of(one, speaker)].append(one)
     for split, own in members.items():
         if not own:
-            raise DataError(f"the split {split} has no recording: {RULE}")
+            raise DataError(f"{found.path}: the split {split} has no recording: {RULE}")
     lacking = set(found.classes) - {one.label for one in members["train"]}
     if lacking:
-        raise DataError(f"the class {min(lacking)!r} has no recording to learn from")
+        raise DataError(
+            f"{found.path}: the class {min(lacking)!r} has no recording to learn from: "
+            f"{RULE}"
+        )
     return members
 
 

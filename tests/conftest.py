@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
 OPTIMIZED = set(
-    "golden_steps scan_time train app_gap app_sentiment app_sequences app_signals "
+    "golden_steps scan_time train app_sentiment app_sequences app_signals "
     "benchmark cells conformance data_tasks distributed engine heads lag_profile "
     "losses lost_process model_dropout noise_scale optim parallel population "
     "population_parts predict probe restart restart_deep run study_parts "

@@ -106,7 +106,7 @@ def sensitivity(sides="both", layers=None):
         own = params | {"embedding": table, "softmax": {"w": jnp.ones((H, 1))}}
         return found.logits(own, batch)[..., 0].sum(axis=1)
 
-    norms = jnp.linalg.norm(jax.jacobian(logits)(table), axis=-1)
+    norms = jnp.linalg.norm(jax.jit(jax.jacobian(logits))(table), axis=-1)
     return np.asarray(norms).reshape(-1, *BATCH.words.shape)
 
 
@@ -155,18 +155,17 @@ def test_lags_are_counted_from_the_gap_to_both_sides():
         reach = (np.asarray(norms_KB) > 0).sum(axis=0).tolist()
         # The middle one of 4, 2 and 3 words, and of none: `<eos>` is read as well.
         assert reach == ([2, 1, 2, 0] if "forward" in name else [3, 2, 2, 0])
-    for lane, length in enumerate((5, 3, 4)):
-        alone = gapped(TOKENS, np.array([lane]), length, 1)
-        logits = model.logits(params, BATCH)[: length - 1, lane : lane + 1]
-        close(model.logits(params, alone), logits, 1e-5, 1e-6)
+    alone = gapped(TOKENS, np.array([1]), 3, 1)
+    logits = jax.jit(model.logits)
+    close(logits(params, alone), logits(params, BATCH)[:2, 1:2], 1e-5, 1e-6)
 
 
 SMALL = GapConfig(
-    data=DataConfig("grammar", reading="sentences", batch=50, grammar_sentences=6_000),
+    data=DataConfig("grammar", reading="sentences", batch=50, grammar_sentences=4_000),
     model=ModelConfig("gru", 1, 48, 48, init=InitConfig("uniform", 0.1)),
     gradflow=GradflowConfig(every=0),
     optim=OptimConfig("adam", 0.015, schedule="cosine", clip_at=1.0),
-    train=TrainConfig(epochs=4, eval_every=480, eval_batch=100, samples=0),
+    train=TrainConfig(epochs=4, eval_every=320, eval_batch=100, samples=0),
 )
 
 

@@ -91,12 +91,15 @@ def test_what_is_no_labelled_text_is_named(tmp_path):
         return str(caught.value)
 
     assert "a.tsv line 2" in told("a\tx\nb x\n")
-    assert "one class only" in told("a\tx\na\ty\n")
+    assert "a.tsv has texts of the class 'a' alone" in told("a\tx\na\ty\n")
+    assert "a.tsv is empty" in told("\n")
     assert "line 2: its label is 'b', none of a, c" in told(
         "a\tx\nb\ty\n", labels=("a", "c")
     )
     assert "no text has the label 'c'" in told("a\tx\nb\ty\n", labels=("a", "b", "c"))
-    assert "too few for 10 folds" in told("a\tx\nb\ty\n")
+    assert "a.tsv: the smallest class has 1 texts, too few for 10" in told(
+        "a\tx\nb\ty\n"
+    )
     assert "line 1 has 3 tokens" in told("a\tx y z\nb\ty\n", max_length=2)
     assert "no file or folder" in str(
         pytest.raises(DataError, read, OpinionsConfig(corpus="nowhere")).value

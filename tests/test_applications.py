@@ -9,6 +9,7 @@ import pytest
 from matplotlib.image import imsave
 
 from data_pipeline.config import DataConfig
+from data_pipeline.errors import DataError
 from experiments.applications import APPLICATIONS, load
 from experiments.applications.captions.config import (
     CaptionerConfig,
@@ -53,6 +54,7 @@ from experiments.run.files import read_json
 from experiments.run.probes import read_probe
 from experiments.train.session import train
 from lm.config import ModelConfig
+from lm.gradflow.gates import seen
 from tests.tiny_run import TEXT
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -74,6 +76,15 @@ LINES = {
     "signals": "1,0,0,0,0,0 0,1,0,0,0,0 0,0,1,0,0,0.5\n",
     "speech": "WAV\n",
     "translation": "the dog sings .\n",
+}
+# Lines that are no input, where there are any.
+BAD = {
+    "forecast": "1.5 x\n",
+    "gap": "the cat sat .\n",
+    "memory": "0 9\n",
+    "sequences": "1,x\n",
+    "signals": "1,0\n",
+    "translation": "\n",
 }
 
 
@@ -183,10 +194,23 @@ def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
     assert probe["step"].tolist() == [0, 2, 4]
     lags = [column for name, column in probe.items() if name.endswith("lag_LK")]
     assert lags and all((lag_LK[:, :, 0] > 0).all() for lag_LK in lags)
-    assert report([run], tmp_path / "page.html").read_text().count("<svg") > 3
-    lines = tmp_path / "lines.txt"
+    page = report([run], tmp_path / "page.html", spectra=name == "language_model")
+    assert page.read_text().count("<svg") > 3
+
+
+def test_it_answers_lines_and_has_an_example_for_instruments(whole, tmp_path):
+    name, _, run = whole
+    restored, lines = restore_best(run), tmp_path / "lines.txt"
     text = LINES[name].replace("WAV", str(wav(tmp_path / "silence.wav")))
     text = text.replace("PNG", str(png(tmp_path / "black.png")))
-    lines.write_text(text)
-    (record,) = load(name).predict(restore_best(run), str(lines))
+    lines.write_text(text + BAD.get(name, ""))
+    found = iter(load(name).predict(restored, str(lines)))
+    record = next(found)
     assert record["text"] == text.strip() and len(record) > 1
+    if name in BAD:
+        with pytest.raises(DataError, match=f"{lines} line 2"):
+            next(found)
+    problem, params = restored.problem, restored.params
+    batch = load(name).example(restored)
+    parts = seen(problem, params, problem.carry(params, 1), batch)
+    assert {one.part.name for one in parts} == {part.name for part in problem.parts}

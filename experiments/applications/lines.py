@@ -18,18 +18,27 @@ class Line(NamedTuple):
     number  of the line in its file, or of the row in its table, from 1.
     ended   whether a newline stood after it.
     group   of an n-best list: a name, or a number where groups have none.
+    source  the file that it is from.
     """
 
     text: str
     number: int | None = None
     ended: bool = True
     group: str | int | None = None
+    source: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and number, for messages."""
+        source = "standard input" if self.source == "-" else self.source
+        return f"{source} line {self.number}".lstrip()
 
 
-def lines_from(texts: Iterable[str]) -> Iterator[Line]:
+def lines_from(texts: Iterable[str], source: str = "") -> Iterator[Line]:
     """Lines out of strings, each with or without its newline."""
     for number, text in enumerate(texts, 1):
-        yield Line(text.removesuffix("\n"), number, text.endswith("\n"))
+        ended = text.endswith("\n")
+        yield Line(text.removesuffix("\n"), number, ended, source=source)
 
 
 def read_lines(
@@ -52,14 +61,19 @@ def read_lines(
             with _readable_again(given) as file:
                 rows = Rows(file, column, errors).each()
                 return [
-                    Line(row_text(row or "", False).removesuffix("\n"), number)
+                    Line(text_of_row(row), number, source=path)
                     for number, row in enumerate(rows, 1)
                 ]
         blocks = text_blocks(given, errors, advice=ADVICE)
-        return list(lines_from(lines_of(blocks)))
+        return list(lines_from(lines_of(blocks), path))
     except DataError as error:  # training's options have other names here
         said = str(error).replace("--data.", "--").replace("data.column", "--column")
         raise DataError(said) from None
+
+
+def text_of_row(row: str | None) -> str:
+    """A row's text without its newline; of an empty one ''."""
+    return row_text(row or "", False).removesuffix("\n")
 
 
 @contextmanager

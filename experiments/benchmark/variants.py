@@ -83,7 +83,7 @@ COMPARED: dict[str, Compared] = {
             "a language model of digits": {"data.rule": "progressions"},
             "regression": {"data.rule": "progressions_numbers"},
         },
-        ("solved_unseen_steps", "solved_unseen_starts", "solved_longer"),
+        ("solved_seen", "solved_unseen_steps", "solved_unseen_starts", "solved_longer"),
     ),
 }
 

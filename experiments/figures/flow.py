@@ -39,7 +39,7 @@ def lag_profiles(
         "learnt from."
     )
     if intervals:
-        reading += " Shaded: 95 % intervals over the windows of text."
+        reading += " Shaded: 95 % intervals over the sequences of the probe."
     with styled():
         figure, axes = new_figure(reading)
         logarithmic(axes)
@@ -47,7 +47,8 @@ def lag_profiles(
             lags, style = np.arange(len(values)), line_style(number, len(values))
             low, high = (intervals or {}).get(name, (None, None))
             if low is not None and high is not None:
-                band = (np.maximum(low, SMALLEST), visible(high))
+                floor = np.nanmin(visible(values), initial=1) / 10
+                band = (np.maximum(low, floor), visible(high))
                 axes.fill_between(lags, *band, color=style["color"], alpha=0.2, lw=0)
             axes.plot(lags, visible(values), label=written(name), **style)
         limit_line(axes, 0.01, "1 %: the horizon")

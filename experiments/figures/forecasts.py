@@ -41,7 +41,7 @@ def fans(shown: Sequence[Fan], title: str, reading: str) -> Figure:
             nrows=len(shown),
             squeeze=False,
         )
-        figure.suptitle(written(title), fontsize=11)
+        found[0, 0].set_title(written(title))
         for axes, fan in zip(found[:, 0], shown, strict=True):
             for share, alpha in ((95, 0.18), (80, 0.3)):
                 if share in fan.bands:
@@ -65,7 +65,8 @@ def fans(shown: Sequence[Fan], title: str, reading: str) -> Figure:
             )
             steps_along(axes, "")
         found[-1, 0].set_xlabel("time")
-        legend(found[0, 0], ncols=2, fontsize=8)
+        named = found[0, 0].get_legend_handles_labels()
+        figure.legend(*named, loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 

@@ -50,7 +50,7 @@ from experiments.applications.forecast.shown import (
     one_step_shown,
     section,
 )
-from experiments.applications.lines import read_lines
+from experiments.applications.lines import Line, read_lines
 from experiments.run.directory import read_kept
 from experiments.run.record import Text
 from lm.models.forecaster import Forecaster, build_forecaster
@@ -216,14 +216,14 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
             yield {"text": f"{step['step']} ahead", **step}
         return
     for line in read_lines(path, option="--input"):
-        values = parsed(line.text, line.number or 0)
+        values = parsed(line)
         steps = next_values(*given, values, config.data)
         yield {"text": line.text, **steps[0], "ahead": steps}
 
 
-def parsed(text: str, number: int) -> np.ndarray:
+def parsed(line: Line) -> np.ndarray:
     """A line as (N,) numbers; DataError where it is none."""
-    words = text.replace(",", " ").split()
+    words = line.text.replace(",", " ").split()
     try:
         values = np.array([float(word) for word in words])
         if len(values) and np.isfinite(values).all():
@@ -231,7 +231,7 @@ def parsed(text: str, number: int) -> np.ndarray:
     except ValueError:
         pass
     raise DataError(
-        f"line {number} is no series: {text[:40]!r}; give numbers with blanks or "
+        f"{line.place} is no series: {line.text[:40]!r}; give numbers with blanks or "
         "commas between them, without gaps (or a .csv file, a row a value)"
     )
 

@@ -111,7 +111,7 @@ def parsed(vocabulary: Vocabulary, line: Line, longest: int) -> tuple[np.ndarray
     sides = text.split(GAP)
     if len(sides) != 2:
         raise DataError(
-            f"--input: line {line.number} has {len(sides) - 1} gaps: write {GAP} for "
+            f"{line.place} has {len(sides) - 1} gaps: write {GAP} for "
             f"the one word that is missing, as in 'the dog {GAP} .'"
         )
     split = tokenizer_named(vocabulary.tokenizer, vocabulary.model).split
@@ -119,7 +119,7 @@ def parsed(vocabulary: Vocabulary, line: Line, longest: int) -> tuple[np.ndarray
     ids = np.array([*left, UNK_ID, *right, EOS_ID], np.int32)
     if len(ids) > longest:
         raise DataError(
-            f"--input: line {line.number} has {len(ids)} tokens, and the longest batch "
+            f"{line.place} has {len(ids)} tokens, and the longest batch "
             f"of this run {longest} (data.max_length): shorten the line"
         )
     return ids, len(left)

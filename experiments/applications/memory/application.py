@@ -15,7 +15,7 @@ from data_pipeline.errors import DataError
 from data_pipeline.tasks import TASKS, Task
 from data_pipeline.tasks.reading import STREAMS, Sequences
 from experiments.applications.application import Application, Prepared, Restored
-from experiments.applications.lines import read_lines
+from experiments.applications.lines import Line, read_lines
 from experiments.applications.memory.config import MemoryConfig, TaskConfig
 from experiments.run.record import Text
 from lm.config import ConfigError, unknown
@@ -141,7 +141,7 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     task = restored.prepared.source
     model = model_of(restored.config, task)
     for line in read_lines(path, option="--input"):
-        inputs_T = parsed(task, line.text, line.number or 0)
+        inputs_T = parsed(task, line)
         state = model.initial_state(restored.params, 1)
         _, hs = model.apply(restored.params, inputs_T[:, None], state)
         outputs_C = model.logits(restored.params, hs[-1, 0])
@@ -153,9 +153,9 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
         yield {"text": line.text, "answer": answer, "probability": probability}
 
 
-def parsed(task: Task, text: str, number: int) -> np.ndarray:
+def parsed(task: Task, line: Line) -> np.ndarray:
     """A line as inputs: (T,) symbols or (T, 2) numbers; DataError where it is none."""
-    words = text.split()
+    words = line.text.split()
     try:
         if not task.symbols:
             pairs = [[float(x) for x in word.split(",")] for word in words]
@@ -171,8 +171,8 @@ def parsed(task: Task, text: str, number: int) -> np.ndarray:
         else "pairs VALUE,MARKER"
     )
     raise DataError(
-        f"line {number} is no sequence of the task {task.name}: {text[:40]!r}; give "
-        f"{wanted}, with blanks between them"
+        f"{line.place} is no sequence of the task {task.name}: {line.text[:40]!r}; "
+        f"give {wanted}, with blanks between them"
     )
 
 

@@ -89,7 +89,10 @@ def _read(config: OpinionsConfig) -> tuple[tuple[str, ...], dict[str, Split]]:
                 f"{config.max_length}"
             )
     fold, folds, seed = config.fold, config.folds, config.seed
-    numbers = split_by_fold(found.labels, fold, folds, seed)
+    try:
+        numbers = split_by_fold(found.labels, fold, folds, seed)
+    except DataError as error:
+        raise DataError(f"{config.corpus}: {error}") from None
     return found.names, {
         name: Split([found.texts[n] for n in own], found.labels[own], [])
         for name, own in numbers.items()

@@ -269,7 +269,7 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
             inputs = rule.parse(line.text.strip().rstrip(","))
         except ValueError:
             raise DataError(
-                f"line {line.number} is no sequence of {rule.name}: "
+                f"{line.place} is no sequence of {rule.name}: "
                 f"{line.text[:40]!r}; give {wanted}"
             ) from None
         yield {"text": line.text, **answer_of(model, restored.params, rule, inputs)}

@@ -28,7 +28,7 @@ from experiments.applications.application import (
     Restored,
 )
 from experiments.applications.classes import confusion, probabilities
-from experiments.applications.lines import read_lines
+from experiments.applications.lines import Line, read_lines
 from experiments.applications.signals.baselines import baselines
 from experiments.applications.signals.config import TONES, SignalsConfig
 from experiments.applications.signals.shown import examples_shown, section
@@ -235,21 +235,21 @@ def signals(
             yield text, log_mel(samples, data.rate, data.bands)
         return
     for line in read_lines(path, option="--input"):
-        yield line.text, parsed(line.text, source.width, line.number or 0)
+        yield line.text, parsed(line, source.width)
 
 
-def parsed(text: str, width: int, number: int) -> np.ndarray:
+def parsed(line: Line, width: int) -> np.ndarray:
     """A line as (T, D) numbers; DataError where it is none."""
     try:
-        vectors = [json.loads(f"[{word}]") for word in text.split()]
+        vectors = [json.loads(f"[{word}]") for word in line.text.split()]
         found_TD = np.array(vectors, np.float32).reshape(-1, width)
         if len(found_TD) == len(vectors) > 0 and np.isfinite(found_TD).all():
             return found_TD
     except (ValueError, TypeError):
         pass
     raise DataError(
-        f"line {number} is no signal: {text[:40]!r}; give vectors of {width} numbers "
-        "with commas between them, and a blank between two vectors"
+        f"{line.place} is no signal: {line.text[:40]!r}; give vectors of {width} "
+        "numbers with commas between them, and a blank between two vectors"
     )
 
 

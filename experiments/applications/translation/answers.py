@@ -206,11 +206,9 @@ def predict(
     )
     for line in read_lines(path, option="--input"):
         if not line.text.strip():
-            raise DataError(
-                f"--input: line {line.number} is empty: there is nothing to translate"
-            )
+            raise DataError(f"{line.place} is empty: there is nothing to translate")
         tokens = encode_lines([line.text.strip()], known.vocabularies[0])
-        check_length(tokens, line.number or 0, config.data.max_length)
+        check_length(tokens, line.place, config.data.max_length)
         length = -(-len(tokens.ids) // CHUNK) * CHUNK
         ids_SB, mask_SB = padded(tokens, np.array([0]), length, 1)
         ids_BT, nats_B = find(params, ids_SB, mask_SB)
@@ -219,11 +217,11 @@ def predict(
         yield record | ({} if beam is None else {"nats": float(nats_B[0])})
 
 
-def check_length(tokens: TokenArray, number: int, longest: int) -> None:
+def check_length(tokens: TokenArray, place: str, longest: int) -> None:
     """Raises DataError for a line of more tokens than any batch has."""
     if len(tokens.ids) > longest:
         raise DataError(
-            f"--input: line {number} has {len(tokens.ids)} tokens, <eos> included, "
+            f"{place} has {len(tokens.ids)} tokens, <eos> included, "
             f"and the longest batch of this run {longest} (data.max_length): shorten it"
         )
 
