@@ -46,7 +46,7 @@ def check_alignments(
     ):
         steps, least = math.ceil(len(inputs) / stacked), least_steps(labels)
         if steps < least:
-            said = " ".join(classes[n] for n in labels)
+            said = " ".join(classes[int(n)] for n in labels)
             raise DataError(
                 f"{split}: {name} has no alignment: its {len(inputs)} frames make "
                 f"{steps} steps of {stacked}, and {said[:40]!r} needs {least}: lower "
