@@ -116,7 +116,7 @@ def ladder(rows: dict[str, Row]) -> str:
 def retold(rows: dict[str, Row]) -> str:
     """What the tutorial says, and what its chapters measured."""
     if "tutorial" not in rows:
-        return "Not measured yet.\n"
+        return "Not measured yet: `python -m experiments.tutorial --record`.\n"
     row = rows["tutorial"]
     lines = [tuple(map(str, claim)) for claim in row["metrics"]["claims"]]
     head = ("chapter", "of what", "the original says", "measured", "holds")

@@ -212,8 +212,8 @@ show(Grid(("layer", "mean of update", "mean of reset"), rows))
 #
 # $$\sigma(b_f)^k = 0.01 \quad\Rightarrow\quad k = \frac{\ln 0.01}{\ln \sigma(b_f)}$$
 #
-# Measured: the norm of $\partial \ell / \partial c_{t-k}$ on random words, of networks
-# with small weights.
+# Measured: the norm of $\partial \ell_t / \partial c_{t-k}$ on random words, of a
+# network with small weights, relative to $k = 1$.
 
 # %%
 text = random_batch(50, WINDOW, 8)._replace(fresh=np.ones(8, bool))
@@ -221,15 +221,16 @@ text = random_batch(50, WINDOW, 8)._replace(fresh=np.ones(8, bool))
 
 @jax.jit
 def memory_norms(params):
-    """‖∂ℓ/∂c‖, ℓ being the loss of the last word: (K,) by lag."""
+    """‖∂ℓ/∂c_{T−k}‖, ℓ being the loss of word T: (K,), from k = 1 on, since the loss
+    reads h_T and no c_T."""
     last, _ = small.problem.focus(text)
     state = small.initial_state(params, 8)
     found = state_gradients(small.problem, params, state, last)
-    return field_norms(found["0"])["c"].mean(axis=1)[::-1]
+    return field_norms(found["0"])["c"].mean(axis=1)[-2::-1]
 
 
 rows, horizons = [], {}
-init = InitConfig(weights="normal", scale=0.05)
+init = InitConfig(weights="normal", scale=0.005)
 small = build(ModelConfig("lstm", hidden=H // 2, embedding=H // 2, init=init), 50)
 drawn = small.init(jax.random.key(0))
 for bias in BIASES:
@@ -248,11 +249,11 @@ lines = {
     "theory": (several, theory),
     "measured": (BIASES, [far for far, _ in horizons.values()]),
 }
-reading = f"Horizon of an untrained LSTM; lags are counted up to {WINDOW - 1}."
+reading = f"Horizon of an untrained LSTM; lags are counted up to {WINDOW - 2}."
 show(curves(lines, reading, "forget bias", "horizon in steps", log="y"))
 
 # %% tags=["claim"]
-inside = {b: pair for b, pair in horizons.items() if pair[1] < WINDOW - 1}
+inside = {b: pair for b, pair in horizons.items() if pair[1] < WINDOW - 2}
 claims.add(
     "an LSTM keeps gradients from vanishing",
     "yes, by its gates",
