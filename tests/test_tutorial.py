@@ -98,8 +98,16 @@ def test_solutions_are_folded_and_bookkeeping_is_left_out():
     assert 'href="#one-exercise-1-c-d"' in page and "1.0 minutes" in page
 
 
-def test_a_chapter_that_is_not_there_is_one_line(capsys):
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["7"], "the number of a chapter is 7"),
+        (["1", "--record"], "--record is of all chapters in full"),
+        (["4", "--weights", "none.npz"], "none.npz is not there"),
+    ],
+)
+def test_a_mistake_is_one_line(words, said, capsys):
     with pytest.raises(SystemExit) as left:
-        main(["7"])
+        main(words)
     assert left.value.code == 2
-    assert "the number of a chapter is 7" in capsys.readouterr().err
+    assert said in capsys.readouterr().err

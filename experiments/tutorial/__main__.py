@@ -52,10 +52,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
     given = command_line(Tutorial, words, __doc__ or "", prog=PROG, pairs=False)
     with user_errors():
+        from experiments.applications.language_model.tutorial_files import load_tutorial
         from experiments.tutorial.rendering import rendered
         from experiments.tutorial.running import run_chapter
 
         weights = "" if given.weights is None else str(given.weights)
+        if weights:
+            load_tutorial(weights)  # what is wrong with it is told before the minutes
         numbers = given.chapter or tuple(range(1, len(CHAPTERS) + 1))
         chapters = []
         for number in numbers:

@@ -172,10 +172,12 @@ show(Grid(("sentence", "answer"), answers))
 
 # %%
 KINDS = {
+    "captions": ("one to many: a picture, told in a sentence", ""),
     "grammar": ("one to many, many to many: sentences", "perplexity"),
     "sentiment": ("many to one: praise or not", "accuracy"),
     "signals": ("many to one: which tone", "accuracy"),
     "forecast": ("many to many: the next value, at each step", "rmse"),
+    "translation": ("many to many: reads all, then writes", ""),
     "sequences": ("many to many: reads 1,4,7, writes 10", "solved_unseen_steps"),
     "correction": ("many to many: a sentence set right", "sentence_accuracy"),
     "gap": ("many to many, both ways: the missing word", "accuracy"),
@@ -183,10 +185,15 @@ KINDS = {
 }
 
 
+# %%
 def row_of(name, kind, score):
-    """A committed run as a row of the table."""
+    """A committed run as a row of the table; without a score, its first."""
+    if name not in rows():
+        return name, kind, "not measured yet"
     metrics = rows()[name]["metrics"]
     found = metrics["test"] | metrics.get("scores", {}).get("test", {})
+    named = [n for n in found if n not in ("loss", "count", "tokens")]
+    score = score or named[0]
     return name, kind, f"{score.replace('_', ' ')} {found[score]:.3g}"
 
 
