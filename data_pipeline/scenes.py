@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.datasets import load_digits
 
-from data_pipeline.errors import DataError
+from data_pipeline.grid import SIDE, Grid
 from data_pipeline.order import random_uniform
 from data_pipeline.pairs import encode_lines, padded
 from data_pipeline.vocabulary import EOS_ID, Vocabulary, build_vocabulary
@@ -20,35 +20,8 @@ from lm.types import Pairs
 
 NUMBERS = "zero one two three four five six seven eight nine".split()
 WORDS = (*NUMBERS, "a", "an", "left", "right", "above", "and", "of")
-SIDE = 8  # pixels of a digit
 FIRST = {"train": 0, "valid": 1_257, "test": 1_437}  # of 1,797, in their own order
 STREAMS = {"train": 0, "valid": 1, "test": 2}
-
-
-class Grid(NamedTuple):
-    """What scenes are like.
-
-    rows, columns  of cells.
-    most           digits in a scene at most.
-    jitter         pixels that a digit may stand off the middle of its cell, each way.
-    noise          standard deviation of what is added to each pixel; ink is 1.
-    """
-
-    rows: int
-    columns: int
-    most: int
-    jitter: int = 0
-    noise: float = 0.0
-
-    @property
-    def cell(self) -> int:
-        """Pixels of a cell's side."""
-        return SIDE + 2 * self.jitter
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Pixels of a scene, rows and columns."""
-        return self.rows * self.cell, self.columns * self.cell
 
 
 class Scene(NamedTuple):
@@ -158,13 +131,3 @@ def told(scenes: list[Scene], grid: Grid, words: Vocabulary, lanes: int) -> Pair
         mask=mask_TB,
         own=np.zeros_like(mask_TB),
     )
-
-
-def check_grid(grid: Grid) -> None:
-    """Raises DataError where a scene has fewer cells than digits."""
-    cells = grid.rows * grid.columns
-    if grid.most > cells:
-        raise DataError(
-            f"data.most is {grid.most}, but a grid of {grid.rows} by {grid.columns} "
-            f"has {cells} cells: raise data.rows or data.columns, or lower data.most"
-        )

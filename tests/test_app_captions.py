@@ -8,10 +8,10 @@ import pytest
 from matplotlib.image import imsave
 
 from data_pipeline.errors import DataError
+from data_pipeline.grid import Grid
 from data_pipeline.pairs import decode_line
 from data_pipeline.scenes import (
     NUMBERS,
-    Grid,
     Scenes,
     describe,
     digits,

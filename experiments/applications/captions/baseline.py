@@ -11,7 +11,8 @@ from functools import cache
 import numpy as np
 from sklearn.svm import SVC
 
-from data_pipeline.scenes import SIDE, Grid, Scene, describe, digits
+from data_pipeline.grid import SIDE, Grid
+from data_pipeline.scenes import Scene, describe, digits
 
 INK = 8.0  # in a digit at least; the emptiest of all has 14
 FAINT = 0.25  # what is less counts as no ink

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from data_pipeline.config import TEXT
-from data_pipeline.scenes import Grid, check_grid
+from data_pipeline.grid import Grid, check_grid
 from experiments.applications.search_config import SearchConfig
 from experiments.applications.translation.config import TranslatorConfig
 from experiments.config import RunConfig, check_dropout
