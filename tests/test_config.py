@@ -48,6 +48,17 @@ def test_ready_configs_say_their_command():
         assert module.__doc__ and "experiments.train" in module.__doc__
 
 
+def test_ready_configs_are_read_without_anything_heavy():
+    code = (
+        "import sys; from experiments.config import load_named, named\n"
+        "for name in named(): load_named(name)\n"
+        "found = {'jax', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+
+
 def test_published_setups():
     small, large = load_named("zaremba_small"), load_named("zaremba_large")
     assert (small.model.hidden, small.data.window, small.train.epochs) == (200, 20, 13)
