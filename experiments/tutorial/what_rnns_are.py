@@ -172,7 +172,7 @@ show(Grid(("sentence", "answer"), answers))
 
 # %%
 KINDS = {
-    "captions": ("one to many: a picture, told in a sentence", ""),
+    "captions": ("one to many: a picture, told in a sentence", "exact"),
     "grammar": ("one to many, many to many: sentences", "perplexity"),
     "sentiment": ("many to one: praise or not", "accuracy"),
     "signals": ("many to one: which tone", "accuracy"),
@@ -192,8 +192,8 @@ def row_of(name, kind, score):
         return name, kind, "not measured yet"
     metrics = rows()[name]["metrics"]
     found = metrics["test"] | metrics.get("scores", {}).get("test", {})
-    named = [n for n in found if n not in ("loss", "count", "tokens")]
-    score = score or named[0]
+    losses = ("loss", "count", "tokens", "nats_per_token", "perplexity")
+    score = score or next((n for n in found if n not in losses), "perplexity")
     return name, kind, f"{score.replace('_', ' ')} {found[score]:.3g}"
 
 
