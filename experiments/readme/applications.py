@@ -33,6 +33,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "solved_longer",
     ),
     "signals": ("accuracy",),
+    "speech": ("string_errors", "symbol_errors", "string_errors_joined"),
 }
 OF = {"benchmark_reviews": "sentiment"}  # rows that are not called after theirs
 MOST, LOSSES = 4, ("loss", "nats_per_token")
