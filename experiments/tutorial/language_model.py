@@ -314,7 +314,7 @@ whole = replace(
     load_named("default"),
     data=replace(data, reading="streams", batch=20 if not SMALL else 2),
     model=ModelConfig(cell="tanh", hidden=H, embedding=H, softmax="tied"),
-    optim=OptimConfig(learning_rate=0.01, eps=1e-3, clip_at=1.0, schedule="cosine"),
+    optim=OptimConfig(learning_rate=0.003, clip_at=1.0, schedule="cosine"),
 )
 trained = load_trained(learnt(whole, STEPS))
 filters = Filters(temperature=0.8, banned=(UNK_ID,))

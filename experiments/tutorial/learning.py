@@ -24,8 +24,9 @@ def learnt(config: Any, steps: int) -> Path:
     """Trains a config, or the ready one of that name, for some steps, and shows
     nothing of it; the run's directory."""
     config = load_named(config) if isinstance(config, str) else config
-    paces = {"epochs": 0, "steps": steps, "eval_every": steps, "samples": 0, "keep": 1}
-    paced = replace(config.train, **paces)
+    bounds = {"epochs": 0, "minutes": 0, "steps": steps}
+    paces = {"eval_every": steps, "samples": 0, "keep": 1}
+    paced = replace(config.train, **bounds, **paces)
     config = replace(config, train=paced, gradflow=GradflowConfig(every=0))
     folder = Path(tempfile.mkdtemp(dir=KEPT)) / config.name
     with contextlib.redirect_stdout(io.StringIO()):
