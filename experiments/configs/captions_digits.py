@@ -28,5 +28,5 @@ CONFIG = replace(
         score="general",
     ),
     optim=OptimConfig("adam", 0.003, clip="norm", clip_at=1.0, schedule="cosine"),
-    train=TrainConfig(epochs=20, eval_batch=100),
+    train=TrainConfig(epochs=40, eval_batch=100),
 )
