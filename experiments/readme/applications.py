@@ -21,6 +21,7 @@ PUBLISHED = {
 }
 # The scores that are shown, in this order; the first decides which baseline is best.
 SHOWN: dict[str, tuple[str, ...]] = {
+    "captions": ("exact", "bleu", "exact_beam"),
     "char_words": ("after_unknown", "perplexity"),
     "correction": ("f0.5", "sentence_accuracy"),
     "forecast": ("mase", "mase_ahead", "arv_1921_1955", "arv", "coverage_80_ahead"),
@@ -34,10 +35,11 @@ SHOWN: dict[str, tuple[str, ...]] = {
     ),
     "signals": ("accuracy",),
     "speech": ("string_errors", "symbol_errors", "string_errors_joined"),
+    "translation": ("bleu", "bleu_beam", "exact"),
 }
 OF = {"benchmark_reviews": "sentiment"}  # rows that are not called after theirs
 MOST, LOSSES = 4, ("loss", "nats_per_token")
-LARGER = ("accuracy", "solved", "f0.5", "bleu")  # in scores of which more is better
+LARGER = ("accuracy", "solved", "f0.5", "bleu", "exact")  # in scores of which more is better
 SEED, SPEAKER = re.compile(r"_seed\d+$"), "signals_digits_"
 
 
