@@ -39,7 +39,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
 }
 OF = {"benchmark_reviews": "sentiment"}  # rows that are not called after theirs
 MOST, LOSSES = 4, ("loss", "nats_per_token")
-LARGER = ("accuracy", "solved", "f0.5", "bleu", "exact")  # in scores of which more is better
+LARGER = ("accuracy", "solved", "f0.5", "bleu", "exact")  # more of which is better
 SEED, SPEAKER = re.compile(r"_seed\d+$"), "signals_digits_"
 
 
