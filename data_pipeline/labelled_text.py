@@ -55,7 +55,7 @@ def read_labelled(
     if not names:
         raise DataError(f"{path} is empty: give a text a line, with its label")
     if len(names) < 2:
-        raise DataError(f"{path} has texts of the class {names[0]!r} alone")
+        raise DataError(f"{path} has texts of the class {found[0]!r} alone")
     index = {name: number for number, name in enumerate(names)}
     return LabelledTexts(
         [text for _, text, _ in pairs],
