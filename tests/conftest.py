@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # A program of a test is small and runs a few times: what takes time is to compile it,
 # and half of that are XLA's optimizations. So they are off, in processes of tests too.
 # They are on in OPTIMIZED, where bits or times are compared or nobody has tried yet,
-# and everywhere where the variable is 0, as .ci/run sets it for the newer Python.
+# and everywhere where the variable is 0.
 PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
 OPTIMIZED = set(

@@ -164,10 +164,12 @@ def whole(request, tmp_path_factory):
     return request.param, config, run
 
 
-def test_it_goes_on_bit_for_bit_from_every_step(whole, tmp_path):
-    _, config, run = whole
+def test_it_goes_on_bit_for_bit(whole, tmp_path):
+    """From a step between evaluations and one of them; of language models from every
+    step (tests/test_run.py too)."""
+    name, config, run = whole
     wanted = restore_best(run)
-    for step in (1, 2, 3):
+    for step in (1, 2, 3) if name == "language_model" else (1, 2):
         cut = tmp_path / f"{step}"
         shutil.copytree(run, cut)
         (cut / "summary.json").unlink()
@@ -184,7 +186,11 @@ def test_it_goes_on_bit_for_bit_from_every_step(whole, tmp_path):
         assert summary["scores"] == read_json(run / "summary.json")["scores"]
 
 
-def test_it_is_scored_probed_reported_and_asked(whole, tmp_path):
+def test_it_is_scored_probed_and_reported(whole, tmp_path, monkeypatch):
+    """The figures are on the page; those that go into files besides are of
+    tests/test_report.py."""
+    if whole[0] != "language_model":
+        monkeypatch.setattr("experiments.figures.save", lambda *_: None)
     name, _, run = whole
     scores = read_json(run / "summary.json")["scores"]
     assert set(scores) == {"valid", "test"}
