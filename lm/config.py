@@ -21,6 +21,8 @@ Clip = Literal["none", "norm", "value"]
 Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine"]
 Reduction = Literal["token", "time_sum"]
 Average = Literal["none", "ema", "tail"]
+AttentionPlace = Literal["none", "luong", "bahdanau"]
+AttentionScore = Literal["dot", "general", "additive"]
 
 WIDEST = 2**17  # units: a recurrent matrix of 64 GiB
 

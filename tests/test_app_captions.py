@@ -105,7 +105,6 @@ def test_a_small_form_comes_near_the_ceiling(trained):
     summary = read_json(trained / "summary.json")
     ceiling = summary["baselines"]["SVM in each cell"]["test"]["exact"]
     exact = summary["scores"]["test"]["exact"]
-    print(exact)
     assert ceiling > 0.85 and exact > 0.75 * ceiling
 
 

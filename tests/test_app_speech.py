@@ -36,7 +36,7 @@ from experiments.applications.speech.baselines import (
     goertzel_power,
 )
 from experiments.applications.speech.config import (
-    SearchConfig,
+    PrefixSearchConfig,
     SpeechConfig,
     SpeechData,
     SpeechModel,
@@ -239,7 +239,7 @@ def test_pieces_between_silences_have_classes():
 
 def test_the_prior_is_the_n_gram_model_of_the_strings():
     strings = [[0, 1, 0], [0, 1], [1, 1, 0], [0]]
-    config = SpeechConfig(search=SearchConfig(order=2))
+    config = SpeechConfig(search=PrefixSearchConfig(order=2))
     prior = prior_of(config, Source(CLASSES, 8, strings))
     assert prior is not None
     for prefix in ((), (1,), (1, 2), (2, 2, 1)):
@@ -271,7 +271,7 @@ def trained(tmp_path_factory):
             buckets=1,
         ),
         model=SpeechModel("gru", 1, 32, stacked=3),
-        search=SearchConfig(beam=4, order=2, weight=0.1),
+        search=PrefixSearchConfig(beam=4, order=2, weight=0.1),
         optim=dataclasses.replace(CONFIG.optim, learning_rate=0.02),
         train=TrainConfig(epochs=10, eval_every=50, eval_batch=90, samples=0),
         gradflow=GradflowConfig(every=0),
@@ -358,7 +358,7 @@ def test_recordings_are_trained_on_by_their_splits_or_refused(tmp_path, capsys):
     for build, why in (
         (lambda: SpeechData(speaker="ann"), "which nobody speaks"),
         (lambda: SpeechModel(embedding=5), "frames are vectors already"),
-        (lambda: SearchConfig(bonus=float("nan")), "search.bonus is nan"),
+        (lambda: PrefixSearchConfig(bonus=float("nan")), "search.bonus is nan"),
     ):
         with pytest.raises(ConfigError, match=why):
             build()

@@ -18,6 +18,7 @@ from experiments.applications.captions.config import (
 )
 from experiments.applications.char_words.config import CharWordsConfig
 from experiments.applications.correction.config import CorrectionConfig
+from experiments.applications.decoding import DecoderConfig
 from experiments.applications.forecast.config import (
     ForecastConfig,
     ForecastModel,
@@ -45,7 +46,6 @@ from experiments.applications.speech.config import (
 from experiments.applications.translation.config import (
     PairsConfig,
     TranslationConfig,
-    TranslatorConfig,
 )
 from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.console.command_line import Options
@@ -125,7 +125,7 @@ def configs(folder):
         ),
         "translation": TranslationConfig(
             data=PairsConfig(sentences=40, batch=8, buckets=1, max_length=60),
-            model=TranslatorConfig(cell="gru", hidden=4, embedding=3),
+            model=DecoderConfig(cell="gru", hidden=4, embedding=3),
             **PACE,
         ),
         "sequences": SequencesConfig(

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_pipeline.pairs import EncodedPairs, PairBatches
 from data_pipeline.vocabulary import EOS_ID
-from experiments.applications.search_config import SearchConfig
+from experiments.applications.decoding import SearchConfig
 from lm.generate import Filters, make_sampler, make_searches
 from lm.models.encoder_decoder import EncoderDecoder
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.pretrained import trained
+from experiments.benchmark.training import trained
 from experiments.config import GradflowConfig, load_named
 from experiments.figures.pairs import source_reach_and_lengths
 from experiments.results.intervals import mean

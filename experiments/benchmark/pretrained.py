@@ -2,7 +2,6 @@
 fold's own text, on a few folds."""
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,16 @@ from data_pipeline.config import DataConfig
 from experiments.applications.sentiment.config import SentimentConfig
 from experiments.applications.sentiment.data import read
 from experiments.benchmark import Benchmark
+from experiments.benchmark.reviews import over_folds
+from experiments.benchmark.training import trained
 from experiments.config import (
     Config,
     GradflowConfig,
-    RunConfig,
     TrainConfig,
-    load_named,
 )
-from experiments.console.command_line import Options
 from experiments.results.intervals import mean
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
-from experiments.run.files import RunError, read_json
-from experiments.train.session import train
 from lm.config import ModelConfig, OptimConfig
 
 EPOCHS = 6
@@ -63,36 +59,9 @@ def begun_as_language_model(config: SentimentConfig, folder: Path) -> SentimentC
     return dataclasses.replace(config, model=reader)
 
 
-def trained(config: RunConfig, run: Path) -> dict[str, Any]:
-    """Trains; the run's summary. RunError where it was interrupted."""
-    if train(config, Options(run), ()) is None:
-        raise RunError(f"{run.name} was interrupted: begin again")
-    return read_json(run / "summary.json")
-
-
 def measure(corpus: str, folds: int) -> dict[str, Any]:
     """Accuracies on the test splits of the first `folds` folds."""
-    base = load_named("sentiment_reviews")
-    found: dict[str, list[float]] = {}
-    for fold in range(min(folds, base.data.folds)):
-        data = dataclasses.replace(base.data, corpus=corpus, fold=fold)
-        config = dataclasses.replace(base, data=data, gradflow=GradflowConfig(every=0))
-        with tempfile.TemporaryDirectory(prefix="reviews-") as folder:
-            begun = begun_as_language_model(config, Path(folder))
-            summary = trained(begun, Path(folder) / "run")
-        ours = {"network": {"test": summary["scores"]["test"]}}
-        for name, splits in (ours | summary["baselines"]).items():
-            found.setdefault(name, []).append(splits["test"]["accuracy"])
-        print(f"fold {fold}:", {name: each[-1] for name, each in found.items()})
-    means = {name: {"accuracy": mean(each).value} for name, each in found.items()}
-    own = means.pop("network")
-    return {
-        "accuracies": found,
-        "parameters": summary["parameters"],
-        "test": own,
-        "scores": {"test": own},
-        "baselines": {name: {"test": scores} for name, scores in means.items()},
-    }
+    return over_folds(corpus, folds, begun_as_language_model)
 
 
 def table(rows: Sequence[Row]) -> str:

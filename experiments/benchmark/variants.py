@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.pretrained import begun_as_language_model, trained
+from experiments.benchmark.pretrained import begun_as_language_model
+from experiments.benchmark.training import trained
 from experiments.config import RunConfig, from_dict, load_named, to_dict
 from experiments.results.intervals import mean
 from experiments.results.markdown import markdown, measured

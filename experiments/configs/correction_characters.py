@@ -6,10 +6,10 @@ Differs     trained on corrupted sentences, which the noisy channel never sees.
 Command     python -m experiments.train --config correction_characters
 """
 
+from experiments.applications.decoding import DecoderConfig
 from experiments.applications.translation.config import (
     PairsConfig,
     TranslationConfig,
-    TranslatorConfig,
 )
 from experiments.config import GradflowConfig, TrainConfig
 from lm.config import OptimConfig
@@ -24,7 +24,7 @@ CONFIG = TranslationConfig(
         batch=64,
         buckets=8,
     ),
-    model=TranslatorConfig(
+    model=DecoderConfig(
         cell="gru",
         hidden=128,
         embedding=32,

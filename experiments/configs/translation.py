@@ -5,10 +5,10 @@ Differs     made here (data_pipeline/corpora/bilingual.py).
 Command     python -m experiments.train --config translation
 """
 
+from experiments.applications.decoding import DecoderConfig
 from experiments.applications.translation.config import (
     PairsConfig,
     TranslationConfig,
-    TranslatorConfig,
 )
 from experiments.config import GradflowConfig, TrainConfig
 from lm.config import OptimConfig
@@ -16,7 +16,7 @@ from lm.config import OptimConfig
 CONFIG = TranslationConfig(
     name="translation",
     data=PairsConfig(corpus="bilingual", sentences=20_000, batch=64),
-    model=TranslatorConfig(cell="gru", hidden=96, embedding=48),
+    model=DecoderConfig(cell="gru", hidden=96, embedding=48),
     optim=OptimConfig("adam", 0.004, clip="norm", clip_at=1.0, schedule="cosine"),
     train=TrainConfig(epochs=6, eval_batch=100),
     gradflow=GradflowConfig(lanes=32, lags=30),

@@ -10,10 +10,10 @@ Command     python -m experiments.train --config translation_multi30k --data.cor
             Without attention: --model.attention none
 """
 
+from experiments.applications.decoding import DecoderConfig
 from experiments.applications.translation.config import (
     PairsConfig,
     TranslationConfig,
-    TranslatorConfig,
 )
 from experiments.config import GradflowConfig, TrainConfig
 from lm.config import DropoutConfig, OptimConfig
@@ -29,7 +29,7 @@ CONFIG = TranslationConfig(
         max_length=80,
         batch=64,
     ),
-    model=TranslatorConfig(
+    model=DecoderConfig(
         cell="gru",
         hidden=320,
         embedding=256,

@@ -18,7 +18,7 @@ search, sampling: lm.generate) takes this one.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,15 +28,13 @@ from lm import dropout as drop
 from lm.attention import Attention, Looked, Memory
 from lm.cells import make_cell
 from lm.cells.forms import add_bias, draw, general
-from lm.config import ConfigError, ModelConfig
+from lm.config import AttentionPlace, ConfigError, ModelConfig
 from lm.models.stacks import stack_of, words
 from lm.problem import with_numbers
 from lm.products import matmul
 from lm.recording import Recorded
 from lm.types import Array, Cell, Context, Layer, Params, Part, State
 from lm.words import init_softmax, looked_up, softmax_logits
-
-AttentionPlace = Literal["none", "luong", "bahdanau"]
 
 
 class Decoding(NamedTuple):

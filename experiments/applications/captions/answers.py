@@ -16,8 +16,8 @@ from experiments.applications.bleu import scores_of, signature
 from experiments.applications.captions.baseline import read_all
 from experiments.applications.captions.config import CaptionsConfig, ScenesConfig
 from experiments.applications.captions.model import model_of
+from experiments.applications.decoding import SearchConfig
 from experiments.applications.lines import read_lines
-from experiments.applications.search_config import SearchConfig
 from experiments.applications.searching import Search, make_search
 from lm.models.pictures import places_of
 

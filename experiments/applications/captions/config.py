@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from data_pipeline.config import TEXT
 from data_pipeline.grid import Grid, check_grid
-from experiments.applications.search_config import SearchConfig
-from experiments.applications.translation.config import TranslatorConfig
+from experiments.applications.decoding import DecoderConfig, SearchConfig
 from experiments.config import RunConfig, check_dropout
 from lm.config import at_least, within
 
@@ -51,7 +50,7 @@ class ScenesConfig:
 
 
 @dataclass(frozen=True)
-class CaptionerConfig(TranslatorConfig):
+class CaptionerConfig(DecoderConfig):
     """Convolutions, and a decoder that looks at their places."""
 
     channels: int = 24

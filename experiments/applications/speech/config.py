@@ -83,7 +83,7 @@ class SpeechModel(ModelConfig):
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class PrefixSearchConfig:
     """How the best string is sought when training is over, beside the best path:
     score(y) = ln P(y | x) + weight·ln P(y) + bonus·|y|."""
 
@@ -113,7 +113,7 @@ class SpeechConfig(RunConfig):
 
     data: SpeechData = field(default_factory=SpeechData)
     model: SpeechModel = field(default_factory=lambda: SpeechModel("gru", 1, 48))
-    search: SearchConfig = field(default_factory=SearchConfig)
+    search: PrefixSearchConfig = field(default_factory=PrefixSearchConfig)
 
     def __post_init__(self):
         super().__post_init__()

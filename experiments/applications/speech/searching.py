@@ -10,7 +10,7 @@ import numpy as np
 
 from data_pipeline.transcribed import TranscribedSequences, Transcripts, batch_of
 from data_pipeline.types import TokenArray
-from experiments.applications.speech.config import SearchConfig, SpeechConfig
+from experiments.applications.speech.config import PrefixSearchConfig, SpeechConfig
 from experiments.applications.speech.data import Source
 from experiments.ngram import fit, probabilities
 from lm.ctc import BLANK, Hypothesis, Prior, prefix_beam_search, string_nats
@@ -93,7 +93,7 @@ def greedy(log_TV: np.ndarray) -> Answer:
 
 
 def searched(
-    log_TV: np.ndarray, search: SearchConfig, prior: Prior | None
+    log_TV: np.ndarray, search: PrefixSearchConfig, prior: Prior | None
 ) -> list[Hypothesis]:
     """The strings of the beam, the best first; their symbols are numbers of classes."""
     found = prefix_beam_search(log_TV, search.beam, prior, search.weight, search.bonus)

@@ -25,8 +25,8 @@ from experiments.applications.bleu import (
     sentence_bleu,
     signature,
 )
+from experiments.applications.decoding import SearchConfig
 from experiments.applications.lines import read_lines
-from experiments.applications.search_config import SearchConfig
 from experiments.applications.searching import answers_to, make_search
 from experiments.applications.translation.baseline import dictionary, word_by_word
 from experiments.applications.translation.config import (

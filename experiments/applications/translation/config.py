@@ -1,23 +1,19 @@
 """What a run that translates is made of."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from data_pipeline.config import TEXT
 from data_pipeline.tokenizers import TOKENIZERS
-from experiments.applications.search_config import SearchConfig
+from experiments.applications.decoding import DecoderConfig, SearchConfig
 from experiments.config import RunConfig, check_dropout
 from lm.config import (
     ConfigError,
-    ModelConfig,
     at_least,
-    choice,
     unknown,
     within,
 )
 
-Place = Literal["none", "luong", "bahdanau"]
-Score = Literal["dot", "general", "additive"]
 MADE = ("bilingual", "corrupted")
 
 
@@ -59,7 +55,7 @@ class PairsConfig:
     """Pairs in a batch."""
     buckets: int = 6
     """Pairs of lengths that batches are padded to."""
-    own: float = field(default=0.0)
+    own: float = 0.0
     """Scheduled sampling: the share of target words that the decoder reads in its own
     words at the end of training, rising from 0 epoch by epoch; 0: teacher forcing."""
 
@@ -78,39 +74,14 @@ class PairsConfig:
 
 
 @dataclass(frozen=True)
-class TranslatorConfig(ModelConfig):
-    """An encoder that reads both ways and a decoder, alike but for that; each direction
-    and the decoder have `hidden` units a layer."""
-
-    attention: Place = "bahdanau"
-    """Where attention stands: none; luong, behind the recurrence; bahdanau, before it,
-    asked with the state before the step."""
-    score: Score = "additive"
-    """How a query is held against a place: dot, general or additive."""
-    smoothing: float = field(default=0.0)
-    """Of the labels, in training."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        choice("model.attention", self.attention, Place)
-        choice("model.score", self.score, Score)
-        within("model.smoothing", self.smoothing, 0.0, 1.0, open_high=True)
-        if self.embedding == 0:
-            raise ConfigError(
-                "model.embedding is 0: encoder and decoder read word vectors; set it "
-                "above 0"
-            )
-
-
-@dataclass(frozen=True)
 class TranslationConfig(RunConfig):
     """A run that translates."""
 
     application: ClassVar[str] = "translation"
 
     data: PairsConfig = field(default_factory=PairsConfig)
-    model: TranslatorConfig = field(
-        default_factory=lambda: TranslatorConfig(cell="gru", hidden=128, embedding=64)
+    model: DecoderConfig = field(
+        default_factory=lambda: DecoderConfig(cell="gru", hidden=128, embedding=64)
     )
     search: SearchConfig = field(default_factory=SearchConfig)
 
