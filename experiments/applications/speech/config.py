@@ -5,15 +5,19 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from data_pipeline.config import TEXT
+from experiments.applications.recorded import RecordedData, VectorReader
 from experiments.config import RunConfig, check_dropout
-from lm.config import ConfigError, ModelConfig, at_least, within
+from lm.config import ConfigError, at_least, within
 
 KEYPAD = "keypad"
 
 
 @dataclass(frozen=True)
-class SpeechData:
+class SpeechData(RecordedData):
     """Which sounds, and how they are read."""
+
+    made: ClassVar[str] = KEYPAD
+    slowest: ClassVar[int] = 4_000
 
     corpus: str = field(default=KEYPAD, metadata=TEXT)
     """`keypad`, made here; or a folder or a tar file of WAV files that are called
@@ -28,45 +32,23 @@ class SpeechData:
     """`keypad`: standard deviation of the noise, in amplitudes of a sinusoid."""
     rounds: int = field(default=4, metadata=TEXT)
     """Recordings: in how many strings each one of the validation and test splits is."""
-    rate: int = field(default=8_000, metadata=TEXT)
-    """Samples per second that WAV files have to have."""
     bands: int = field(default=32, metadata=TEXT)
-    """Bands of the mel scale that a frame consists of."""
-    speaker: str = field(default="", metadata=TEXT)
-    """Whose recordings are left out of training and are the test split; by default
-    the test split is indices 0 to 4 of everyone."""
-    batch: int = 50
-    """Strings in a batch."""
-    buckets: int = 4
-    """Lengths that strings are padded to, at most."""
+    """Bands of the mel scale that a frame of a sound consists of."""
 
     def __post_init__(self):
-        if not self.corpus.strip():
-            raise ConfigError(
-                "data.corpus is empty: give keypad, or the path of a folder or a tar "
-                "file of recordings"
-            )
+        super().__post_init__()
         for name in ("strings", "looked", "examined"):
             at_least(f"data.{name}", getattr(self, name), 2)
         within("data.noise", self.noise, 0.0, 3.0)
         within("data.rounds", self.rounds, 1, 1_000)
-        within("data.rate", self.rate, 4_000, 200_000)
-        within("data.bands", self.bands, 2, 80)
-        within("data.batch", self.batch, 1, 2**16)
-        within("data.buckets", self.buckets, 1, 64)
-        if self.speaker and self.corpus == KEYPAD:
-            raise ConfigError(
-                f"data.speaker is {self.speaker!r} but data.corpus is 'keypad', which "
-                "nobody speaks: give recordings, or leave data.speaker out"
-            )
 
 
 @dataclass(frozen=True)
-class SpeechModel(ModelConfig):
+class SpeechModel(VectorReader):
     """The network that reads."""
 
-    embedding: int = 0
-    """0: the frames go into the cell as they are."""
+    vectors: ClassVar[str] = "frames"
+
     stacked: int = 2
     """Frames of 10 ms side by side in a step."""
     both_ways: bool = True
@@ -75,11 +57,6 @@ class SpeechModel(ModelConfig):
     def __post_init__(self):
         super().__post_init__()
         within("model.stacked", self.stacked, 1, 32)
-        if self.embedding:
-            raise ConfigError(
-                f"model.embedding is {self.embedding}: frames are vectors already, so "
-                "set it to 0"
-            )
 
 
 @dataclass(frozen=True)
