@@ -14,8 +14,6 @@ from lm.config import (
     within,
 )
 
-MADE = ("bilingual", "corrupted")
-
 
 @dataclass(frozen=True)
 class PairsConfig:

@@ -15,10 +15,11 @@ from data_pipeline.pairs import (
 )
 from data_pipeline.parallel_text import Bitext, read_parallel
 from data_pipeline.vocabulary import Vocabulary
-from experiments.applications.translation.config import MADE, PairsConfig
+from experiments.applications.correction.config import MistakesConfig
+from experiments.applications.translation.config import PairsConfig
 
 EXAMINED = 1_000  # pairs for validation and for the test, of what is made here
-INTACT, FREQUENT, LONGEST = 0.2, 12, 30  # of `corrupted`, as `correction` has them
+MISTAKES = MistakesConfig()  # of `corrupted`: those of `correction`
 
 
 class Translations(NamedTuple):
@@ -44,11 +45,14 @@ def read(config: PairsConfig) -> dict[str, Bitext]:
         return read_parallel(config.corpus, config.source, config.target, config.test)
     few = min(EXAMINED, max(1, config.sentences // 10))
     sizes = {"train": config.sentences, "valid": few, "test": few}
-    if config.corpus == "corrupted":
-        return corrupted(sizes, config.seed, config.longest or LONGEST)
+    return MADE[config.corpus](sizes, config.seed, config.longest)
+
+
+def translated(sizes: dict[str, int], seed: int, longest: int) -> dict[str, Bitext]:
+    """Sentences of `bilingual` in both languages, of at most so many words; 0: any."""
     found = {}
     for split, size in sizes.items():
-        pairs = bilingual.sample(size, f"{config.seed}:{split}", config.longest)
+        pairs = bilingual.sample(size, f"{seed}:{split}", longest)
         sources, targets = [p.source for p in pairs], [p.target for p in pairs]
         found[split] = Bitext(sources, targets)
     return found
@@ -56,27 +60,30 @@ def read(config: PairsConfig) -> dict[str, Bitext]:
 
 def corrupted(sizes: dict[str, int], seed: int, longest: int) -> dict[str, Bitext]:
     """Sentences of `grammar` with a mistake in each of four out of five, and as they
-    were; longer ones are passed over. Those of validation and test begin as those that
-    `correction` is asked."""
+    were, of at most so many words; 0: as many as `correction` looks at. Those of
+    validation and test begin as those that it is asked."""
     lines = {
         split: [line.split() for line in grammar.sample(size, f"{seed}:{split}").lines]
         for split, size in sizes.items()
     }
     counts = Counter(word for words in lines["train"] for word in words)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    frequent = [word for word in ranked if word.isalpha()][:FREQUENT]
+    frequent = [word for word in ranked if word.isalpha()][: MISTAKES.frequent]
     found = {}
     for number, (split, sentences) in enumerate(lines.items()):
         pairs = [
-            corrupt(tuple(words), frequent, INTACT, seed, number, n)
+            corrupt(tuple(words), frequent, MISTAKES.intact, seed, number, n)
             for n, words in enumerate(sentences)
-            if len(words) <= longest
+            if len(words) <= (longest or MISTAKES.longest)
         ]
         found[split] = Bitext(
             [" ".join(pair.source) for pair in pairs],
             [" ".join(pair.target) for pair in pairs],
         )
     return found
+
+
+MADE = {"bilingual": translated, "corrupted": corrupted}
 
 
 def learnt(config: PairsConfig, texts: dict[str, Bitext]) -> Translations:
