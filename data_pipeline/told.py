@@ -1,7 +1,10 @@
 """What a run says first of its text: how it was read, and what was lost on the way."""
 
+import numpy as np
+
+from data_pipeline.config import DataConfig
 from data_pipeline.printable import printable
-from data_pipeline.types import Corpus
+from data_pipeline.types import Corpus, Dataset
 
 MANY_UNKNOWN = 0.2  # a share of unknown words above which perplexities say little
 SETTINGS = {
@@ -38,6 +41,22 @@ def understood(corpus: Corpus) -> list[str]:
         ]
     for split, count in facts.get("duplicates_left_out", {}).items():
         lines.append(f"{_left_out(count, split)} stand in a later split as well")
+    return lines
+
+
+def pieces(dataset: Dataset, config: DataConfig) -> list[str]:
+    """Sentences too long for one batch, which a language model of sentences reads in
+    pieces: every token counts, but a piece knows nothing of the one before it."""
+    if config.reading != "sentences":
+        return []
+    lines = []
+    for split, tokens in dataset.splits.items():
+        lengths = np.diff(tokens.starts)
+        if count := int((lengths > config.max_length).sum()):
+            lines.append(
+                f"{count:,} of {lengths.size:,} sentences of {split} have more than "
+                f"data.max_length {config.max_length} tokens and are read in pieces"
+            )
     return lines
 
 

@@ -52,6 +52,14 @@ def test_a_run_tells_what_was_lost(lossy, tmp_path, capsys):
     assert not lacking(capsys.readouterr().out)
 
 
+def test_sentences_read_in_pieces_are_told_with_counts(lossy, tmp_path, capsys):
+    data = replace(lossy.data, reading="sentences", max_length=7)
+    session.train(replace(lossy, data=data), Options(tmp_path / "run"), ())
+    told = "40 of 41 sentences of train have more than data.max_length 7 tokens"
+    assert told in capsys.readouterr().out
+    assert told in "\n".join(read_json(tmp_path / "run" / "summary.json")["notes"])
+
+
 def test_a_study_tells_it_once(lossy, tmp_path):
     display = quiet()
     noted = []

@@ -46,7 +46,7 @@ def measure() -> dict[str, Any]:
     train = replace(config.train, samples=0, keep=1)
     config = replace(config, train=train, gradflow=GradflowConfig(every=0))
     dataset = prepare(config.data)
-    planned = plan_of(config, APPLICATION, few(prepared_of(dataset)))
+    planned = plan_of(config, APPLICATION, few(prepared_of(dataset, config.data)))
     losses, V = losses_of(planned), dataset.vocabulary.size
     batches = [planned.reading.batch_at(0, 0, n) for n in range(SENTENCES)]
     typical = sorted(batches, key=lambda batch: batch.mask.sum())[SENTENCES // 2]

@@ -161,7 +161,7 @@ def train_task(
     """
     keep_memory()
     dataset = prepared(task.config.data)
-    planned = plan_of(task.config, APPLICATION, prepared_of(dataset))
+    planned = plan_of(task.config, APPLICATION, prepared_of(dataset, task.config.data))
     measure, made = (
         make_measure(task.config, model_of(task.config, planned.prepared), dataset),
         made_by(make_measure),

@@ -31,7 +31,7 @@ EXAMPLE_TOKENS = 25
 def prepare(config: CharWordsConfig) -> Prepared:
     """The corpus of `config.data`, with the types of all its splits."""
     dataset, types = prepare_types(config.data)
-    prepared = prepared_of(dataset)
+    prepared = prepared_of(dataset, config.data)
     source = Source(dataset, types, alphabet_of(dataset.vocabulary))
     facts = {k: v for k, v in prepared.facts.items() if k != "optimum"}
     known = len(set(types.words) & set(dataset.vocabulary.tokens))

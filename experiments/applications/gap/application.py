@@ -32,7 +32,7 @@ def prepare(config: GapConfig) -> Prepared:
     dataset = read_corpus(config.data)
     for name, tokens in dataset.splits.items():
         check_lengths(tokens, config.data.max_length, dataset.corpus.name, name)
-    prepared = prepared_of(dataset)
+    prepared = prepared_of(dataset, config.data)
     gaps = count(dataset.splits["train"])
     facts = {k: v for k, v in prepared.facts.items() if k != "optimum"}
     return prepared._replace(

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.batches import Reading, batches_for
+from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
+from data_pipeline.told import pieces, understood
 from data_pipeline.told import told as told_of_text
-from data_pipeline.told import understood
 from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
 from experiments.applications.application import Application, Prepared, Restored
@@ -36,10 +37,10 @@ SAMPLE_TOKENS, EXAMPLE_TOKENS = 100, 25
 
 def prepare_text(config: Config) -> Prepared:
     """The corpus of `config.data`."""
-    return prepared_of(prepare(config.data))
+    return prepared_of(prepare(config.data), config.data)
 
 
-def prepared_of(dataset: Dataset) -> Prepared:
+def prepared_of(dataset: Dataset, config: DataConfig) -> Prepared:
     """A dataset as training knows it; it stays in `source`."""
     facts = dataset.corpus.facts
     kept: dict[str, Any] = {}
@@ -48,7 +49,8 @@ def prepared_of(dataset: Dataset) -> Prepared:
     unknown = facts.get("unknown_rate", {})
     if unknown:
         kept["unknown_rate"] = unknown
-    if lines := understood(dataset.corpus):
+    in_pieces = pieces(dataset, config)
+    if lines := understood(dataset.corpus) + in_pieces:
         kept["notes"] = lines
     return Prepared(
         text=text_of(dataset),
@@ -58,7 +60,7 @@ def prepared_of(dataset: Dataset) -> Prepared:
         f"{facts['vocabulary']:,}",
         facts=kept,
         remarks={name: f"{rate:.2%} unknown" for name, rate in unknown.items()},
-        notes=tuple(told_of_text(dataset.corpus)),
+        notes=(*told_of_text(dataset.corpus), *in_pieces),
         save=lambda run: run.keep_vocabulary(dataset.vocabulary),
         source=dataset,
     )
