@@ -27,7 +27,8 @@ class DataConfig:
     .zst) or of a folder; a folder with `train`, `valid` and `test` files is read with
     these."""
     tokenizer: str = "words"
-    """`words`, `whitespace` (text that is tokenised already), `characters`, `bytes`, or
+    """`words`, `reversible` (words that remember what was joined: text is written as it
+    stood), `whitespace` (text that is tokenised already), `characters`, `bytes`, or
     `bpe` (subwords learnt from the training split)."""
     lower: bool = False
     """Lower-case the text first."""

@@ -1,12 +1,10 @@
 """Tokenizers: pairs of functions, from text to tokens and back.
 
-`words`: a word is a run of letters, digits, underscores and combining marks, which
-may hold single apostrophes and hyphens inside (`don't`, `built-in`); each Chinese
-character and each kana is a word of its own; `<unk>` is one token; any other visible
-character, with the marks and joiners that make one sign of it (an accent, a family of
-emoji), is a token of its own. White space, U+200B and control characters only separate;
-other characters that cannot be seen (soft hyphens, byte-order and direction marks)
-vanish.
+`words`: words and signs (see `words`); spaces are forgotten, and set by rule where
+text is written.
+
+`reversible`: the same, but what was joined is remembered (see `reversible`): text comes
+back as it stood.
 
 `whitespace`: runs of visible characters, for text that is tokenised already (Penn
 Treebank).
@@ -20,63 +18,11 @@ lossless, never unknown.
 `bpe`: subwords learnt from the training split (see `bpe`); lossless, never unknown.
 """
 
-import functools
-import re
-
 from data_pipeline.bpe import load_bpe
-from data_pipeline.graphemes import (
-    TAGS,
-    TAGS_AND_SKINS,
-    cluster_pattern,
-    combining_marks,
-    split_graphemes,
-)
+from data_pipeline.graphemes import split_graphemes
+from data_pipeline.reversible import join_reversible, split_reversible
 from data_pipeline.tokens import Tokenizer
-
-# Han ideographs and kana: scripts written without spaces between words.
-_CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_CJK += "\U00020000-\U0003ffff"
-_ASCII_WORDS = re.compile(r"\w+(?:['-]\w+)*|<unk>|[!-~]", re.ASCII)
-
-# What cannot be seen: of Unicode's formatting characters (category Cf) those that are
-# neither signs of Arabic, Syriac and Kaithi nor joiners inside words and emoji, and two
-# Hangul fillers.
-_VANISH = re.compile(
-    "[\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001]"
-)
-_SEPARATE = re.compile("[\u200b\x00-\x08\x0e-\x1f\x7f-\x9f]")
-_JOINERS = "\u200c\u200d"
-
-
-@functools.lru_cache(maxsize=64)
-def _unicode_words(marks: str) -> re.Pattern[str]:
-    """The pattern for a text that holds only these of the combining marks."""
-    letter = rf"(?![{_CJK}])[\w{marks}]"
-    word = rf"(?:{letter}(?:{letter}|[{_JOINERS}])*)"
-    after = f"[{marks}{_JOINERS}]*" if marks else f"[{_JOINERS}]*"
-    joining = f"{marks}{_JOINERS}{TAGS_AND_SKINS}"
-    sign = cluster_pattern(joining, rf"[^\s{_JOINERS}{TAGS}]")
-    return re.compile(rf"<unk>|{word}(?:['’-]{word})*|[{_CJK}]{after}|{sign}")
-
-
-def split_words(text: str) -> list[str]:
-    """Tokens of `text` by the `words` rule above."""
-    if text.isascii():
-        return _ASCII_WORDS.findall(text)
-    text = _SEPARATE.sub(" ", _VANISH.sub("", text))
-    marks = combining_marks().intersection(text)
-    return _unicode_words("".join(sorted(marks))).findall(text)
-
-
-_CLOSE_UP = re.compile(
-    r" (?=[,.;:!?)\]}](?:\s|$|[,.;:!?)\]}]))|(?<=[(\[{]) (?=[!-~\w])"
-)
-
-
-def join_words(tokens: list[str]) -> str:
-    """Readable text; `split_words` gives the same tokens again."""
-    return _CLOSE_UP.sub("", " ".join(tokens))
+from data_pipeline.words import join_words, split_words
 
 
 def split_bytes(text: str) -> list[str]:
@@ -95,6 +41,7 @@ def _untrained(_: object) -> list[str]:
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "words": Tokenizer(split_words, join_words, local=True),
+    "reversible": Tokenizer(split_reversible, join_reversible),
     "whitespace": Tokenizer(str.split, " ".join, local=True),
     "characters": Tokenizer(split_graphemes, "".join, marks=False),
     "bytes": Tokenizer(

@@ -50,7 +50,7 @@ def spelled(encoded):
 
 CUTS = [
     Cut(name, lower=lower, split_sentences=sentences, min_length=least)
-    for name in ("words", "whitespace", "characters", "bytes")
+    for name in ("words", "reversible", "whitespace", "characters", "bytes")
     for lower, sentences, least in (
         (False, False, 0),
         (True, True, 0),

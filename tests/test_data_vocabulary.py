@@ -43,6 +43,42 @@ def test_words_lose_nothing_but_what_cannot_be_seen(text):
     assert all(map(visible, tokens))
 
 
+# Scripts, signs and what English prose has of them; no white space but single spaces.
+VISIBLE = "aZé9_\"'“”‘’()[]{}<>.,;:!?-"
+VISIBLE += "–—…/\\%$€@#&*+=~^|`«»¿中文字かなカ。，「」ไทยनमعب한👩🏽🇫🇷️\u0301"
+
+
+@given(st.lists(st.text(VISIBLE, min_size=1, max_size=12), max_size=8))
+def test_reversible_words_come_back_as_they_stood(chunks):
+    text = " ".join(chunks)
+    tokenizer = TOKENIZERS["reversible"]
+    tokens = tokenizer.split(text)
+    assert tokenizer.join(tokens) == text
+    assert [t.strip("￭") for t in tokens] == TOKENIZERS["words"].split(text)
+
+
+@given(TEXTS)
+def test_reversible_words_lose_white_space_and_what_cannot_be_seen(text):
+    tokenizer = TOKENIZERS["reversible"]
+    back = tokenizer.join(tokenizer.split(text))
+    assert visible(back) == visible(text.replace("￭", "■"))
+    assert back == " ".join(back.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ('say "no-one" (f(x)).', 'say "￭ no-one ￭" ( f ￭( x ) ) .'),
+        ("http://x.y/ 3.14 a , b", "http : ￭/ ￭/￭ x .￭ y ￭/ 3 .￭ 14 a ￭, b"),
+        ("用Python写 代码。", "用￭ Python ￭写 ￭代 码 。"),
+        ("ok👍🏽 --n", "ok ￭👍🏽 - ￭-￭ n"),
+    ],
+)
+def test_the_rule_for_reversible_words(text, tokens):
+    assert TOKENIZERS["reversible"].split(text) == tokens.split()
+    assert TOKENIZERS["reversible"].join(tokens.split()) == text
+
+
 # Of Unicode's format characters those that can be seen.
 SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
 SIGNS += "\U000110bd\U000110cd"
