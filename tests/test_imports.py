@@ -40,7 +40,7 @@ FLOORS = [
     {"truncation", "regularizers"},
     {"models", "train"},
     {"parallel", "population"},
-    {"generate", "score", "gradflow"},
+    {"generate", "score", "gradflow", "adaptive"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -52,7 +52,7 @@ ROOMS = [
     {"ngram"},
     {"applications"},
     {"train", "configs"},
-    {"generate", "score", "launch", "predict"},
+    {"generate", "score", "evaluate", "launch", "predict"},
     {"gradients", "sweep", "report", "benchmark"},
     {"spaces", "readme", "tour"},
     {"records", "tutorial"},

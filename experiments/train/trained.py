@@ -29,6 +29,11 @@ def split_of_run(run_dir: str | Path, trained: Trained, name: str) -> TokenArray
     Raises:
       RunError: where that is another text by now.
     """
+    return splits_of_run(run_dir, trained)[name]
+
+
+def splits_of_run(run_dir: str | Path, trained: Trained) -> dict[str, TokenArray]:
+    """All of them; see `split_of_run`."""
     dataset = prepare(trained.config.data)
     directory, record = read_record(run_dir)
     then, now = recorded_text(record, directory), text_of(dataset)
@@ -44,4 +49,4 @@ def split_of_run(run_dir: str | Path, trained: Trained, name: str) -> TokenArray
             f"trained on: it gives {what}; put back the text of then, or score a file "
             "with --text"
         )
-    return dataset.splits[name]
+    return dataset.splits

@@ -1,0 +1,1 @@
+"""Perplexity of trained language models, adapted to what they read, and mixed."""
