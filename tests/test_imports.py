@@ -53,7 +53,7 @@ ROOMS = [
     {"applications"},
     {"train", "configs"},
     {"generate", "score", "evaluate", "launch", "predict"},
-    {"gradients", "sweep", "report", "benchmark"},
+    {"gradients", "sweep", "report", "read", "benchmark"},
     {"spaces", "readme", "tour"},
     {"records", "tutorial"},
 ]
