@@ -45,7 +45,7 @@ class Sentences:
         shuffle: bool = True,
     ) -> None:
         self.ids, self.batch = tokens.ids, batch
-        self.starts, self.lengths = _pieces(tokens.starts, max_length)
+        self.starts, self.lengths = cut(tokens.starts, max_length)
         if self.lengths.size == 0:
             raise DataError("a split without sentences cannot be batched")
         self.buckets = Bucketed(self.lengths, batch, buckets, shuffle=shuffle)
@@ -135,7 +135,7 @@ def batches_for(
     return Streams(tokens.ids, batch, window)
 
 
-def _pieces(starts: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+def cut(starts: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """Start and length of each piece of at most `longest` tokens, in text order."""
     lengths = np.diff(starts)
     counts = -(-lengths // longest)

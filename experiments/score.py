@@ -5,56 +5,33 @@ blank one too, has a row. It is read as training's evaluation reads a split, so 
 perplexity of a split's file is the one in summary.json; for a model of streams the
 state is carried from line to line then. With --independent every line starts afresh,
 from the boundary that the model knows: `<eos>`, or a newline where a stream of
-characters has no `<eos>`. Logarithms are natural.
+characters has no `<eos>`; such lines are scored while they come, so a text can be of
+any length. Logarithms are natural, or to base 2 with --base bits.
+
+--unit word gives a row a word: its surprisal, the entropy of the next token before it
+and by how much it fell (max(0, before − after): Hale 2006, with one token's entropy in
+place of the whole rest's), its rank, the --top likeliest tokens in its place. Where
+words have several tokens their surprisals are summed, and the white space before a
+word is the word's own, so the words of a line sum to the line (leading white space; see
+Oh & Schuler 2024 and Pimentel & Meister 2024 for what that confounds); entropy, rank
+and guesses are those of the word's first token, the rank only where it is the whole
+word. The total is given with words that the vocabulary lacks, as `<unk>` (KenLM's
+"including OOVs"), and without them ("excluding OOVs", what the RNNLM toolkit prints).
+
+--pairs asks of minimal pairs whether the right sentence is the likelier: of a file or
+folder with columns sentence_good and sentence_bad, such as BLiMP, or prefix, good and
+bad; or of `grammar`, pairs of subject and verb with nouns of the other number between
+them, whose right answers are exact for a run on that corpus.
+
+--nbest with --dev picks hypotheses by acoustic score + λ ln P + β words, λ and β chosen
+on development lists for the fewest word errors.
 """
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
-from data_pipeline.told import MANY_UNKNOWN
 from experiments.console.command_line import command_line, user_errors
-from experiments.console.printable import json_line, visible
-from lm.config import ConfigError
-
-if TYPE_CHECKING:
-    from experiments.applications.language_model.scoring import Sentence
-
-
-@dataclass(frozen=True)
-class Score:
-    """Which model scores what."""
-
-    run: str
-    """Directory of the run whose best checkpoint scores."""
-    text: str = ""
-    """A file, one sentence a line (also .gz), or rows of CSV, TSV or JSON lines; `-` is
-    standard input, the default."""
-    split: Literal["", "train", "valid", "test"] = ""
-    """A split of the run's own corpus, in place of --text."""
-    independent: bool = False
-    """Score every line by itself, from the initial state."""
-    nbest: bool = False
-    """Lines come in groups, parted by empty lines or as `group ||| text`: print the
-    likeliest of each group, an empty one only where there is no other. Implies
-    --independent."""
-    per_token: bool = False
-    """Print the surprisal of each token, in nats, too."""
-    jsonl: bool = False
-    """Print a JSON object a line; the total goes to standard error."""
-    column: str = ""
-    """The column or field of a table to read; by default the one of training."""
-    errors: Literal["", "strict", "replace"] = ""
-    """Bytes that are not UTF-8, and NUL: `strict` (stop) or `replace` (by U+FFFD); by
-    default as in training."""
-
-    def __post_init__(self):
-        if self.text and self.split:
-            raise ConfigError("give --text or --split, not both")
-        if self.nbest and self.split:
-            raise ConfigError("--nbest reads its groups from --text, not from a split")
+from experiments.scoring.options import Score
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -67,88 +44,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         pairs=False,
     )
     with user_errors():
-        show(options, score(options))
+        show(options)
 
 
-def score(options: Score) -> list["Sentence"]:
-    """The sentences that the options name, scored."""
-    from experiments.applications.language_model import scoring
-    from experiments.applications.lines import grouped, read_lines
-    from experiments.train.trained import load_trained, split_of_run
+def show(options: Score) -> None:
+    """Answers what the options ask."""
+    from experiments.scoring import lists, pairs, text
+    from experiments.train.trained import load_trained
 
     trained = load_trained(options.run)
-    if options.split:
-        split = split_of_run(options.run, trained, options.split)
-        return scoring.score_split(trained, split, options.independent)
-    data = trained.config.data
-    lines = read_lines(
-        options.text or "-",
-        options.column or data.column,
-        options.errors or data.errors,
-    )
-    if options.nbest:
-        return scoring.score_lines(trained, grouped(lines))
-    if options.independent:
-        return scoring.score_lines(trained, lines)
-    return scoring.score_text(trained, lines)
-
-
-def show(options: Score, sentences: Sequence["Sentence"]) -> None:
-    """Prints the sentences and, after them, the total."""
-    from experiments.applications.language_model.scoring import best_of_groups, total_of
-
-    total = total_of(sentences)
-    shown = best_of_groups(sentences) if options.nbest else sentences
-    if options.jsonl:
-        for sentence in shown:
-            print(json_line(sentence.record(options.per_token)))
-        total |= {"warning": said} if (said := warning(total["unknown_rate"])) else {}
-        print(json_line({"total": total}), file=sys.stderr)
-        return
-    print(f"{'ln P':>10}  {'ppl':>9}  {'tokens':>6}  sentence")
-    for sentence in shown:
-        print(visible(_line(sentence)))
-        if options.per_token:
-            for line in _token_lines(sentence):
-                print(visible(line))
-    print(
-        f"total: {total['sentences']:,} sentences, {total['tokens']:,} tokens, "
-        f"{total['nats_per_token']:.6f} nats per token, perplexity "
-        f"{total['perplexity']:.4f} with {total['unknown_rate']:.1%} unknown, "
-        f"{total['oov']:,} out of vocabulary"
-    )
-    if said := warning(total["unknown_rate"]):
-        print(f"warning: {said}", file=sys.stderr)
-
-
-def warning(unknown_rate: float) -> str:
-    """What is to be said of a text of which the model hardly knows a word; or ""."""
-    if unknown_rate <= MANY_UNKNOWN:
-        return ""
-    return (
-        f"{unknown_rate:.0%} of the tokens are not in the model's vocabulary "
-        "and count as <unk>: the perplexity says little about this text"
-    )
-
-
-def _line(sentence: "Sentence") -> str:
-    known = sentence.perplexity
-    mean = "-" if known is None else f"{known:.2f}"
-    oov = f"  [unknown: {', '.join(sentence.oov)}]" if sentence.oov else ""
-    group = "" if sentence.line.group is None else f"{sentence.line.group}: "
-    return (
-        f"{0 - sentence.total:10.4f}  {mean:>9}  {len(sentence.nats):6}  "
-        f"{group}{sentence.text}{oov}"
-    )
-
-
-def _token_lines(sentence: "Sentence") -> list[str]:
-    rows = zip(sentence.tokens, sentence.nats, sentence.unknown, strict=True)
-    return [
-        f"{-nats:10.4f}  {json.dumps(token, ensure_ascii=False)}"
-        f"{'  out of vocabulary' if unknown else ''}"
-        for token, nats, unknown in rows
-    ]
+    if options.pairs:
+        pairs.show(options, trained)
+    elif options.nbest:
+        lists.show(options, trained)
+    else:
+        text.show(options, trained)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Text as it stands in a file or on standard input: lines that keep their numbers."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,13 @@ def lines_from(texts: Iterable[str], source: str = "") -> Iterator[Line]:
 def read_lines(
     path: str, column: str = "", errors: str = "strict", option: str = "--text"
 ) -> list[Line]:
+    """See `each_line`."""
+    return list(each_line(path, column, errors, option))
+
+
+def each_line(
+    path: str, column: str = "", errors: str = "strict", option: str = "--text"
+) -> Iterator[Line]:
     """Lines of a file, `-` being standard input, or the rows of CSV, TSV and JSON as
     training reads them; a row without text is an empty line, so that numbers hold.
     What is no regular file is read once.
@@ -60,12 +67,11 @@ def read_lines(
         if is_rows(given):
             with _readable_again(given) as file:
                 rows = Rows(file, column, errors).each()
-                return [
-                    Line(text_of_row(row), number, source=path)
-                    for number, row in enumerate(rows, 1)
-                ]
+                for number, row in enumerate(rows, 1):
+                    yield Line(text_of_row(row), number, source=path)
+            return
         blocks = text_blocks(given, errors, advice=ADVICE)
-        return list(lines_from(lines_of(blocks), path))
+        yield from lines_from(lines_of(blocks), path)
     except DataError as error:  # training's options have other names here
         said = str(error).replace("--data.", "--").replace("data.column", "--column")
         raise DataError(said) from None
@@ -89,7 +95,7 @@ def _readable_again(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def grouped(lines: Sequence[Line]) -> Iterator[Line]:
+def grouped(lines: Iterable[Line]) -> Iterator[Line]:
     """The hypotheses of an n-best list, empty ones too, each with its group.
 
     Groups are named, `group ||| text` (what follows a second `|||` is left out), or

@@ -13,6 +13,7 @@ read it any more, the work goes on without it.
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from experiments.console.streams import Lasting
@@ -92,3 +93,21 @@ class Live:
             return self._stream.isatty()
         except (AttributeError, ValueError, OSError):
             return False
+
+
+def counting(line: Live, what: str, total: int = 0) -> Callable[[int], None]:
+    """(count) -> shows how many of `what` have come by now and how fast; with a bar
+    where it is known how many will, in `total`."""
+    began, counts = time.monotonic(), [0]
+
+    def count(more: int) -> None:
+        counts[0] += more
+        if not line.due:
+            return
+        rate = counts[0] / max(time.monotonic() - began, 1e-9)
+        told = f"{counts[0]:,} {what}, {rate:,.0f} a second"
+        if total:
+            told = f"{bar(counts[0] / total, 20)} {told} of {total:,}"
+        line.show(told)
+
+    return count

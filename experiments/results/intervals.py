@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 from scipy.stats import rankdata
 
 
@@ -33,6 +33,20 @@ def mean(values: Sequence[float]) -> Mean:
         return Mean(float(xs.mean()), math.nan)
     half = stdtrit(len(xs) - 1, 0.975) * xs.std(ddof=1) / math.sqrt(len(xs))
     return Mean(float(xs.mean()), float(half))
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share hits / count (Wilson 1927); (nan, nan) of none.
+
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n),  z = 1.96
+    """
+    if not count:
+        return math.nan, math.nan
+    z, p = float(ndtri(0.975)), hits / count
+    centre = p + z * z / (2 * count)
+    half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    whole = 1 + z * z / count
+    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ from experiments.applications.char_words.config import CharWordsConfig
 from experiments.applications.char_words.model import Source, model_of, word_vectors
 from experiments.applications.language_model.pieces import Piece, pieces_of_lines
 from experiments.applications.language_model.reading import Setting
-from experiments.applications.language_model.scoring import Sentence
+from experiments.applications.language_model.sentences import Sentence
 from experiments.applications.lines import read_lines
 from experiments.figures.page import Html, table_block, text_block
 from experiments.figures.words import word_map
@@ -105,7 +105,7 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
     lines = read_lines(path, config.data.column, config.data.errors, "--input")
     score = make_scorer(config, prepared)
     for piece in pieces_of_lines(vocabulary, SETTING, lines, alone=True):
-        sentence = Sentence(*piece, score(params, piece))
+        sentence = Sentence(*piece[:3], score(params, piece))
         record = sentence.record(per_token=False)
         after = sentence.nats[1:][sentence.unknown[:-1]]
         if len(after):

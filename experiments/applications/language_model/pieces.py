@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_pipeline.batches import cut
 from data_pipeline.bpe import split_lines
 from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.types import TokenArray
@@ -14,14 +15,22 @@ from experiments.applications.language_model.reading import NEWLINE, Setting
 from experiments.applications.lines import Line
 from lm.types import Batch
 
+SIZES = (4, 8, 12, 16, 24, 32, 48)  # shorter windows of lone lines than the longest
+
 
 class Piece(NamedTuple):
-    """A line (see `text.Line`), its tokens as written and their ids (N,), what ends
-    the line included; no tokens where a blank line leaves no trace in training."""
+    """A line (see `lines.Line`), its tokens as written and their ids (N,), what ends
+    the line included; no tokens where a blank line leaves no trace in training.
+
+    given  so many tokens at its beginning are a prefix: read, not scored.
+    ends   whether its last token is what ends the line.
+    """
 
     line: Line
     tokens: list[str]
     ids: np.ndarray
+    given: int = 0
+    ends: bool = False
 
 
 def pieces_of_lines(
@@ -42,7 +51,8 @@ def pieces_of_lines(
         else:
             end = [NEWLINE] if line.ended else []
         tokens = [*tokens, *end]
-        pieces.append(Piece(line, tokens, vocabulary.encode(tokens)))
+        ids = vocabulary.encode(tokens)
+        pieces.append(Piece(line, tokens, ids, ends=bool(end)))
     return pieces
 
 
@@ -69,8 +79,40 @@ def pieces_of_split(
             ids = np.append(ids, ids.dtype.type(setting.end))
         words = vocabulary.decode(ids)
         text = join([w for w in words if w != EOS]).removesuffix(NEWLINE)
-        pieces.append(Piece(Line(text), words, ids))
+        ends = words[-1] == (EOS if setting.marks else NEWLINE)
+        pieces.append(Piece(Line(text), words, ids, ends=ends))
     return pieces
+
+
+def continued_pieces(
+    vocabulary: Vocabulary, setting: Setting, prefixes: Sequence[str], lines: list[Line]
+) -> list[Piece]:
+    """A piece for each line as what follows its prefix, which is `given`.
+
+    The two are cut into tokens apart, so the seam is where the user set it; where
+    neither side of it has white space, one space is put before the line. P(line |
+    prefix) · P(prefix) is P(both) wherever the tokenizer cuts both together so too.
+    """
+    seams = [
+        " " if before and not (before[-1].isspace() or line.text[:1].isspace()) else ""
+        for before, line in zip(prefixes, lines, strict=True)
+    ]
+    texts = [f"{s}{x.text}" for s, x in zip(seams, lines, strict=True)]
+    given = [Line(text) for text in prefixes]
+    after = [x._replace(text=t) for x, t in zip(lines, texts, strict=True)]
+    unended = setting._replace(marks=False, end=None)
+    heads = pieces_of_lines(vocabulary, unended, given, alone=True)
+    tails = pieces_of_lines(vocabulary, setting, after, alone=True)
+    return [
+        Piece(
+            line,
+            head.tokens + tail.tokens,
+            np.concatenate([head.ids, tail.ids]),
+            len(head.ids),
+            tail.ends,
+        )
+        for line, head, tail in zip(lines, heads, tails, strict=True)
+    ]
 
 
 def token_array(pieces: Sequence[Piece]) -> TokenArray:
@@ -92,28 +134,38 @@ def whole_text_batches(batches: Any, places: Any) -> Iterator[tuple[Batch, np.nd
 
 
 def lone_line_batches(
-    tokens: TokenArray, lanes: int, window: int, start: int
+    tokens: TokenArray, lanes: int, window: int, start: int, longest: int = 0
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """(batch, at_TB): each line from the initial state, in windows with carried state.
 
-    Lines of about one length are read side by side; however long they are, one shape
-    of (window, lanes) serves them all.
+    Lines of about one length are read side by side, in windows of one of the `SIZES`
+    up to `window`: however long they are, few shapes serve them all.
+
+    longest: lines of more tokens are cut into pieces of so many, each from the initial
+      state with the token before it as its first input (see `batches.cut`); 0: never.
     """
-    lengths = np.diff(tokens.starts)
+    starts, lengths = cut(tokens.starts, longest or max(1, len(tokens.ids)))
+    begins = np.isin(starts, tokens.starts)
     order = np.argsort(lengths, kind="stable")
+    sizes = np.array([*(s for s in SIZES if s < window), window])
     for first in range(0, len(order), lanes):
         chosen = order[first : first + lanes]
         starts_B, lengths_B = np.zeros((2, lanes), np.int64)
-        starts_B[: len(chosen)] = tokens.starts[chosen]
+        starts_B[: len(chosen)] = starts[chosen]
         lengths_B[: len(chosen)] = lengths[chosen]
-        for begin in range(0, int(lengths_B.max()), window):
-            within_T1 = begin + np.arange(window)[:, None]
+        anew_B = np.full(lanes, True)
+        anew_B[: len(chosen)] = begins[chosen]
+        begin = 0
+        while begin < (end := int(lengths_B.max())):
+            size = int(sizes[min(np.searchsorted(sizes, end - begin), len(sizes) - 1)])
+            within_T1 = begin + np.arange(size)[:, None]
             real_TB = within_T1 < lengths_B
             at_TB = np.where(real_TB, starts_B + within_T1, 0)
             targets_TB = np.where(real_TB, tokens.ids[at_TB], EOS_ID).astype(np.int32)
             before_TB = tokens.ids[np.maximum(at_TB - 1, 0)]
-            inside_TB = real_TB & (within_T1 > 0)
+            inside_TB = real_TB & ((within_T1 > 0) | ~anew_B)
             inputs_TB = np.where(inside_TB, before_TB, start).astype(np.int32)
             fresh_B = np.full(lanes, begin == 0)
             mask_TB = real_TB.astype(np.float32)
             yield Batch(inputs_TB, targets_TB, mask_TB, fresh_B), at_TB
+            begin += size

@@ -1,88 +1,54 @@
 """Log-probabilities that a trained language model gives to text."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from data_pipeline.errors import DataError
 from data_pipeline.types import TokenArray
-from data_pipeline.vocabulary import UNK_ID
+from experiments.applications.language_model.passes import by_itself, reader_of
 from experiments.applications.language_model.pieces import (
     Piece,
-    lone_line_batches,
+    continued_pieces,
     pieces_of_lines,
     pieces_of_split,
     token_array,
-    whole_text_batches,
 )
-from experiments.applications.language_model.reading import (
-    evaluation_batches,
-    setting_of,
-)
+from experiments.applications.language_model.reading import setting_of
+from experiments.applications.language_model.sentences import Sentence
+from experiments.applications.language_model.totals import nothing_to_score
 from experiments.applications.language_model.trained import Trained
+from experiments.applications.language_model.words import word_starts
 from experiments.applications.lines import Line, lines_from
-from lm.losses import perplexity
-from lm.models.language_model import one_hot_rows
-from lm.score import make_score_step
-from lm.types import Batch
+from lm.score import Details, make_details_step, make_score_step
 
-LOGITS = 1 << 26  # numbers in the logits of a batch of lines, at most
+CHUNK = 1 << 12  # lines by themselves that are held at once
 
 
-class Sentence(NamedTuple):
-    """A scored line: its tokens as written, and ids and nats of each, (N,)."""
+class Asked(NamedTuple):
+    """What is asked of each line besides its log-probability.
 
-    line: Line
-    tokens: list[str]
-    ids: np.ndarray
-    nats: np.ndarray
+    details     entropy, rank and guesses of each token (`lm.score.Details`).
+    top         how many guesses.
+    states      the top layer's outputs.
+    skip_first  the first word of a line is not scored: nothing stands before it.
+    skip_end    what ends a line is left out.
+    watch       called with the number of tokens that were read, now and then.
+    """
 
-    @property
-    def text(self) -> str:
-        """The line as it stands."""
-        return self.line.text
+    details: bool = False
+    top: int = 0
+    states: bool = False
+    skip_first: bool = False
+    skip_end: bool = False
+    watch: Callable[[int], None] = lambda count: None
 
-    @property
-    def total(self) -> float:
-        """−ln P(sentence)."""
-        return float(np.sum(self.nats, dtype=np.float64))
 
-    @property
-    def perplexity(self) -> float | None:
-        """exp(nats per token); None where there is no token."""
-        return perplexity(self.total / len(self.nats)) if len(self.nats) else None
-
-    @property
-    def unknown(self) -> np.ndarray:
-        """Which tokens the model reads as `<unk>`: (N,) bool."""
-        return self.ids == UNK_ID
-
-    @property
-    def oov(self) -> list[str]:
-        """These tokens, as written."""
-        return [self.tokens[at] for at in np.flatnonzero(self.unknown)]
-
-    def record(self, per_token: bool) -> dict[str, Any]:
-        """As a JSON object."""
-        found: dict[str, Any] = {
-            "line": self.line.number,
-            "text": self.text,
-            "log_probability": 0.0 - self.total,
-            "tokens": len(self.nats),
-            "perplexity": self.perplexity,
-            "oov": self.oov,
-            "group": None if self.line.group is None else str(self.line.group),
-        }
-        for name in ("line", "group"):
-            if found[name] is None:
-                del found[name]
-        if per_token:
-            pairs = zip(self.tokens, self.nats.tolist(), strict=True)
-            found["surprisals"] = [[token, nats] for token, nats in pairs]
-        return found
+PLAIN = Asked()
 
 
 def score_text(trained: Trained, lines: Sequence[Line]) -> list[Sentence]:
@@ -91,35 +57,130 @@ def score_text(trained: Trained, lines: Sequence[Line]) -> list[Sentence]:
     Raises:
       DataError: where there is not a token in it.
     """
-    setting = setting_of(trained.config, trained.vocabulary)
-    pieces = pieces_of_lines(trained.vocabulary, setting, lines, alone=False)
-    return _scored(trained, pieces, alone=False)
+    return list(score_stream(trained, lines, alone=False))
 
 
 def score_lines(trained: Trained, lines: Iterable[str | Line]) -> list[Sentence]:
     """Each line by itself, from the initial state, its end included; see
     `score_text`. A model of sentences cuts those over data.max_length as ever."""
-    known = [x if isinstance(x, Line) else next(lines_from([x])) for x in lines]
+    known = (x if isinstance(x, Line) else next(lines_from([x])) for x in lines)
+    return list(score_stream(trained, known, alone=True))
+
+
+def score_stream(
+    trained: Trained, lines: Iterable[Line], alone: bool, asked: Asked = PLAIN
+) -> Iterator[Sentence]:
+    """`score_lines` where alone, else `score_text`. Lines that are read by themselves
+    are scored CHUNK after CHUNK, so that any number of them can come."""
     setting = setting_of(trained.config, trained.vocabulary)
-    pieces = pieces_of_lines(trained.vocabulary, setting, known, alone=True)
-    return _scored(trained, pieces, alone=True)
+
+    def cut(chunk: list[Line]) -> list[Piece]:
+        return pieces_of_lines(trained.vocabulary, setting, chunk, alone)
+
+    return _stream(trained, lines, cut, alone, asked)
 
 
-def score_split(trained: Trained, split: TokenArray, alone: bool) -> list[Sentence]:
+def score_continuations(
+    trained: Trained, lines: Iterable[Line], asked: Asked = PLAIN
+) -> Iterator[Sentence]:
+    """Lines PREFIX<TAB>CONTINUATION: a sentence for each continuation, whose nats are
+    −ln P(token | prefix and what of the continuation stands before it).
+
+    Raises:
+      DataError: for a line that is none, with its place.
+    """
+    setting = setting_of(trained.config, trained.vocabulary)
+
+    def cut(chunk: list[Line]) -> list[Piece]:
+        pairs = [parted(line) for line in chunk]
+        prefixes, after = [p for p, _ in pairs], [line for _, line in pairs]
+        return continued_pieces(trained.vocabulary, setting, prefixes, after)
+
+    return _stream(trained, lines, cut, True, asked)
+
+
+def parted(line: Line) -> tuple[str, Line]:
+    """(prefix, the line as its continuation)."""
+    prefix, tab, after = line.text.partition("\t")
+    if not tab or "\t" in after or not after.strip():
+        what = "is empty" if not line.text.strip() else "is no PREFIX<TAB>CONTINUATION"
+        raise DataError(
+            f"{line.place} {what}: --conditional needs one tab in each line, and "
+            "words after it"
+        )
+    return prefix, line._replace(text=after)
+
+
+def _stream(
+    trained: Trained,
+    lines: Iterable[Line],
+    cut: Callable[[list[Line]], list[Piece]],
+    alone: bool,
+    asked: Asked,
+) -> Iterator[Sentence]:
+    score, source = scorer_of(trained, alone, asked), iter(lines)
+    size = CHUNK if alone or by_itself(trained) else None
+    held: list[Sentence] = []  # blank lines before the first token
+    found = False
+    while chunk := list(islice(source, size)):
+        pieces = cut(chunk)
+        held += score(pieces)
+        found = found or any(len(piece.ids) for piece in pieces)
+        if found:
+            yield from held
+            held = []
+    if not found:
+        raise nothing_to_score()
+
+
+def score_split(
+    trained: Trained, split: TokenArray, alone: bool, asked: Asked = PLAIN
+) -> list[Sentence]:
     """The sentences of a split; alone: each by itself."""
     setting = setting_of(trained.config, trained.vocabulary)
     pieces = pieces_of_split(trained.vocabulary, setting, split, alone)
-    return _scored(trained, pieces, alone)
+    score = scorer_of(trained, alone, asked)
+    size = CHUNK if alone or by_itself(trained) else max(1, len(pieces))
+    chunks = (pieces[at : at + size] for at in range(0, len(pieces), size))
+    return [sentence for chunk in chunks for sentence in score(chunk)]
 
 
-def _scored(trained: Trained, pieces: list[Piece], alone: bool) -> list[Sentence]:
-    tokens = token_array(pieces)
-    if not len(tokens.ids):
-        raise DataError("there is no text to score: give lines with words in them")
-    nats = score_tokens(trained, tokens, alone)
-    ends = np.cumsum([len(piece.ids) for piece in pieces])
-    shares = np.split(nats, ends[:-1])
-    return [Sentence(*p, share) for p, share in zip(pieces, shares, strict=True)]
+def scorer_of(
+    trained: Trained, alone: bool, asked: Asked = PLAIN
+) -> Callable[[list[Piece]], list[Sentence]]:
+    """(pieces) -> a sentence for each; see `passes.reader_of`."""
+    detailed = asked.details or asked.states
+    step = partial(make_details_step, top=asked.top, states=asked.states)
+    read = reader_of(trained, step if detailed else make_score_step, alone, asked.watch)
+    name = trained.vocabulary.tokenizer
+
+    def sentence(piece: Piece, nats: np.ndarray, details: Details | None) -> Sentence:
+        end = len(piece.ids) - (asked.skip_end and piece.ends)
+        at = slice(piece.given, end)
+        tokens = piece.tokens[at]
+        details = details and Details(*(x if x is None else x[at] for x in details))
+        blank = word_starts(name, tokens)[1:2] if asked.skip_first else [0]
+        first = blank[0] if blank else len(tokens)
+        return Sentence(piece.line, tokens, piece.ids[at], nats[at], details, first)
+
+    def score(pieces: list[Piece]) -> list[Sentence]:
+        tokens = token_array(pieces)
+        if not len(tokens.ids):
+            return [sentence(p, np.zeros(0, np.float32), None) for p in pieces]
+        tree = read(tokens)
+        ends = np.cumsum([len(piece.ids) for piece in pieces]).tolist()
+        shares = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+        if not detailed:
+            return [
+                sentence(p, tree[at], None)
+                for p, at in zip(pieces, shares, strict=True)
+            ]
+        return [
+            sentence(p, tree.nats_TB[at], jax.tree.map(lambda x: x[at], tree))  # noqa: B023
+            for p, at in zip(pieces, shares, strict=True)
+        ]
+
+    return score
 
 
 def score_tokens(
@@ -129,74 +190,4 @@ def score_tokens(
 
     independent: each of the token array's pieces from the initial state.
     """
-    config = trained.config
-    if independent and config.data.reading == "streams":
-        lanes = LOGITS // (config.data.window * trained.vocabulary.size)
-        lanes = max(1, min(config.train.eval_batch, lanes, len(tokens.starts) - 1))
-        start = setting_of(config, trained.vocabulary).start
-        batches = lone_line_batches(tokens, lanes, config.data.window, start)
-    else:
-        places = TokenArray(np.arange(len(tokens.ids)), tokens.starts)
-        reading = evaluation_batches(config, tokens)
-        batches = whole_text_batches(reading, evaluation_batches(config, places))
-        lanes = reading.batch
-    found = np.zeros(len(tokens.ids), np.float32)
-    for real_TB, at_TB, nats_TB in _one_behind(_surprisals(trained, batches, lanes)):
-        found[at_TB[real_TB]] = np.asarray(nats_TB)[real_TB]
-    return found
-
-
-def _surprisals(
-    trained: Trained, batches: Iterable[tuple[Batch, np.ndarray]], lanes: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, Any]]:
-    """(real_TB, at_TB, nats_TB) of each batch, the last still on the device."""
-    model, params = trained.model, trained.params
-    step = jax.jit(make_score_step(model), donate_argnums=1)
-    carry = model.initial_state(params, lanes)
-    for batch, at_TB in batches:
-        real_TB = batch.mask > 0
-        if trained.config.data.one_hot:
-            batch = one_hot_rows(batch, model.vocabulary)
-        carry, nats_TB = step(params, carry, batch)
-        yield real_TB, at_TB, nats_TB
-
-
-def _one_behind(items: Iterator[Any]) -> Iterator[Any]:
-    """The same items, each when the next one is under way."""
-    held = next(items, None)
-    for item in items:
-        yield held
-        held = item
-    if held is not None:
-        yield held
-
-
-def best_of_groups(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """The likeliest sentence of each group, groups in order of appearance. An empty
-    hypothesis is taken only where its group has no other."""
-    best: dict[Any, Sentence] = {}
-    for sentence in sentences:
-        held = best.setdefault(sentence.line.group, sentence)
-        if _rank(sentence) < _rank(held):
-            best[sentence.line.group] = sentence
-    return list(best.values())
-
-
-def _rank(sentence: Sentence) -> tuple[bool, float]:
-    return not sentence.text.strip(), sentence.total
-
-
-def total_of(sentences: Sequence[Sentence]) -> dict[str, Any]:
-    """Nats per token, perplexity and counts over all sentences."""
-    count = sum(len(s.nats) for s in sentences)
-    unknown = sum(int(s.unknown.sum()) for s in sentences)
-    mean = sum(s.total for s in sentences) / count
-    return {
-        "nats_per_token": mean,
-        "perplexity": perplexity(mean),
-        "bits_per_token": mean / math.log(2),
-        "tokens": count,
-        "sentences": sum(len(s.nats) > 0 for s in sentences),
-        "oov": unknown,
-        "unknown_rate": unknown / count,
-    }
+    return reader_of(trained, make_score_step, independent)(tokens)
