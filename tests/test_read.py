@@ -25,7 +25,7 @@ from experiments.read.__main__ import main
 from experiments.read.build import make_page
 from experiments.read.packed import FULL, STEPS, fractions, logarithms
 from experiments.read.reading import Seen, read
-from experiments.read.tokens import lines_of, named, text_of
+from experiments.read.tokens import lines_of, named, placed, text_of
 from experiments.read.units import ranked
 from experiments.train.trained import load_trained
 from lm.gradflow.reach import Reach
@@ -196,6 +196,12 @@ def test_tokens_as_they_stand_in_their_text():
     shown = [[gap + text for _, gap, text in line] for line in lines_of(plain, pieces)]
     assert "".join(shown[0]) == "don't  (stop) , softly . <eos>"
     assert shown[1] == [] and shown[2] == ["x", " <eos>"]
+    joined, line = Vocabulary(plain.tokens, (0, 0), "reversible"), 'say "no", 你好: x.y'
+    (piece,) = pieces_of_lines(
+        joined, Setting(True, 0, 0), list(lines_from([line])), alone=False
+    )
+    assert "".join(a + b for a, b in placed(joined, piece)) == f"{line} <eos>"
+    assert named(joined, '"￭') == '"￭' and text_of(joined, '"￭') == '"'
 
 
 def test_what_cannot_be_read_is_refused_in_one_line(words, tmp_path, capsys):
@@ -329,7 +335,9 @@ at("order").dispatchEvent(new Event("change")); at("next").click();
 seen.second = [now.layer, now.unit, at("live").textContent];
 seen.tokens = tokens.length; seen.title = document.title;
 seen.images = document.querySelectorAll("main img").length;
-seen.wide = document.documentElement.scrollWidth - innerWidth;
+document.documentElement.style.width = "400px";  // windows are 500 wide at least
+seen.wide = Math.max(...[...document.querySelectorAll("body *")].map(
+  (element) => element.getBoundingClientRect().right));
 document.body.append(make("pre", JSON.stringify(seen), { id: "seen" }));
 </script>"""
     out.write_text(strange.read_text(encoding="utf-8") + script, encoding="utf-8")
@@ -344,4 +352,4 @@ document.body.append(make("pre", JSON.stringify(seen), { id: "seen" }));
     assert (seen["left"], seen["unit"], seen["back"]) == ("surprisal", "5", "0")
     assert seen["second"][:2] == order[1][:2] and "2 of 6" in seen["second"][2]
     assert seen["title"] == "How run reads" and seen["images"] == 0
-    assert seen["wide"] <= 0
+    assert 300 < seen["wide"] <= 400

@@ -139,9 +139,9 @@ function show(t, aloud = true) {
   let said = more;
   if (t) {
     const guesses = data.guesses[t - 1];
-    const items = guesses.map(([name, p]) =>
+    const items = guesses.map(([name, p], n) =>
       make("li", [make("bdi", name), " ", make("small", percent(p))],
-        { style: `--p:${p}`, class: name === data.names[t] ? "right" : "" }));
+        { style: `--p:${p}`, class: n + 1 === data.rank[t - 1] ? "right" : "" }));
     const strange = unknown.has(t) ? " Unknown to the model, which reads <unk>." : "";
     parts.push(make("p", `Token ${t}: ${facts(t)}.${strange}`), make("ol", items));
     const told = guesses.slice(0, 5).map(([name, p]) => `${name} ${percent(p)}`).join(", ");
@@ -274,6 +274,7 @@ function address(focus) {
   if (token && tokens[token[1]]) {
     choose(Number(token[1]), false);
     if (focus) move(now.chosen);
+    tokens[now.chosen].scrollIntoView({ block: "center" });
   } else if (unit && layers[unit[1]]) {
     look("unit");
     pick(Number(unit[1]), Number(unit[2]));

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.tokenizers import TOKENIZERS, tokenizer_named
+from data_pipeline.tokenizers import tokenizer_named
 from data_pipeline.tokens import EOS, UNK
 from data_pipeline.vocabulary import Vocabulary
 from experiments.applications.language_model.pieces import Piece
@@ -12,6 +12,11 @@ _SAME = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _OTHERS = [byte for byte in range(256) if byte not in _SAME]
 _BYTE = {chr(b): b for b in _SAME} | {chr(256 + n): b for n, b in enumerate(_OTHERS)}
 _SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+_WHOLE = (
+    "characters",
+    "bytes",
+    "bpe",
+)  # white space is in the tokens, and all the text
 
 
 def text_of(vocabulary: Vocabulary, token: str) -> str:
@@ -30,15 +35,17 @@ def text_of(vocabulary: Vocabulary, token: str) -> str:
 
 
 def named(vocabulary: Vocabulary, token: str) -> str:
-    """A token in a list of tokens, where spaces would be lost."""
+    """A token in a list of tokens, where spaces would be lost and marks of what was
+    joined tell two tokens apart."""
+    if vocabulary.tokenizer not in _WHOLE and token.isprintable():
+        return token
     return text_of(vocabulary, token).replace(" ", "␣")
 
 
 def placed(vocabulary: Vocabulary, piece: Piece) -> Iterator[tuple[str, str]]:
     """(white space before it, text) of each token of a line."""
     line = piece.line.text.lower() if vocabulary.lower else piece.line.text
-    between = TOKENIZERS[vocabulary.tokenizer].local
-    at = 0
+    at, between = 0, vocabulary.tokenizer not in _WHOLE
     for number, token in enumerate(piece.tokens):
         text, gap = text_of(vocabulary, token), ""
         if between:
@@ -46,8 +53,7 @@ def placed(vocabulary: Vocabulary, piece: Piece) -> Iterator[tuple[str, str]]:
             gap = line[at:place] if place >= 0 else " "
             at = place + len(text) if place >= 0 else at
             # What the tokenizer left out besides white space cannot be seen.
-            gap = gap if gap.isspace() or not gap else " "
-            gap = gap if number else ""
+            gap = (gap if gap.isspace() else " ") if gap and number else ""
         yield gap, text
 
 
