@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments.applications.language_model.scoring import score_tokens
+from experiments.benchmark import adaptation
 from experiments.evaluate import __main__ as command
 from experiments.evaluate.options import Evaluate
 from experiments.evaluate.segments import beginning, segments_of
@@ -53,7 +54,7 @@ def everything(words, tmp_path_factory):
         patch.setattr("builtins.print", lambda *line, **_: said.append(*line))
         command.main(["--run", str(words), *ALL, "--out", str(file), "--jsonl"])
     rows = [json.loads(line) for line in said]
-    return {row["name"]: row for row in rows[:-1]}, table_of(file), file
+    return {row["name"]: row for row in rows[:-1]}, table_of(file), file, rows[-1]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_static_is_the_score_of_a_split_and_so_is_a_rate_of_0(
 
 
 def test_every_row_is_the_mixture_that_it_says(words, everything):
-    rows, table, _ = everything
+    rows, table, _, _ = everything
     assert list(rows) == [
         *("static", "+ temperature", "+ cache", "+ dynamic", "+ 3-gram"),
         *("all but dynamic", "all of it"),
@@ -108,7 +109,7 @@ def test_every_row_is_the_mixture_that_it_says(words, everything):
 
 def test_test_says_nothing_about_what_is_chosen(words, everything, capsys):
     """Without a look at test all is chosen alike; each split begins from θ₀."""
-    rows, _, _ = everything
+    rows, _, _, _ = everything
     alone, _ = evaluated(["--run", words, *ALL, "--split", "valid"], capsys)
     assert list(alone) == list(rows)
     for name, row in alone.items():
@@ -117,9 +118,20 @@ def test_test_says_nothing_about_what_is_chosen(words, everything, capsys):
             assert rows[name][key] == value, (name, key)
 
 
+def test_the_benchmarks_table(everything):
+    """A line a row, with all that was chosen for it."""
+    rows, _, _, summary = everything
+    metrics = {"rows": list(rows.values()), **summary["summary"]}
+    row = {"command": "c", "seconds": 60, "hardware": {"cores": 2}, "metrics": metrics}
+    head, _, *lines = adaptation.table([row]).splitlines()
+    assert head.startswith("| `tiny`, ") and len(lines) == len(rows) + 2
+    assert lines[0].endswith("| – |") and "| adaptive |" in lines[3]
+    assert "η 0.001, λ 0.01" in lines[3] and "3-gram" in lines[4]
+
+
 def test_a_file_of_probabilities_is_a_component(words, everything, capsys, tmp_path):
     """One column of it, whose tokens are compared line by line."""
-    rows, table, file = everything
+    rows, _, file, _ = everything
     argv = ["--run", words, "--segment", "6", "--mix"]
     mixed, _ = evaluated([*argv, f"{file}:component: 3-gram"], capsys)
     own = mixed["+ p.tsv:component: 3-gram"]

@@ -46,6 +46,8 @@ BENCHMARKS = {
     "reviews": "accuracy of `sentiment_reviews` over the ten folds of `--corpus`",
     "pretrained": "the same, begun as a language model of the fold's own text, on the "
     "first `--folds`",
+    "adaptation": "perplexity of the language model in `--run`: plain, by temperature, "
+    "cache, dynamic evaluation and a 5-gram, each by itself and all together",
     "variants": "variants of an embedded application by three seeds: `--application` "
     "gap, char_words, sentiment, signals or sequences",
     "attention": "how far the loss of a translated word reaches into its source, with "

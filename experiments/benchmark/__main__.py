@@ -34,6 +34,8 @@ class Measure:
     """`pretrained`: how many of the ten."""
     application: str = "gap"
     """`variants`: of which."""
+    run: str = "runs/ptb"
+    """`adaptation`: directory of the run that reads."""
 
     def __post_init__(self):
         if self.name not in BENCHMARKS:

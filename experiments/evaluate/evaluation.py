@@ -29,6 +29,7 @@ from experiments.run.files import RunError
 from experiments.train.trained import load_trained, splits_of_run
 from lm.adaptive.dynamic import Rule, Statistics
 from lm.losses import perplexity
+from lm.train import count_parameters
 
 VALID, TEST = "valid", "test"
 Tell = Callable[[str], None]
@@ -88,7 +89,7 @@ def evaluate(options: Evaluate, tell: Tell = lambda words: None) -> dict[str, An
     return {
         "rows": [record(each, splits) for each in found],
         "tokens": {name: len(words) for name, words in read.items()},
-        "vocabulary": runs[0].trained.vocabulary.size,
+        "models": {run.name: _told(run.trained) for run in runs},
         "dynamic": {name: own.told for name, own in adapting.items()},
         "options": _asked(options),
     }
@@ -113,6 +114,16 @@ def loaded(given: Sequence[str], tell: Tell) -> list[Run]:
     return runs
 
 
+def _told(trained: Trained) -> dict[str, Any]:
+    """A model in a few facts."""
+    return {
+        "config": trained.config.name,
+        "step": trained.step,
+        "parameters": count_parameters(trained.params),
+        "vocabulary": trained.vocabulary.size,
+    }
+
+
 def _difference(one: Run, other: Run) -> str:
     """What keeps two runs from being mixed, token by token; or ""."""
     if one.trained.vocabulary != other.trained.vocabulary:
@@ -124,8 +135,7 @@ def _difference(one: Run, other: Run) -> str:
     if settings[0] != settings[1]:
         return "different boundaries of a text"
     for split in (VALID, TEST):
-        ids = [r.splits[split].ids for r in (one, other)]
-        if not np.array_equal(*ids):
+        if not np.array_equal(one.splits[split].ids, other.splits[split].ids):
             return f"different texts for {split}"
     return ""
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.types import TokenArray
+from experiments.applications.language_model.scoring import LOGITS
 from experiments.applications.language_model.trained import Trained
 from experiments.evaluate.segments import Segments, beginning, segments_of
 from lm.adaptive.cache import empty_memory, make_cache_step
@@ -96,8 +97,7 @@ class Reader:
         """Of the gradients on the first `most` tokens of the training split (0: all),
         in 100 lanes, or fewer where it is short."""
         tokens = beginning(train, most)
-        lanes = max(1, min(STATISTICS_LANES, len(tokens.ids) // (2 * window)))
-        lanes = min(lanes, self._most_lanes(tokens))
+        lanes = self._lanes(tokens, window)
         segments, params = self.segments(tokens, lanes, window), self.trained.params
         squares = jax.tree.map(jnp.zeros_like, params)
         carry = self.trained.model.initial_state(params, lanes)
@@ -107,10 +107,13 @@ class Reader:
             squares, carry = self._squares(squares, params, carry, batch)
         return statistics_of(squares, segments.steps, mean)
 
-    def _most_lanes(self, tokens: TokenArray) -> int:
-        if self.trained.config.data.reading == "streams":
-            return STATISTICS_LANES
-        return max(1, (len(tokens.starts) - 1) // 2)
+    def _lanes(self, tokens: TokenArray, window: int) -> int:
+        """Lanes of statistics: at least two segments each, and logits in memory."""
+        most = len(tokens.ids) // (2 * window)
+        if self.trained.config.data.reading == "sentences":
+            most = min(most, (len(tokens.starts) - 1) // 2)
+        most = min(most, LOGITS // (window * self.trained.vocabulary.size))
+        return max(1, min(STATISTICS_LANES, most))
 
     def _read(
         self,

@@ -1,7 +1,7 @@
 """What is chosen on validation text: numbers from grids, weights by EM."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -14,8 +14,8 @@ class Found(NamedTuple):
 
 
 def climb(
-    grids: Mapping[Hashable, Sequence[float]],
-    begin: Mapping[Hashable, float],
+    grids: Mapping[Any, Sequence[float]],
+    begin: Mapping[Any, float],
     loss: Callable[[dict[Any, float]], float],
 ) -> Found:
     """From grid value to neighbouring grid value, one name at a time, for as long as
@@ -51,7 +51,7 @@ def climb(
     return Found(now, best, tried)
 
 
-def edges(grids: Mapping[Hashable, Sequence[float]], values: Mapping) -> list[Any]:
+def edges(grids: Mapping[Any, Sequence[float]], values: Mapping) -> list[Any]:
     """The names whose value is the first or last of a grid of several, but for 0, below
     which there is nothing."""
     return [
