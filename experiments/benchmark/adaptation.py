@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.benchmark import Benchmark
+from experiments.console.live import Live
 from experiments.evaluate.evaluation import evaluate
 from experiments.evaluate.options import Evaluate
 from experiments.results.markdown import markdown, measured
@@ -15,16 +16,8 @@ def measure(run: str) -> dict[str, Any]:
     """As `python -m experiments.evaluate` with everything on: `options` of the metrics
     names all, grids included."""
     asked = Evaluate((run,), temperature=("tune",), cache=500, dynamic=True, ngram=5)
-    last = ""
-
-    def tell(words: str) -> None:
-        nonlocal last
-        what = words.partition(":")[0]
-        if what != last:
-            print(words, flush=True)
-        last = what
-
-    found = evaluate(asked, tell)
+    with Live() as line:
+        found = evaluate(asked, line.show)
     return found | {"test": {row["name"]: row["test"] for row in found["rows"]}}
 
 
