@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.types import TokenArray
-from experiments.applications.language_model.scoring import LOGITS
+from experiments.applications.language_model.passes import LOGITS
 from experiments.applications.language_model.trained import Trained
 from experiments.evaluate.segments import Segments, beginning, segments_of
 from lm.adaptive.cache import empty_memory, make_cache_step
