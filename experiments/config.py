@@ -151,11 +151,18 @@ class Config(RunConfig):
 
     application: ClassVar[str] = "language_model"
 
+    by_text: bool = field(default=False, metadata=PACING)
+    """Let the length of the training text choose how it is cut, units, dropout, lanes
+    and epochs, where the command line says nothing; what was chosen is told."""
+    ngram: int = field(default=0, metadata=PACING)
+    """Order of the Kneser-Ney n-gram of the same tokens whose perplexity stands beside
+    at the end; 0: none."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self):
         super().__post_init__()
+        within("ngram", self.ngram, 0, 20)
         check_dropout(self.optim, self.model)
 
 

@@ -1,6 +1,6 @@
 """The three-minute tour, `make run`: train, evaluate, write, score, look back in time.
 
-It trains the config `default` on the embedded corpus, prints its perplexity beside an
+It trains the config `tour` on the embedded corpus, prints its perplexity beside an
 n-gram model's on the same split, five sentences that it wrote and three that it
 scored, and draws how far back its gradient reaches. No network is needed.
 """
@@ -32,7 +32,7 @@ class Tour:
 
     run_dir: str = ""
     """Directory of the run; by default a dated one under runs/."""
-    config: str = "default"
+    config: str = "tour"
     """A file in experiments/configs/."""
 
 
@@ -86,7 +86,7 @@ def chapters(run_dir: Path) -> Iterator[str]:
     yield f"  {python}report {run_dir}"
     yield f"  {python}generate --run {run_dir} --prompt Return"
     yield f"  {python}score --run {run_dir} --split valid --per-token"
-    yield f"  {python}train --model.cell tanh"
+    yield f"  {python}train --config tour --model.cell tanh"
     yield f"  {python}train --help"
 
 

@@ -178,7 +178,7 @@ def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
     exec(compile(python_block("def mgu"), "README.md", "exec"), found)
     monkeypatch.setitem(CELLS, "mgu", found["mgu"])
     data = dataclasses.replace(
-        load_named("default").data, corpus="grammar", grammar_sentences=60
+        load_named("tour").data, corpus="grammar", grammar_sentences=60
     )
     config = Config(
         data=dataclasses.replace(data, batch=4, window=8),

@@ -75,6 +75,8 @@ class Application(NamedTuple):
 
     config        the class of its configs, an `experiments.config.RunConfig`.
     told          (config) -> the model in a few words, for a run's first line.
+    choose        (config) -> (config, lines that tell of it): what a config leaves to
+                  its data, before the command line has its say; None: nothing.
     prepare       (config) -> Prepared.
     restore       (config, run's directory) -> Prepared without splits: what `problem`
                   and `predict` need of a run whose data may be gone.
@@ -110,6 +112,7 @@ class Application(NamedTuple):
     problem: Callable
     reading: Callable
     probed: Callable
+    choose: Callable | None = None
     write: Callable | None = None
     final: Callable | None = None
     section: Callable | None = None

@@ -25,7 +25,7 @@ from experiments.train.probe import interval, make_measure, spots
 from lm.models.language_model import build
 from lm.train import make_train_step, numbers_of
 
-VOCABULARY = {"default": 6_000, "zaremba_small": 10_000, "characters": 96}
+VOCABULARY = {"tour": 6_000, "zaremba_small": 10_000, "characters": 96}
 PROMISE = 0.05
 
 

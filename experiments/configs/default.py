@@ -1,7 +1,13 @@
-"""The model of `make run`: a word-level LSTM on the standard library's docstrings.
+"""A language model of one's own text, trained until its validation loss stops falling.
 
-Reproduces  nothing published; the corpus is embedded, so no network is needed.
-Command     python -m experiments.train
+Reproduces  nothing published. Aim: a test perplexity at least 10 % below that of an
+            interpolated Kneser-Ney 5-gram, whatever the text, in at most 20 minutes on
+            two cores.
+Differs     what depends on the text (how it is cut, vocabulary, units, dropout, lanes,
+            epochs) is chosen by its length and told; what stands here is for a text of
+            200,000 words. Each flag that is given counts instead; --no-by-text leaves
+            all as it stands here.
+Command     python -m experiments.train --data.corpus my_text.txt
 """
 
 from data_pipeline.config import DataConfig
@@ -10,23 +16,21 @@ from lm.config import DropoutConfig, InitConfig, ModelConfig, OptimConfig
 
 CONFIG = Config(
     name="default",
-    data=DataConfig(
-        corpus="stdlib_docs",
-        tokenizer="words",
-        max_vocabulary=6_000,
-        batch=20,
-        window=20,
-    ),
+    by_text=True,
+    ngram=5,
+    data=DataConfig(corpus="stdlib_docs", tokenizer="reversible", batch=20, window=35),
     model=ModelConfig(
         cell="lstm",
-        hidden=200,
-        embedding=200,
+        hidden=300,
+        embedding=300,
         softmax="tied",
         init=InitConfig(weights="uniform", scale=0.1),
-        dropout=DropoutConfig(kind="between", input=0.3, output=0.3),
+        dropout=DropoutConfig(
+            kind="locked", input=0.4, output=0.4, embedding=0.1, weight=0.3
+        ),
     ),
     optim=OptimConfig(
-        optimizer="adam", learning_rate=0.005, schedule="cosine", clip_at=1.0
+        optimizer="adam", learning_rate=0.003, schedule="cosine", clip_at=1.0
     ),
-    train=TrainConfig(epochs=5, minutes=2.3),
+    train=TrainConfig(epochs=14, minutes=20, patience=4),
 )

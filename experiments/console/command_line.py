@@ -88,18 +88,22 @@ class Options:
     run_dir: Path | None = None
     dry_run: bool = False
     distributed: Distributed = Distributed()
+    notes: tuple[str, ...] = ()
+    """Lines to be told first."""
 
 
-def parse(argv: Sequence[str], description: str) -> tuple[Any, Options]:
-    """Config and options from a command line. `--config NAME` picks the base, whose
-    class, that of its application, says what else there is.
+def parse(
+    argv: Sequence[str], description: str, base: Any = None
+) -> tuple[Any, Options]:
+    """Config and options from a command line. `--config NAME` picks the base, unless
+    there is one; its class, that of its application, says what else there is.
 
     A wrong name or value prints one line to standard error and exits with 2;
     `--help` prints and exits with 0.
     """
     prepare_streams()
     try:
-        base = load_named(_base_name(argv))
+        base = base or load_named(_base_name(argv))
     except ConfigError as error:
         fail(error)
     kind = type(base)

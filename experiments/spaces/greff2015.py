@@ -10,7 +10,7 @@ Command  python -m experiments.sweep greff2015 --small    (the full form without
 """
 
 SPACE = {
-    "config": "default",
+    "config": "tour",
     "model.cell": {"choice": ["lstm", "gru", "gru_reset_before"]},
     "optim.optimizer": "momentum",
     "optim.learning_rate": {"loguniform": [0.001, 1.0]},

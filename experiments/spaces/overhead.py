@@ -10,7 +10,7 @@ Command  python -m experiments.sweep overhead --workers 1 --sweep-dir sweeps/col
 """
 
 SPACE = {
-    "config": "default",
+    "config": "tour",
     "data.max_vocabulary": 1000,
     "model.cell": {"choice": ["tanh", "lstm"]},
     "model.hidden": 64,

@@ -6,7 +6,7 @@ Command  python -m experiments.sweep tutorial --small     (the full form without
 """
 
 SPACE = {
-    "config": "default",
+    "config": "tour",
     "model.cell": {"choice": ["tanh", "relu", "gru", "gru_tutorial", "lstm"]},
     "optim.learning_rate": {"loguniform": [0.0003, 0.6], "points": 12},
     "optim.optimizer": "momentum",

@@ -9,7 +9,7 @@ Command  python -m experiments.sweep vanishing --small    (the full form without
 """
 
 SPACE = {
-    "config": "default",
+    "config": "tour",
     "model.cell": "tanh",
     "model.init.recurrent": "orthogonal",
     "model.init.gain": {"choice": [0.5, 0.8, 1.0, 1.25, 2.0]},

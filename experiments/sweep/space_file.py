@@ -1,7 +1,7 @@
 """Space files: a space and how it is usually run, as JSON or as Python.
 
     {
-      "config": "tutorial_part4",                        the base; default "default"
+      "config": "tutorial_part4",                        the base; default "tour"
       "train.steps": 400,                                a fixed value
       "model.cell": {"choice": ["tanh", "gru"]},
       "optim.learning_rate": {"loguniform": [0.001, 1], "points": 7},
@@ -38,6 +38,7 @@ from experiments.sweep.space import (
 )
 from lm.config import ConfigError, unknown
 
+BASE = "tour"  # of spaces that name none
 RUNNING = ("trials", "seeds", "sampler", "pruner")
 # Kinds of decisions, and the options of each.
 OPTIONS = {
@@ -127,7 +128,7 @@ def plan_of(source: Source, base: RunConfig | None = None) -> Plan:
     """The plan in a space file's content. base: in place of what it names."""
     entries = dict(source.raw)
     usual = {key: entries.pop(key) for key in RUNNING if key in entries}
-    name = entries.pop("config", "default")
+    name = entries.pop("config", BASE)
     if not isinstance(name, str):
         raise ConfigError(f"config is {name!r}: a space has one, and one application")
     start: RunConfig = base or load_named(name)

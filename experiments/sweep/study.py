@@ -24,7 +24,14 @@ from experiments.config import flatten, from_dict, load_named, of_kinds, to_dict
 from experiments.run.files import RunError
 from experiments.sweep.sampling import grid, looked_at
 from experiments.sweep.space import Fields
-from experiments.sweep.space_file import RUNNING, Plan, Source, nested, plan_of
+from experiments.sweep.space_file import (
+    BASE,
+    RUNNING,
+    Plan,
+    Source,
+    nested,
+    plan_of,
+)
 
 READY_SECONDS = 60
 
@@ -63,7 +70,7 @@ class Terms:
         source = Source(self.name, self.space, self.program)
         if self.base is None:
             return plan_of(source)
-        kind = type(load_named(self.space.get("config", "default")))
+        kind = type(load_named(self.space.get("config", BASE)))
         return plan_of(source, from_dict(self.base, kind))
 
     def meaning(self) -> Fields:

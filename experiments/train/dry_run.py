@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 
 import jax
 
@@ -12,8 +13,8 @@ from experiments.train.shared import devices_of, make_executor
 from lm.train import count_parameters
 
 
-def dry_run(config: RunConfig) -> None:
-    """Prints config, data, parameters and memory; compiles one step; leaves."""
+def dry_run(config: RunConfig, notes: Sequence[str] = ()) -> None:
+    """Prints config, notes, data, parameters and memory; compiles one step; leaves."""
     print(json.dumps(to_dict(config), indent=2))
     devices_of(config)  # before JAX starts
     planned = plan(config)
@@ -36,7 +37,7 @@ def dry_run(config: RunConfig) -> None:
         "device": f"{executor.devices} × {jax.devices()[0].device_kind}",
         "compiled": f"in {seconds:.1f} s",
     }
-    for line in prepared.notes:
+    for line in (*notes, *prepared.notes):
         print(line)
     for name, value in rows.items():
         print(f"{name:12}{value}")

@@ -69,7 +69,8 @@ def told(found: Mapping[str, Any]) -> str:
     if "perplexity" in found:
         perplexity, nats = found["perplexity"], found["nats_per_token"]
         first = f"perplexity {perplexity:.2f}, {nats:.4f} nats per token"
-        return ", ".join([first, f"{found['tokens']:,} tokens", *parts])
+        tokens = [f"{found['tokens']:,} tokens"] if "tokens" in found else []
+        return ", ".join([first, *tokens, *parts])
     counted = [f"{found['count']:,} counted"] if "count" in found else []
     return ", ".join([*parts, *counted])
 

@@ -48,7 +48,8 @@ def train_in(
     text = planned.prepared.text
     alike(group, config, text.fingerprint)
     with open_shared(group, options.run_dir, config, text) as run:
-        heard = [Announcement(executor.devices), *shown(group, callbacks)]
+        announced = Announcement(executor.devices, options.notes)
+        heard = [announced, *shown(group, callbacks)]
         entry = Entry(run.config, lambda: run)
         loop = Loop([entry], executor, planned, heard if group.leader else ())
         with interrupts() as stop:
@@ -89,12 +90,12 @@ def resume_command(run: Run, group: Group) -> str:
 class Announcement(Callback):
     """Lines on what is about to be trained."""
 
-    def __init__(self, devices: int):
-        self.devices = devices
+    def __init__(self, devices: int, notes: Sequence[str] = ()):
+        self.devices, self.notes = devices, notes
 
     def begun(self, run: RunState) -> None:
         """Prints them."""
-        for line in run.plan.prepared.notes:
+        for line in (*self.notes, *run.plan.prepared.notes):
             print(line)
         print(describe(run, self.devices), flush=True)
 

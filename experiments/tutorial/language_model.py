@@ -311,7 +311,7 @@ claims.add(
 
 # %%
 whole = replace(
-    load_named("default"),
+    load_named("tour"),
     data=replace(data, reading="streams", batch=20 if not SMALL else 2),
     model=ModelConfig(cell="tanh", hidden=H, embedding=H, softmax="tied"),
     optim=OptimConfig(learning_rate=0.003, clip_at=1.0, schedule="cosine"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from experiments.config import Config
-from lm.config import at_least, within
+from lm.config import ConfigError, at_least, within
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,11 @@ class CorrectionConfig(Config):
     application: ClassVar[str] = "correction"
 
     mistakes: MistakesConfig = field(default_factory=MistakesConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.by_text or self.ngram:
+            raise ConfigError(
+                f"by_text is {self.by_text} and ngram {self.ngram}: they are for "
+                "language models; leave them off for correction"
+            )

@@ -15,7 +15,14 @@ from data_pipeline.told import pieces, understood
 from data_pipeline.told import told as told_of_text
 from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
-from experiments.applications.application import Application, Prepared, Restored
+from experiments import ngram
+from experiments.applications.application import (
+    Application,
+    Final,
+    Prepared,
+    Restored,
+)
+from experiments.applications.language_model.by_text import choose
 from experiments.applications.language_model.reading import (
     evaluation_batches,
     setting_of,
@@ -109,6 +116,15 @@ def write(
     )
 
 
+def final(config: Config, prepared: Prepared, params: Any) -> Final:
+    """The n-gram beside it, of the order that `ngram` says."""
+    del params
+    if not config.ngram:
+        return Final()
+    found = ngram.baseline(prepared.source, config.ngram)
+    return Final(baselines={f"Kneser-Ney {config.ngram}-gram": found})
+
+
 def told(config: Config) -> str:
     """The model in a few words."""
     model = config.model
@@ -151,12 +167,14 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
 APPLICATION = Application(
     config=Config,
     told=told,
+    choose=choose,
     prepare=prepare_text,
     restore=restore,
     problem=problem,
     reading=reading,
     probed=probed,
     write=write,
+    final=final,
     example=example,
     predict=predict,
     nats=True,

@@ -1,0 +1,143 @@
+"""What a config leaves to its text: how it is cut, and how large a network learns it.
+
+A text is surveyed once, by its words; a table says what a text of that length is
+learnt by within some fifteen minutes of two cores. All of it is a pure function of the
+text, so a resumed run chooses the same.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from data_pipeline import corpora
+from data_pipeline.config import DataConfig
+from data_pipeline.told import MANY_UNKNOWN
+from data_pipeline.words import split_words
+from experiments.config import Config
+
+MOST_WORDS = 3_000_000  # of which a text is known to be long
+HELD_OUT = 10  # one word in so many shows how many are new
+LONGEST = 24  # letters of a word, on average, above which it is no word
+CHARACTERS_WINDOW = 100
+LETTERS = 5  # of a word, in their place
+
+
+class Survey(NamedTuple):
+    """What is known of a training split.
+
+    words    how many, up to MOST_WORDS.
+    letters  characters a word, on average.
+    new      share of the last tenth's words that the rest does not have.
+    """
+
+    words: int
+    letters: float
+    new: float
+
+
+class Size(NamedTuple):
+    """What learns a text of at least so many words."""
+
+    words: int
+    hidden: int
+    input: float
+    output: float
+    embedding: float
+    weight: float
+    batch: int
+    epochs: int
+
+
+SIZES = (
+    Size(0, 200, 0.5, 0.5, 0.1, 0.4, 16, 40),
+    Size(120_000, 300, 0.4, 0.4, 0.1, 0.3, 20, 14),
+    Size(400_000, 300, 0.3, 0.3, 0.0, 0.2, 32, 6),
+    Size(1_000_000, 300, 0.2, 0.2, 0.0, 0.0, 32, 3),
+    Size(2_500_000, 300, 0.1, 0.1, 0.0, 0.0, 64, 1),
+)
+
+
+def choose(config: Config) -> tuple[Config, tuple[str, ...]]:
+    """The config as its text has it, and what to tell of that; as it is where
+    `by_text` is off.
+
+    Raises:
+      DataError: where the text cannot be read.
+    """
+    if not config.by_text:
+        return config, ()
+    if config.data.corpus == "-":
+        return config, ("standard input is read once: the config stays as it is",)
+    found = survey(config.data)
+    tokenizer, why = cut_of(found)
+    size = size_of(found)
+    chosen = sized(config, size, tokenizer)
+    return chosen, tuple(_told(chosen, found, why))
+
+
+def survey(config: DataConfig) -> Survey:
+    """Of the training split."""
+    words: list[str] = []
+    for split, block in corpora.load(config).blocks():
+        if split == "train":
+            words += split_words(block)
+        if len(words) >= MOST_WORDS:
+            break
+    held = words[len(words) - len(words) // HELD_OUT :]
+    known = Counter(words[: len(words) - len(held)])
+    new = sum(word not in known for word in held)
+    letters = sum(map(len, words))
+    return Survey(len(words), letters / max(len(words), 1), new / max(len(held), 1))
+
+
+def cut_of(found: Survey) -> tuple[str, str]:
+    """The tokenizer, and why."""
+    if found.letters > LONGEST:
+        return "characters", f"its words have {found.letters:.0f} letters on average"
+    if found.new > MANY_UNKNOWN:
+        return "bpe", f"{found.new:.0%} of the words of its last tenth are new there"
+    return "reversible", f"{found.new:.1%} of the words of its last tenth are new there"
+
+
+def size_of(found: Survey) -> Size:
+    """The row of SIZES; where words are no words, so many letters count as one."""
+    words = found.words
+    if found.letters > LONGEST:
+        words = int(words * found.letters / LETTERS)
+    return [size for size in SIZES if size.words <= words][-1]
+
+
+def sized(config: Config, size: Size, tokenizer: str) -> Config:
+    """The config with all that the text chooses."""
+    dropout = replace(
+        config.model.dropout,
+        input=size.input,
+        output=size.output,
+        embedding=size.embedding,
+        weight=size.weight,
+    )
+    window = CHARACTERS_WINDOW if tokenizer == "characters" else config.data.window
+    data = replace(config.data, tokenizer=tokenizer, batch=size.batch, window=window)
+    return replace(
+        config,
+        data=data,
+        model=replace(
+            config.model, hidden=size.hidden, embedding=size.hidden, dropout=dropout
+        ),
+        train=replace(config.train, epochs=size.epochs),
+    )
+
+
+def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
+    at_least = "at least " if found.words >= MOST_WORDS else ""
+    yield (
+        f"chosen by the text ({at_least}{found.words:,} words of train; any flag "
+        f"counts instead): data.tokenizer {config.data.tokenizer}, as {why}; "
+        f"model.hidden {config.model.hidden}, model.dropout.input "
+        f"{config.model.dropout.input:g}, train.epochs {config.train.epochs}"
+    )
+    if config.train.minutes:
+        yield (
+            f"at most {config.train.minutes:g} minutes (--train.minutes 0 lifts that)"
+        )

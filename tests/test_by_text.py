@@ -1,0 +1,103 @@
+"""What `default` lets the text choose, and the n-gram that stands beside it."""
+
+import random
+
+import pytest
+
+from data_pipeline.dataset import prepare
+from experiments import ngram
+from experiments.applications.correction.config import CorrectionConfig
+from experiments.applications.language_model.by_text import SIZES, choose, survey
+from experiments.config import Config, load_named
+from experiments.console.command_line import parse
+from experiments.run.files import read_json
+from experiments.train.__main__ import main
+from lm.config import ConfigError
+
+pytestmark = pytest.mark.usefixtures("compile_cache")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> dict[str, str]:
+    """Files whose words repeat, are all new, or have no spaces between them."""
+    folder, chance = tmp_path_factory.mktemp("texts"), random.Random(0)
+    few = ["one", '"two"', "three,", "four", "five."]
+
+    def word(letters: int) -> str:
+        return "".join(chance.choices("abcdefghij", k=letters))
+
+    made = {
+        "repeating": lambda: " ".join(chance.choices(few, k=8)),
+        "new": lambda: " ".join(word(8) for _ in range(8)),
+        "unspaced": lambda: word(300),
+    }
+    for name, line in made.items():
+        text = "".join(f"{line()}\n" for _ in range(400))
+        (folder / name).write_text(text)
+    return {name: str(folder / name) for name in made}
+
+
+def chosen(corpus: str) -> tuple[Config, str]:
+    base, _ = parse(["--data.corpus", corpus], "")
+    config, lines = choose(base)
+    return config, "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenizer", "why"),
+    [
+        ("repeating", "reversible", "0.0% of the words of its last tenth are new"),
+        ("new", "bpe", "100% of the words of its last tenth are new"),
+        ("unspaced", "characters", "300 letters on average"),
+    ],
+)
+def test_the_text_chooses_how_it_is_cut_and_says_why(texts, text, tokenizer, why):
+    config, told = chosen(texts[text])
+    assert config.data.tokenizer == tokenizer
+    assert why in told and "at most 20 minutes" in told
+
+
+def test_the_text_is_surveyed_by_its_training_split_alone(texts):
+    base = load_named("default")
+    config, _ = parse(["--data.corpus", texts["new"]], "", base)
+    found = survey(config.data)
+    kept = prepare(config.data).splits["train"]
+    assert found.words == len(kept.ids) - (len(kept.starts) - 1)  # without <eos>
+
+
+def test_longer_texts_have_less_dropout_and_fewer_epochs():
+    rows = [(size.input, size.output, size.weight, size.epochs) for size in SIZES]
+    assert SIZES[0].words == 0
+    assert [size.words for size in SIZES] == sorted(size.words for size in SIZES)
+    assert all(
+        now >= then
+        for a, b in zip(rows, rows[1:], strict=False)
+        for now, then in zip(a, b, strict=True)
+    )
+
+
+def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
+    texts, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    given = "--train.steps 2 --model.hidden 6 --model.embedding 6 --ngram 2"
+    words = ["--data.corpus", texts["repeating"], "--run-dir", str(run)]
+    main([*words, *given.split(), "--gradflow.every", "0", "--train.samples", "0"])
+    printed = capsys.readouterr().out
+    kept = read_json(run / "config.json")["config"]
+    assert (kept["model"]["hidden"], kept["data"]["tokenizer"]) == (6, "reversible")
+    assert kept["train"]["epochs"] == SIZES[0].epochs
+    assert printed.startswith("chosen by the text (")
+    config, _ = parse([*words, "--ngram", "2"], "")
+    expected = ngram.baseline(prepare(config.data), 2)
+    beside = read_json(run / "summary.json")["baselines"]["Kneser-Ney 2-gram"]
+    for split in ("valid", "test"):
+        assert beside[split] == pytest.approx(expected[split])
+    assert "Kneser-Ney 2-gram: valid" in printed
+
+
+def test_only_language_models_are_chosen_by_text():
+    with pytest.raises(ConfigError, match="by_text is True and ngram 5"):
+        CorrectionConfig(by_text=True, ngram=5)
+    config = load_named("tour")
+    assert choose(config) == (config, ())
