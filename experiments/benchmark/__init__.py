@@ -49,7 +49,7 @@ BENCHMARKS = {
     "adaptation": "perplexity of the language model in `--run`: plain, by temperature, "
     "cache, dynamic evaluation and a 5-gram, each by itself and all together",
     "variants": "variants of an embedded application by three seeds: `--application` "
-    "gap, char_words, sentiment, signals or sequences",
+    "gap, char_words, sentiment, signals, speech, captions or sequences",
     "attention": "how far the loss of a translated word reaches into its source, with "
     "and without attention",
     "parallel": "linear recurrences step by step and all steps at once, by T",

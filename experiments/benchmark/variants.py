@@ -78,6 +78,11 @@ COMPARED: dict[str, Compared] = {
         },
         ("symbol_errors", "string_errors", "string_errors_beam"),
     ),
+    "captions": Compared(
+        {},
+        {at: {"model.attention": at} for at in ("none", "luong", "bahdanau")},
+        ("exact", "bleu"),
+    ),
     "sequences": Compared(
         {},
         {
