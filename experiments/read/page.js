@@ -62,6 +62,8 @@ function make(name, content, attributes = {}, space = "http://www.w3.org/1999/xh
 const svg = (name, attributes, content = []) =>
   make(name, content, attributes, "http://www.w3.org/2000/svg");
 
+const stroke = (n) => ({ class: n % 2 ? "line odd" : "line", "stroke-dasharray": DASHES[n % 4] });
+
 // ---- colours
 
 function paint() {
@@ -165,7 +167,7 @@ function reached() {
       make("small", `${percent(norm / most)}, ${back(t, s)}`)]));
   const layersSaid = lines.map((norms, n) => make("li", [
     svg("svg", { viewBox: "0 0 28 8", class: "key", "aria-hidden": "true" },
-      [svg("path", { d: "M0 4H28", class: "line", "stroke-dasharray": DASHES[n % 4] })]),
+      [svg("path", { d: "M0 4H28", ...stroke(n) })]),
     ` layer ${n}: horizon ${horizon(norms)} of ${t - 1} steps`]));
   at("reached").replaceChildren(
     make("h3", ["Where the loss of ", make("bdi", quoted(t)), " reaches"]),
@@ -203,8 +205,7 @@ function chart(lines) {
       if (!(norm > 0) || Math.log10(norm) < low) break;
       path += `${path ? "L" : "M"}${x(lag).toFixed(1)} ${y(Math.log10(norm)).toFixed(1)}`;
     }
-    const dash = DASHES[n % 4];
-    parts.push(svg("path", { d: lags ? path : `${path}h4`, class: "line", "stroke-dasharray": dash }));
+    parts.push(svg("path", { d: lags ? path : `${path}h4`, ...stroke(n) }));
   });
   const told = `Lag profile of ${lines.length} layer${lines.length > 1 ? "s" : ""} over ` +
     `${lags} steps`;
