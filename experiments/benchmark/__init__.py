@@ -52,6 +52,8 @@ BENCHMARKS = {
     "gap, char_words, sentiment, signals, speech, captions or sequences",
     "attention": "how far the loss of a translated word reaches into its source, with "
     "and without attention",
+    "agreement": "whether a right verb is likelier than a wrong one, across nouns of "
+    "the other number, to an LSTM and to a 4-gram of the same text",
     "parallel": "linear recurrences step by step and all steps at once, by T",
     "data": "how fast, and within how much memory, text becomes mapped ids",
 }

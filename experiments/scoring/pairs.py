@@ -1,7 +1,7 @@
 """Minimal pairs, judged by a run's model and by an n-gram model of its text."""
 
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,11 +54,23 @@ def judge(options: Score, trained: Trained) -> Judged:
     return Judged(pairs, cut, logs, verdicts)
 
 
+def accuracies_of(options: Score, trained: Trained) -> list[dict[str, Any]]:
+    """Accuracies by group, see `contrasts.accuracies`."""
+    return accuracies(options, judge(options, trained))
+
+
+def accuracies(options: Score, judged: Judged) -> list[dict[str, Any]]:
+    """The same of pairs that were judged."""
+    pairs, cut, _, verdicts = judged
+    columns = contrasts.columns_of(pairs, options.by)
+    return list(contrasts.accuracies(pairs, cut, verdicts, columns))
+
+
 def show(options: Score, trained: Trained) -> None:
     """Prints accuracies by group; or a line a pair, and accuracies aside."""
-    pairs, cut, logs, verdicts = judge(options, trained)
-    columns = contrasts.columns_of(pairs, options.by)
-    rows = list(contrasts.accuracies(pairs, cut, verdicts, columns))
+    judged = judge(options, trained)
+    pairs, cut, logs, verdicts = judged
+    rows = accuracies(options, judged)
     lines = list(contrasts_shown.table(rows, list(verdicts)[1:]))
     if options.written == "table":
         print(*lines, sep="\n")
