@@ -181,6 +181,9 @@ class Cell(NamedTuple):
                    r = output(state) @ w_HG. No matrix product happens inside, and
                    of `params` only the vectors are there to be read. `output` is
                    linear in the state (a field of it, or a sum of fields).
+    recompute      factored cells only: whether the backward pass makes what `pointwise`
+                   computes anew, from z, r and the state, rather than keep it: faster
+                   where many numbers would be kept (experiments/benchmark, `drivers`).
     coefficients   linear cells only: (params, zs_TBG) -> (a, b), two states of
                    (T, B, …) arrays: h_t = a_t∘h_{t−1} + b_t.
     product        linear cells only: what ∘ is. None: ⊙, leaf by leaf.
@@ -213,6 +216,7 @@ class Cell(NamedTuple):
     recurrent: tuple[str, ...]
     w_HG: Callable[[Params], Array] | None = None
     pointwise: Callable[[Params, Array, Array, State], State] | None = None
+    recompute: bool = False
     coefficients: Callable[..., tuple[State, State]] | None = None
     gates: Callable[[Params, State, Array], dict[str, Array]] | None = None
     blocks: tuple[str, ...] = ()

@@ -264,12 +264,14 @@ def _deferred_forward(cell, reverse, vectors, w_HG, zs, state, fresh, events):
         z, now = at
         old = restart(now.reset, fresh, state)
         h_old = cell.output(old)
-        new, pull = jax.vjp(cell.pointwise, vectors, z, h_old @ w_HG, old)
+        r = h_old @ w_HG
+        new, pull = jax.vjp(cell.pointwise, vectors, z, r, old)
         new = finish(now, new, old)
-        return new, (cell.output(new), h_old, pull)
+        return new, (cell.output(new), (r, old) if cell.recompute else (h_old, pull))
 
-    last, (hs, hs_old, pulls) = lax.scan(body, state, (zs, events), reverse=reverse)
-    return (last, hs), (w_HG, last, fresh, events, hs_old, pulls)
+    last, (hs, kept) = lax.scan(body, state, (zs, events), reverse=reverse)
+    again = (vectors, zs) if cell.recompute else (None, None)
+    return (last, hs), (w_HG, last, fresh, events, kept, again)
 
 
 def _deferred_backward(cell, reverse, residuals, cotangents):
@@ -279,14 +281,16 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
     step t, which is added first. A step emits ∂L/∂z_t and ∂L/∂r_t; the gradient of
     the recurrent matrix, Σ_t h_{t−1}ᵀ·∂L/∂r_t, is one product afterwards.
     """
-    w_HG, last, fresh, events, hs_old, pulls = residuals
+    w_HG, last, fresh, events, kept, (vectors, zs) = residuals
     δ_last, δ_hs = cotangents
     w_GH = w_HG.T
     _, through_output = jax.vjp(cell.output, last)
 
     def body(carry, at):
         δ, δ_fresh = carry
-        δ_h, pull, now = at
+        δ_h, (_, pull), z, now = at
+        if cell.recompute:
+            _, pull = jax.vjp(cell.pointwise, vectors, z, *at[1])
         δ = jax.tree.map(jnp.add, δ, through_output(δ_h)[0])
         δ_tap = None if now.taps is None else δ
         δ_new, δ_kept = _split(now.update, δ)
@@ -305,9 +309,10 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
 
     start = (δ_last, jax.tree.map(jnp.zeros_like, fresh))
     (δ_state, δ_fresh), (δ_vectors, δ_zs, δ_rs, δ_taps) = lax.scan(
-        body, start, (δ_hs, pulls, events), reverse=not reverse
+        body, start, (δ_hs, kept, zs, events), reverse=not reverse
     )
     δ_rs = δ_zs if δ_rs is None else δ_rs
+    hs_old = jax.vmap(cell.output)(kept[1]) if cell.recompute else kept[0]
     δ_w_HG = flat(hs_old).T @ flat(δ_rs)
     δ_vectors = jax.tree.map(lambda v: v.sum(0), δ_vectors)
     δ_events = jax.tree.map(jnp.zeros_like, events)._replace(taps=δ_taps)

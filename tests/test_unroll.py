@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm.unroll import unroll
+from lm.unroll import Events, unroll
 from tests import zoo
 from tests.zoo import OF_EACH_FORM, B, D, H, T, close
 
@@ -53,6 +53,23 @@ def test_reverse_is_the_python_loop_and_the_mirror_of_forward(name):
 def test_plain_scan_is_the_python_loop(name):
     got = zoo.run(name, "scanned")(*zoo.window(name))
     close(got, zoo.oracle(name))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_what_is_computed_anew_is_what_would_have_been_kept(name):
+    free, given = zoo.window(name)
+    cell = zoo.cell_of(name)
+
+    def loss(cell, free):
+        events = Events(given.reset, given.mask, taps=free.taps)
+        state, hs = unroll(cell, free.params, free.xs, free.state, events)
+        return jnp.sum(given.on_hs * hs) + jnp.sum(given.on_state.h * state.h)
+
+    kept, anew = (
+        jax.jit(jax.grad(partial(loss, cell._replace(recompute=recompute))))(free)
+        for recompute in (False, True)
+    )
+    close(anew, kept, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

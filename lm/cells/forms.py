@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,20 @@ from lm.types import Array, Cell, Params
 def sigmoid(x: Array) -> Array:
     """σ(x) = ½ + ½·tanh(x/2): the logistic function, for the price of one tanh."""
     return 0.5 + 0.5 * jnp.tanh(0.5 * x)
+
+
+def squashed(z_BG: Array, by: Sequence[str]) -> list[Array]:
+    """The blocks of z, each by "sigmoid" or "tanh": one tanh over all of z.
+
+    XLA:CPU fuses a gate's tanh into the loop that writes a scan's carry, and leaves
+    that loop scalar; one whose result is taken apart afterwards is a loop of its own,
+    and vectorised. The numbers are the same: σ(x) = ½ + ½·tanh(x/2).
+    """
+    width = z_BG.shape[-1] // len(by)
+    scale = [0.5 if name == "sigmoid" else 1.0 for name in by]
+    t_BG = jnp.tanh(z_BG * row(jnp.repeat(jnp.array(scale, z_BG.dtype), width)))
+    parts = zip(by, jnp.split(t_BG, len(by), axis=-1), strict=True)
+    return [0.5 + 0.5 * t if name == "sigmoid" else t for name, t in parts]
 
 
 def affine(params: Params, xs: Array) -> Array:
@@ -166,7 +180,7 @@ def factored(
 
     gates  (params, z_BG, r_BG, state) -> {name: (B, H)}, as `pointwise` is called.
     w_HG   by default w_h; a matrix made of parameters is made once an unroll.
-    rest   other fields of `Cell`: project, output, blocks, retention, rates.
+    rest   other fields of `Cell`: project, output, recompute, blocks, retention, rates.
     """
     output = rest.get("output", hidden_of)
 

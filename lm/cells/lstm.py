@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from lm.cells.forms import draw_gates, factored, sigmoid, zeros
+from lm.cells.forms import draw_gates, factored, squashed, zeros
 from lm.config import InitConfig
 from lm.types import Array, Cell
 
@@ -27,8 +27,7 @@ class LSTMState(NamedTuple):
 
 def activations(x_BG, h_BG):
     """i, f, g, o of x_BG = x·W_x + b and h_BG = h·W_h, both (B, 4H)."""
-    i, f, g, o = jnp.split(x_BG + h_BG, 4, axis=-1)
-    return sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+    return squashed(x_BG + h_BG, ("sigmoid", "sigmoid", "tanh", "sigmoid"))
 
 
 def pointwise(params, x_BG, h_BG, state):
@@ -64,6 +63,7 @@ def lstm(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(LSTMState, 2, hidden),
         pointwise=pointwise,
+        recompute=True,
         gates=lambda params, x, h, state: named(*activations(x, h)),
         blocks=("input", "forget", "candidate", "output"),
         retention="forget",
