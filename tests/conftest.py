@@ -4,6 +4,7 @@ Warnings are errors (pyproject.toml). Arrays of different rank never broadcast.
 Modules about `lm` alone add `pytestmark = pytest.mark.usefixtures("strict")`.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
+from jax._src import compiler
 from jax.experimental.compilation_cache import compilation_cache
 
 # Who started the tests (nohup, a job in the background) may ignore these signals, and
@@ -46,46 +48,81 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
 OPTIMIZED = set(
-    "golden_steps scan_time train app_sentiment app_sequences app_signals "
-    "benchmark cells conformance data_tasks distributed engine heads lag_profile "
-    "losses lost_process model_dropout noise_scale optim parallel population "
-    "population_parts predict probe restart restart_deep run study_parts "
-    "sweep_faults sweep_population sweep_postgres sweep_processes sweep_study "
-    "through_time train_step twins unroll".split()
+    "golden_steps scan_time train app_sentiment app_sequences app_signals benchmark "
+    "data_tasks distributed engine lost_process parallel population population_parts "
+    "restart restart_deep run study_parts sweep_faults sweep_population "
+    "sweep_postgres sweep_processes sweep_study".split()
 )
 
 
+def understood(options: dict[str, bool | int]) -> dict[str, bool | int]:
+    """Those that this version of XLA has."""
+    found = {}
+    for name, value in options.items():
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value})()
+            found[name] = value
+        except jax.errors.JaxRuntimeError as error:
+            assert "No such compile option" in str(error)
+    return found
+
+
+# Off with the optimizations: loops of fused operations written by way of MLIR, which is
+# half of what is left, and the division of a program between threads.
+SIMPLE = understood(
+    {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+)
+options_of = compiler.get_compile_options
+
+
+def simply(*given, **named):
+    """JAX's options of a compilation, with those of SIMPLE."""
+    options = options_of(*given, **named)
+    options.env_option_overrides = [*options.env_option_overrides, *SIMPLE.items()]
+    return options
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Path:
+    """The folder where what is compiled is kept, for both workers and all modules."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    compilation_cache.reset_cache()
+    gc.collect()
+    gc.freeze()  # what was imported stays: not to be looked at again and again
+    gc.set_threshold(20_000, 20, 20)
+    return folder / "compiled"
+
+
 @pytest.fixture(scope="module", autouse=True)
-def programs(request) -> Iterator[None]:
-    """How a module's programs are compiled; they go when it is done, since all together
-    are gigabytes."""
+def programs(request, compiled) -> Iterator[None]:
+    """How a module's programs are compiled, and where they are kept; in memory they go
+    when it is done, since all together are gigabytes."""
     name = request.path.stem.removeprefix("test_")
     plain = name not in OPTIMIZED and not AS_USERS_HAVE_IT
+    options = {
+        PLAIN.lower(): plain,
+        "jax_compilation_cache_dir": str(compiled),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(PLAIN, str(int(plain)))
-        jax.config.update(PLAIN.lower(), plain)
+        if plain:
+            flags = [f"--{name}={value}".lower() for name, value in SIMPLE.items()]
+            own = os.environ.get("XLA_FLAGS", "")
+            patch.setenv("XLA_FLAGS", " ".join([own, *flags]).strip())
+            patch.setattr(compiler, "get_compile_options", simply)
+        for option, value in options.items():
+            jax.config.update(option, value)
         yield
     jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
-def compile_cache(tmp_path_factory) -> Iterator[Path]:
-    """The folder where what is compiled is kept, for this process and its children.
-
-    Modules whose tests train runs of few shapes use it; one folder serves them all.
-    """
-    folder = tmp_path_factory.getbasetemp() / "compiled"
-    options = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
-        jax.config.update(name, value)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
+def compile_cache(compiled) -> Path:
+    """Where what is compiled is kept, for processes that a test starts."""
+    return compiled
 
 
 @pytest.fixture
