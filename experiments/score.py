@@ -50,8 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def show(options: Score) -> None:
     """Answers what the options ask."""
     from experiments.scoring import lists, pairs, text
+    from experiments.train.allocator import keep_memory
     from experiments.train.trained import load_trained
 
+    keep_memory()
     trained = load_trained(options.run)
     if options.pairs:
         pairs.show(options, trained)

@@ -15,7 +15,7 @@ from experiments.applications.language_model.reading import NEWLINE, Setting
 from experiments.applications.lines import Line
 from lm.types import Batch
 
-SIZES = (4, 8, 12, 16, 24, 32, 48)  # shorter windows of lone lines than the longest
+SIZES = (4, 8, 12, 16, 20, 24, 28)  # shorter windows of lone lines than the longest
 
 
 class Piece(NamedTuple):
