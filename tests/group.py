@@ -10,7 +10,8 @@ from experiments.launch import free_port
 ROOT = Path(__file__).parents[1]
 # Dropout, averaging, uneven evaluation lanes, epochs of 5 steps; quick to compile.
 TINY = (
-    "--data.corpus grammar --data.grammar-sentences 60 --data.batch 8 --data.window 16 "
+    "--config tour --data.corpus grammar --data.grammar-sentences 60 "
+    "--data.batch 8 --data.window 16 "
     "--model.cell tanh --model.layers 1 --model.hidden 6 --model.embedding 6 "
     "--model.softmax full --model.dropout.kind locked --model.dropout.output 0.2 "
     "--optim.schedule constant --optim.average ema "

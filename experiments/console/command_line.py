@@ -5,7 +5,7 @@ No JAX here, so that `--help` answers at once.
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -88,8 +88,8 @@ class Options:
     run_dir: Path | None = None
     dry_run: bool = False
     distributed: Distributed = Distributed()
-    notes: tuple[str, ...] = ()
-    """Lines to be told first."""
+    again: Callable[[Any], Any] | None = None
+    """(base) -> the config, read from the same words on another base."""
 
 
 def parse(
@@ -118,7 +118,12 @@ def parse(
     with user_errors():
         given = command.run_dir
         run_dir = None if given is None else user_path(given, "--run-dir")
-    return kind(**fields), Options(run_dir, command.dry_run, command.distributed)
+
+    def again(base: Any) -> Any:
+        return parse(argv, description, base)[0]
+
+    options = Options(run_dir, command.dry_run, command.distributed, again)
+    return kind(**fields), options
 
 
 def _base_name(argv: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ again. Lines that nobody can read any more are left out; the run goes on without
 """
 
 import sys
-from dataclasses import replace
 
 from experiments.console.command_line import parse, user_errors
 
@@ -17,19 +16,12 @@ def main(argv: list[str] | None = None) -> None:
     """The command line. Exit codes: 0 done, 2 a user's mistake or a full disk, 3
     interrupted and saved, 4 another process of the group was lost; 128 plus the number
     of a signal that came before there was anything to save, or a second time."""
-    words = sys.argv[1:] if argv is None else argv
-    config, options = parse(words, __doc__ or "")
+    config, options = parse(sys.argv[1:] if argv is None else argv, __doc__ or "")
     with user_errors(lasting=True):
-        from experiments.applications import load
-
-        if choose := load(config.application).choose:
-            base, notes = choose(config)
-            config, options = parse(words, __doc__ or "", base)
-            options = replace(options, notes=notes)
         if options.dry_run:
             from experiments.train.dry_run import dry_run
 
-            dry_run(config, options.notes)
+            dry_run(config, options.again)
             return
 
         from experiments.train.session import train

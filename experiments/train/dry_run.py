@@ -2,19 +2,19 @@
 
 import json
 import time
-from collections.abc import Sequence
 
 import jax
 
 from experiments.config import RunConfig, to_dict
-from experiments.train.plan import plan
+from experiments.train.plan import Again, chosen, plan
 from experiments.train.position import planned_steps
 from experiments.train.shared import devices_of, make_executor
 from lm.train import count_parameters
 
 
-def dry_run(config: RunConfig, notes: Sequence[str] = ()) -> None:
-    """Prints config, notes, data, parameters and memory; compiles one step; leaves."""
+def dry_run(config: RunConfig, again: Again = None) -> None:
+    """Prints config, data, parameters and memory; compiles one step; leaves."""
+    config, notes = chosen(config, again)
     print(json.dumps(to_dict(config), indent=2))
     devices_of(config)  # before JAX starts
     planned = plan(config)

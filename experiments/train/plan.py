@@ -3,6 +3,7 @@
 Making a `Plan` finds a user's mistakes before a run directory is touched.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,8 @@ from experiments.train.keys import init_key
 from experiments.train.position import planned_steps
 from lm.config import ConfigError
 from lm.train import TrainState, group_names, init_state, numbers_of
+
+Again = Callable[[Any], Any] | None
 
 
 class Plan:
@@ -49,6 +52,21 @@ class Plan:
     def probed(self) -> Any:
         """What the probes look at, or None."""
         return self.application.probed(self.config, self.prepared)
+
+
+def chosen(config: RunConfig, again: Again) -> tuple[Any, tuple[str, ...]]:
+    """(the config with what it leaves to its data, lines that tell of it).
+
+    again  see `experiments.console.command_line.Options`; None: nothing is chosen.
+
+    Raises:
+      ConfigError, DataError: where the data cannot be read.
+    """
+    choose = load(config.application).choose
+    if choose is None or again is None:
+        return config, ()
+    base, told = choose(config)
+    return (config if base is config else again(base)), told
 
 
 def plan(config: RunConfig) -> Plan:

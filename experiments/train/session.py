@@ -13,7 +13,7 @@ from experiments.train.callback import Callback
 from experiments.train.display import Display
 from experiments.train.group import Group, alike, group_of, open_shared
 from experiments.train.loop import Entry, Loop
-from experiments.train.plan import Plan, plan
+from experiments.train.plan import Plan, chosen, plan
 from experiments.train.run_state import Outcome, RunState
 from experiments.train.scores import optimum_told, told
 from experiments.train.shared import devices_of, make_executor
@@ -42,13 +42,14 @@ def train_in(
 ) -> Path | None:
     """`train`, by one process of a group that all do the same."""
     with group.together():
+        config, notes = chosen(config, options.again)
         devices_of(config, group)  # before JAX starts
         planned = plan(config)
         executor = make_executor(planned, group)
     text = planned.prepared.text
     alike(group, config, text.fingerprint)
     with open_shared(group, options.run_dir, config, text) as run:
-        announced = Announcement(executor.devices, options.notes)
+        announced = Announcement(executor.devices, notes)
         heard = [announced, *shown(group, callbacks)]
         entry = Entry(run.config, lambda: run)
         loop = Loop([entry], executor, planned, heard if group.leader else ())
