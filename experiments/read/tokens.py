@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.tokenizers import tokenizer_named
-from data_pipeline.tokens import EOS, UNK
+from data_pipeline.tokens import EOS
 from data_pipeline.vocabulary import Vocabulary
+from experiments.applications.language_model import words
 from experiments.applications.language_model.pieces import Piece
 
 # GPT-2's letters for the 256 bytes: what is printable as it is, the rest from 256 on.
@@ -12,19 +12,13 @@ _SAME = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _OTHERS = [byte for byte in range(256) if byte not in _SAME]
 _BYTE = {chr(b): b for b in _SAME} | {chr(256 + n): b for n, b in enumerate(_OTHERS)}
 _SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
-WHOLE = (
-    "characters",
-    "bytes",
-    "bpe",
-)  # white space is in the tokens, and all the text
+WHOLE = ("characters", "bytes", "bpe")  # all the text is in the tokens
 
 
 def text_of(vocabulary: Vocabulary, token: str) -> str:
     """What a token is in the text; bytes that are no whole character as `‹E4›`, what
     cannot be seen as `‹U+200B›`, a newline as `↵`."""
-    if token in (EOS, UNK):
-        return token
-    text = tokenizer_named(vocabulary.tokenizer, vocabulary.model).join([token])
+    text = words.text_of(vocabulary, [token])
     if "\ufffd" in text and vocabulary.tokenizer in ("bytes", "bpe"):
         whole = vocabulary.tokenizer == "bytes"
         found = [ord(sign) if whole else _BYTE.get(sign, 0) for sign in token]
