@@ -12,7 +12,6 @@ _SAME = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _OTHERS = [byte for byte in range(256) if byte not in _SAME]
 _BYTE = {chr(b): b for b in _SAME} | {chr(256 + n): b for n, b in enumerate(_OTHERS)}
 _SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
-WHOLE = ("characters", "bytes", "bpe")  # all the text is in the tokens
 
 
 def text_of(vocabulary: Vocabulary, token: str) -> str:
@@ -31,7 +30,7 @@ def text_of(vocabulary: Vocabulary, token: str) -> str:
 def named(vocabulary: Vocabulary, token: str) -> str:
     """A token in a list of tokens, where spaces would be lost and marks of what was
     joined tell two tokens apart."""
-    if vocabulary.tokenizer not in WHOLE and token.isprintable():
+    if vocabulary.tokenizer not in words.SPLIT and token.isprintable():
         return token
     return text_of(vocabulary, token).replace(" ", "␣")
 
@@ -39,7 +38,7 @@ def named(vocabulary: Vocabulary, token: str) -> str:
 def placed(vocabulary: Vocabulary, piece: Piece) -> Iterator[tuple[str, str]]:
     """(white space before it, text) of each token of a line."""
     line = piece.line.text.lower() if vocabulary.lower else piece.line.text
-    at, between = 0, vocabulary.tokenizer not in WHOLE
+    at, between = 0, vocabulary.tokenizer not in words.SPLIT
     for number, token in enumerate(piece.tokens):
         text, gap = text_of(vocabulary, token), ""
         if between:
