@@ -11,11 +11,12 @@ from data_pipeline.paths import user_path
 from data_pipeline.tokens import EOS
 from data_pipeline.vocabulary import UNK_ID
 from experiments.applications.language_model.trained import Trained
+from experiments.applications.language_model.words import SPLIT
 from experiments.applications.lines import Line, lines_from, read_lines
 from experiments.figures.page import Html, escape, page, section, text_block
 from experiments.read.packed import digits, fractions, json_in_page, logarithms
 from experiments.read.reading import Seen, read
-from experiments.read.tokens import WHOLE, lines_of, named
+from experiments.read.tokens import lines_of, named
 from experiments.read.units import ranked
 from experiments.run.files import RunError, write_text_atomic
 from experiments.train.trained import load_trained
@@ -162,7 +163,7 @@ def reader(
                 kind = "mark"
             spans.append(token(at, gap, text, said, surprise / scale, kind))
         lines.append(f'<p dir="auto">{"".join(spans)}</p>')
-    kind = " whole" if trained.vocabulary.tokenizer in WHOLE else ""
+    kind = " whole" if trained.vocabulary.tokenizer in SPLIT else ""
     page = CONTROLS.replace("<!-- kind -->", kind)
     return Html(page.replace("<!-- lines -->", "\n".join(lines)))
 
