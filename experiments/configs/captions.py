@@ -23,7 +23,7 @@ CONFIG = CaptionsConfig(
         hidden=64,
         embedding=32,
         channels=24,
-        attention="luong",
+        attention="bahdanau",
         score="general",
     ),
     optim=OptimConfig("adam", 0.003, clip="norm", clip_at=1.0, schedule="cosine"),
