@@ -288,13 +288,11 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
 
     def body(carry, at):
         δ, δ_fresh = carry
-        δ_h, (_, pull), z, now = at
-        if cell.recompute:
-            _, pull = jax.vjp(cell.pointwise, vectors, z, *at[1])
+        δ_h, kept, z, now = at
         δ = jax.tree.map(jnp.add, δ, through_output(δ_h)[0])
         δ_tap = None if now.taps is None else δ
         δ_new, δ_kept = _split(now.update, δ)
-        δ_vectors, δ_z, δ_r, δ_old = pull(δ_new)
+        δ_vectors, δ_z, δ_r, δ_old = _derivative(cell, vectors, z, kept)(δ_new)
         δ_old = jax.tree.map(jnp.add, δ_old, through_output(δ_r @ w_GH)[0])
         if δ_kept is not None:
             δ_old = jax.tree.map(jnp.add, δ_old, δ_kept)
@@ -317,6 +315,14 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
     δ_vectors = jax.tree.map(lambda v: v.sum(0), δ_vectors)
     δ_events = jax.tree.map(jnp.zeros_like, events)._replace(taps=δ_taps)
     return δ_vectors, δ_w_HG, δ_zs, δ_state, δ_fresh, δ_events
+
+
+def _derivative(cell, vectors, z, kept):
+    """What takes δ_new back through `pointwise`: kept, or made anew of (r, old)."""
+    if not cell.recompute:
+        _, pull = kept
+        return pull
+    return jax.vjp(cell.pointwise, vectors, z, *kept)[1]
 
 
 def _split(update, δ: State) -> tuple[State, State | None]:

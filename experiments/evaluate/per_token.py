@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.console.printable import tsv_cell
 from experiments.run.files import RunError, reading, write_text_atomic
 
 SPLITS = ("valid", "test")
-ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 class Column(NamedTuple):
@@ -22,11 +22,6 @@ class Column(NamedTuple):
 
     name: str
     nats: dict[str, np.ndarray]
-
-
-def escaped(token: str) -> str:
-    """A token as it stands in the file."""
-    return "".join(ESCAPES.get(letter, letter) for letter in token)
 
 
 def write(
@@ -39,13 +34,13 @@ def write(
     Raises:
       RunError: where it cannot be written.
     """
-    lines = ["\t".join(["split", "token", *map(escaped, columns)])]
+    lines = ["\t".join(["split", "token", *map(tsv_cell, columns)])]
     for split, words in tokens.items():
         nats_NK = np.stack([nats[split] for nats in columns.values()], axis=1)
         p_NK = np.exp(-nats_NK.astype(np.float64))
         for word, p_K in zip(words, p_NK, strict=True):
             numbers = [f"{p:.9g}" for p in p_K]
-            lines.append("\t".join([split, escaped(word), *numbers]))
+            lines.append("\t".join([split, tsv_cell(word), *numbers]))
     write_text_atomic(path, "\n".join(lines) + "\n")
 
 
@@ -93,11 +88,11 @@ def _split(path, rows, split: str, words: Sequence[str], at: int) -> np.ndarray:
         )
     p_N = np.zeros(len(own))
     for place, ((number, row), word) in enumerate(zip(own, words, strict=True)):
-        if len(row) <= at or row[1] != escaped(word):
+        if len(row) <= at or row[1] != tsv_cell(word):
             token = row[1] if len(row) > 1 else ""
             raise RunError(
                 f"{path}:{number}: {token!r} stands where the run's {split} has "
-                f"{escaped(word)!r}: it is of another text, or of tokens cut otherwise"
+                f"{tsv_cell(word)!r}: it is of another text, or of tokens cut otherwise"
             )
         p_N[place] = _probability(path, number, row[at])
     return -np.log(p_N, out=np.full(len(p_N), -np.inf), where=p_N > 0)

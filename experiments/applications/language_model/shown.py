@@ -8,7 +8,7 @@ from data_pipeline.vocabulary import Vocabulary
 from experiments.applications.language_model.sentences import Sentence
 from experiments.applications.language_model.word_rows import Row, rows_of
 from experiments.applications.language_model.words import BOUNDARY, is_split
-from experiments.console.printable import json_line, visible
+from experiments.console.printable import json_line, tsv_cell, visible
 
 LOG = {"nats": "ln P", "bits": "log2 P"}
 IN_UNITS = ("surprisal", "entropy", "entropy_reduction")
@@ -94,8 +94,7 @@ def _sentence_cell(record: dict[str, Any], name: str) -> Any:
 
 
 def tsv_line(cells: Iterable[Any]) -> str:
-    """Cells as a line of TSV: None is empty, truth 1 or 0; a backslash, a tab and a
-    newline in a cell are written as \\\\, \\t and \\n."""
+    """Cells as a line of TSV, see `tsv_cell`: None is empty, truth 1 or 0."""
     return "\t".join(visible(_cell(cell)) for cell in cells)
 
 
@@ -106,8 +105,7 @@ def _cell(cell: Any) -> str:
         return str(int(cell))
     if isinstance(cell, float):
         return f"{cell:.7g}"
-    text = str(cell).replace("\\", "\\\\")
-    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return tsv_cell(str(cell))
 
 
 _TABLE = "{:>5}  {:>4}  {:>10}  {:>8}  {:>9}  {:>6}  {:20}  {}"
