@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import load_named
 from experiments.console.command_line import Options, command_line, user_errors
 from experiments.console.printable import visible
-from experiments.scoring.remarks import warning
+from experiments.score.remarks import warning
 
 if TYPE_CHECKING:
     from experiments.applications.language_model.trained import Trained

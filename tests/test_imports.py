@@ -52,7 +52,6 @@ ROOMS = [
     {"ngram"},
     {"applications"},
     {"train", "configs"},
-    {"scoring"},
     {"generate", "score", "evaluate", "launch", "predict"},
     {"gradients", "sweep", "report", "read", "benchmark"},
     {"spaces", "readme", "tour"},

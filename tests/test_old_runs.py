@@ -17,7 +17,7 @@ from experiments.applications.memory.config import MemoryConfig
 from experiments.report.__main__ import main as report
 from experiments.run.files import RunError
 from experiments.run.record import config_of, new_record
-from experiments.score import main as score
+from experiments.score.__main__ import main as score
 from experiments.train.__main__ import main as train
 from tests.sweeps import sweep_here
 

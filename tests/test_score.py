@@ -11,9 +11,10 @@ import pytest
 
 from data_pipeline.dataset import prepare
 from data_pipeline.new_text import encode_text
-from experiments import generate, score
+from experiments import generate
 from experiments.applications.language_model.scoring import score_lines, score_tokens
 from experiments.applications.lines import grouped, lines_from
+from experiments.score import __main__ as score
 from experiments.train.executor import One
 from experiments.train.plan import plan
 from experiments.train.trained import load_trained

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from data_pipeline.errors import DataError
-from experiments import score
 from experiments.applications.language_model import rescoring, scoring
 from experiments.applications.language_model.rescoring import (
     Lists,
@@ -20,6 +19,7 @@ from experiments.applications.language_model.rescoring import (
     word_errors,
 )
 from experiments.applications.lines import lines_from
+from experiments.score import __main__ as score
 from experiments.train.trained import load_trained
 from tests.tiny_run import make_run, records, refused
 

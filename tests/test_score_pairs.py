@@ -13,10 +13,11 @@ from data_pipeline.corpora.grammar import derivations, log_probability, rules
 from data_pipeline.errors import DataError
 from data_pipeline.minimal_pairs import read_pairs
 from data_pipeline.new_text import encode_text
-from experiments import ngram, score
+from experiments import ngram
 from experiments.applications.language_model import contrasts, scoring
 from experiments.results.intervals import wilson
-from experiments.scoring import pairs as judged_pairs
+from experiments.score import __main__ as score
+from experiments.score import pairs as judged_pairs
 from experiments.train.trained import load_trained, split_of_run
 from tests.tiny_run import make_run, records, refused
 

@@ -10,13 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import generate, score
+from experiments import generate
 from experiments.applications.language_model import scoring, writing
 from experiments.applications.language_model.pieces import lone_line_batches
 from experiments.applications.language_model.reading import Setting, setting_of
 from experiments.console.printable import json_line, visible
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.files import RunError
+from experiments.score import __main__ as score
 from experiments.train.trained import load_trained
 from tests.tiny_run import alone, make_run, records, refused
 

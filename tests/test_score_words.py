@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import score
 from experiments.applications.language_model import scoring
 from experiments.applications.language_model.words import SPLIT, word_starts
 from experiments.console.live import Live, counting
+from experiments.score import __main__ as score
 from experiments.train.trained import load_trained
 from tests.tiny_run import alone, make_run, records, refused
 

@@ -9,10 +9,10 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from data_pipeline.dataset import prepare
-from experiments import score
 from experiments.config import Config, TrainConfig
 from experiments.run.checkpoint import Checkpoints
 from experiments.run.directory import open_run
+from experiments.score import __main__ as score
 from lm.config import InitConfig, ModelConfig
 from lm.models.language_model import build
 

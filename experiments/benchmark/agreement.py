@@ -15,8 +15,8 @@ from experiments.benchmark.training import trained
 from experiments.config import load_named
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
-from experiments.scoring.options import Score
-from experiments.scoring.pairs import MADE, accuracies_of
+from experiments.score.options import Score
+from experiments.score.pairs import MADE, accuracies_of
 from experiments.train.trained import load_trained
 
 ORDER = 4

@@ -18,8 +18,8 @@ from experiments.applications.language_model.word_rows import states_of
 from experiments.applications.lines import Line, each_line
 from experiments.console.printable import json_line
 from experiments.run.files import write_npz_atomic
-from experiments.scoring.options import Score
-from experiments.scoring.remarks import progress, warning
+from experiments.score.options import Score
+from experiments.score.remarks import progress, warning
 from experiments.train.trained import split_of_run
 
 

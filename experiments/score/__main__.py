@@ -31,7 +31,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.console.command_line import command_line, user_errors
-from experiments.scoring.options import Score
+from experiments.score.options import Score
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def show(options: Score) -> None:
     """Answers what the options ask."""
-    from experiments.scoring import lists, pairs, text
+    from experiments.score import lists, pairs, text
     from experiments.train.allocator import keep_memory
     from experiments.train.trained import load_trained
 

@@ -12,8 +12,8 @@ from experiments.applications.language_model import contrasts, contrasts_shown
 from experiments.applications.language_model.passes import reader_of
 from experiments.applications.language_model.trained import Trained
 from experiments.console.printable import json_line
-from experiments.scoring.options import Score
-from experiments.scoring.remarks import progress
+from experiments.score.options import Score
+from experiments.score.remarks import progress
 from experiments.train.trained import split_of_run
 from lm.score import make_score_step
 

@@ -11,9 +11,9 @@ from experiments.applications.language_model.sentences import Sentence
 from experiments.applications.language_model.totals import best_of_groups, total_of
 from experiments.applications.language_model.trained import Trained
 from experiments.applications.lines import each_line, grouped
-from experiments.scoring.options import Score
-from experiments.scoring.remarks import progress
-from experiments.scoring.text import lines_asked, printed, show_total, shown
+from experiments.score.options import Score
+from experiments.score.remarks import progress
+from experiments.score.text import lines_asked, printed, show_total, shown
 
 
 def show(options: Score, trained: Trained) -> None:

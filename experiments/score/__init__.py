@@ -1,0 +1,1 @@
+"""Score text with a trained model: a file for each question that it is asked."""

@@ -1,1 +1,0 @@
-"""What `experiments.score` does, a file for each question that it is asked."""
