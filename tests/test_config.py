@@ -224,7 +224,7 @@ def test_values_of_other_types_are_refused(changes, message):
 
 
 def test_a_missing_argument_is_told_with_its_help(capsys):
-    for command in ("generate", "score"):
+    for command in ("generate", "score.__main__"):
         main = importlib.import_module(f"experiments.{command}").main
         with pytest.raises(SystemExit):
             main([])

@@ -273,6 +273,23 @@ def test_reading_while_the_run_saves(tmp_path):
     assert not lines
 
 
+def test_a_step_that_was_pruned_after_it_was_listed_is_not_damaged(tmp_path):
+    lines: list[str] = []
+    checkpoints = Checkpoints(tmp_path / "checkpoints", 3, lines.append)
+    for step in range(3):
+        checkpoints.save(step, TREE, {"step": step}, best=step == 1)
+    listed, true = [], checkpoints.steps
+
+    def steps() -> list[int]:
+        listed.append(true())
+        return [*true(), 10] if len(listed) < 3 else true()
+
+    checkpoints.steps = steps
+    found = checkpoints.best(TREE)
+    assert found is not None and found[1] == {"step": 1}
+    assert len(listed) > 2 and not lines
+
+
 def test_a_folder_that_was_moved_away_is_not_made_again(tmp_path):
     folder = made(tmp_path / "run")
     with open_run(folder, Config(), TEXT) as run:

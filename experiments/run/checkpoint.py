@@ -156,21 +156,23 @@ class Checkpoints:
         self, order: Callable[[], list[int]], template: Any, check: Check | None
     ) -> tuple[Any, dict] | None:
         damaged: dict[int, Damaged] = {}
-        for _ in range(LISTINGS):
-            damaged, pruned = {}, False
-            there = self.steps()
+        for listing in range(LISTINGS):
+            damaged, found, used = {}, None, -1
             for step in order():
                 try:
-                    found = self._restore(step, template, check)
+                    found, used = self._restore(step, template, check), step
                 except Damaged as error:
                     damaged[step] = error
-                    pruned |= step in there and not (self.folder / str(step)).exists()
                 else:
-                    for other, error in damaged.items():
-                        self._tell(other, error, step)
-                    return found
-            if not pruned:
-                break
+                    break
+            there = [step for step in damaged if (self.folder / str(step)).exists()]
+            if len(there) < len(damaged) and listing < LISTINGS - 1:
+                continue  # the run that goes on has pruned what was listed
+            if found is not None:
+                for other in there:
+                    self._tell(other, damaged[other], used)
+                return found
+            break
         if not damaged:
             return None
         step, error = max(damaged.items())
