@@ -41,19 +41,24 @@ SHOWN: dict[str, tuple[str, ...]] = {
 OF = {"benchmark_reviews": "sentiment"}  # rows that are not called after theirs
 MOST, LOSSES = 4, ("loss", "nats_per_token")
 LARGER = ("accuracy", "solved", "f0.5", "bleu", "exact")  # more of which is better
-SEED, SPEAKER = re.compile(r"_seed\d+$"), "signals_digits_"
+SEED = re.compile(r"_seed\d+$")
+# Runs without one speaker, by how their names begin, and the score that is shown.
+SPEAKERS = {"signals_digits_": "accuracy", "speech_digits_": "string_errors"}
 
 
 def applications(rows: dict[str, Row]) -> str:
     """One line a run of an application that scores more than a language model does,
-    its seeds together, and one for the speakers who were left out in turn."""
+    its seeds together, and one for all speakers who were left out in turn."""
     runs: dict[str, list[Row]] = {}
     for name, row in rows.items():
         if row["metrics"].get("baselines") or _optimum(row):
             runs.setdefault(SEED.sub("", name), []).append(row)
-    speakers = {n: runs.pop(n) for n in list(runs) if n.startswith(SPEAKER)}
+    left_out = {
+        begins: {n: runs.pop(n) for n in list(runs) if n.startswith(begins)}
+        for begins in SPEAKERS
+    }
     found = [_line(name, own) for name, own in sorted(runs.items(), key=_order)]
-    found += [_speakers(speakers)] if speakers else []
+    found += [_speakers(begins, own) for begins, own in left_out.items() if own]
     head = ("run", "test scores", "best possible", "without a neural network")
     more = ("published", "minutes", "parameters", "command")
     return markdown((*head, *more), found)
@@ -94,37 +99,41 @@ def _line(name: str, rows: list[Row]) -> tuple[str, ...]:
     )
 
 
-def _speakers(runs: Mapping[str, list[Row]]) -> tuple[str, ...]:
+def _speakers(begins: str, runs: Mapping[str, list[Row]]) -> tuple[str, ...]:
     """All who were left out in turn: means over them, each by the mean of its seeds."""
-    first = next(iter(runs.values()))[0]
+    first, score = next(iter(runs.values()))[0], SPEAKERS[begins]
     each = {
-        name.removeprefix(SPEAKER): mean(_merged(rows)["accuracy"]).value
+        name.removeprefix(begins): mean(_merged(rows)[score]).value
         for name, rows in runs.items()
     }
     beside = {
         what: mean(
             [
-                own[0]["metrics"]["baselines"][what]["test"]["accuracy"]
+                own[0]["metrics"]["baselines"][what]["test"][score]
                 for own in runs.values()
             ]
         )
         for what in first["metrics"]["baselines"]
     }
-    best = max(beside, key=lambda what: beside[what].value)
+    best = (max if score in LARGER else min)(
+        beside, key=lambda what: beside[what].value
+    )
     own = ", ".join(f"{name} {value:.3g}" for name, value in each.items())
     every = [row for rows in runs.values() for row in rows]
     minutes = sum(row["seconds"] for row in every) / len(every) / 60
     seeds = len(every) // len(runs)
     told = f" ({seeds} seeds each)" if seeds > 1 else ""
+    config = begins.removesuffix("_")
     return (
-        f"`{SPEAKER}NAME`",
-        f"accuracy {mean(list(each.values()))} over speakers left out: {own}{told}",
+        f"`{begins}NAME`",
+        f"{_words(score)} {mean(list(each.values()))} over speakers left out: "
+        f"{own}{told}",
         "not known",
-        f"{best}: accuracy {beside[best]}",
+        f"{best}: {_words(score)} {beside[best]}",
         "–",
         f"{minutes:.1f} on {machine(first)}",
         f"{first['metrics']['parameters']:,}",
-        "`python -m experiments.train --config signals_digits --data.speaker NAME`",
+        f"`python -m experiments.train --config {config} --data.speaker NAME`",
     )
 
 
