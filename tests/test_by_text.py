@@ -7,7 +7,14 @@ import pytest
 from data_pipeline.dataset import prepare
 from experiments import ngram
 from experiments.applications.correction.config import CorrectionConfig
-from experiments.applications.language_model.by_text import SIZES, choose, survey
+from experiments.applications.language_model.by_text import (
+    MOST_EPOCHS,
+    READ,
+    SIZES,
+    choose,
+    read_for,
+    survey,
+)
 from experiments.config import Config, load_named
 from experiments.console.command_line import parse
 from experiments.run.files import read_json
@@ -65,8 +72,8 @@ def test_the_text_is_surveyed_by_its_training_split_alone(texts):
     assert found.words == len(kept.ids) - (len(kept.starts) - 1)  # without <eos>
 
 
-def test_longer_texts_have_less_dropout_and_fewer_epochs():
-    rows = [(size.input, size.output, size.weight, size.epochs) for size in SIZES]
+def test_longer_texts_have_less_dropout():
+    rows = [(size.input, size.output, size.weight) for size in SIZES]
     assert SIZES[0].words == 0
     assert [size.words for size in SIZES] == sorted(size.words for size in SIZES)
     assert all(
@@ -74,6 +81,16 @@ def test_longer_texts_have_less_dropout_and_fewer_epochs():
         for a, b in zip(rows, rows[1:], strict=False)
         for now, then in zip(a, b, strict=True)
     )
+
+
+def test_training_reads_about_as_much_of_any_text():
+    base = load_named("default")
+    for words, epochs in ((50, MOST_EPOCHS), (100_000, 25), (READ - 1, 1)):
+        train = read_for(base, words).train
+        assert (train.epochs, train.steps) == (epochs, 0)
+    long = read_for(base, 10 * READ)
+    assert long.train.steps * long.data.batch * long.data.window <= READ
+    assert 4 * long.train.eval_every <= long.train.steps
 
 
 def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
@@ -86,7 +103,7 @@ def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
     printed = capsys.readouterr().out
     kept = read_json(run / "config.json")["config"]
     assert (kept["model"]["hidden"], kept["data"]["tokenizer"]) == (6, "reversible")
-    assert kept["train"]["epochs"] == SIZES[0].epochs
+    assert kept["train"]["epochs"] == MOST_EPOCHS
     assert printed.startswith("chosen by the text (")
     config, _ = parse([*words, "--ngram", "2"], "")
     expected = ngram.baseline(prepare(config.data), 2)

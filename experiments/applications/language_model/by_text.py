@@ -1,8 +1,10 @@
 """What a config leaves to its text: how it is cut, and how large a network learns it.
 
-A text is surveyed once, by its words; a table says what a text of that length is
-learnt by within some fifteen minutes of two cores. All of it is a pure function of the
-text, so a resumed run chooses the same.
+A text is surveyed once, by its words. A table says what a text of that length is
+learnt by; how often it is read follows from READ, what two cores read in about ten
+minutes, so that the learning rate has fallen to its end well before the bound in
+minutes, on a machine half as fast, too. All of it is a pure function of the text, so a
+resumed run chooses the same.
 """
 
 from collections import Counter
@@ -21,6 +23,7 @@ HELD_OUT = 10  # one word in so many shows how many are new
 LONGEST = 24  # letters of a word, on average, above which it is no word
 CHARACTERS_WINDOW = 100
 LETTERS = 5  # of a word, in their place
+READ, MOST_EPOCHS = 2_500_000, 30  # words that training reads; passes over a short text
 
 
 class Survey(NamedTuple):
@@ -46,15 +49,14 @@ class Size(NamedTuple):
     embedding: float
     weight: float
     batch: int
-    epochs: int
 
 
 SIZES = (
-    Size(0, 200, 0.5, 0.5, 0.1, 0.4, 16, 40),
-    Size(120_000, 300, 0.4, 0.4, 0.1, 0.3, 20, 14),
-    Size(400_000, 300, 0.3, 0.3, 0.0, 0.2, 32, 6),
-    Size(1_000_000, 300, 0.2, 0.2, 0.0, 0.0, 32, 3),
-    Size(2_500_000, 300, 0.1, 0.1, 0.0, 0.0, 64, 1),
+    Size(0, 200, 0.5, 0.5, 0.1, 0.4, 16),
+    Size(120_000, 300, 0.4, 0.4, 0.1, 0.3, 20),
+    Size(400_000, 300, 0.3, 0.3, 0.0, 0.2, 32),
+    Size(1_000_000, 300, 0.2, 0.2, 0.0, 0.0, 32),
+    Size(2_500_000, 300, 0.1, 0.1, 0.0, 0.0, 64),
 )
 
 
@@ -72,7 +74,7 @@ def choose(config: Config) -> tuple[Config, tuple[str, ...]]:
     found = survey(config.data)
     tokenizer, why = cut_of(found)
     size = size_of(found)
-    chosen = sized(config, size, tokenizer)
+    chosen = read_for(sized(config, size, tokenizer), found.words)
     return chosen, tuple(_told(chosen, found, why))
 
 
@@ -125,8 +127,19 @@ def sized(config: Config, size: Size, tokenizer: str) -> Config:
         model=replace(
             config.model, hidden=size.hidden, embedding=size.hidden, dropout=dropout
         ),
-        train=replace(config.train, epochs=size.epochs),
     )
+
+
+def read_for(config: Config, words: int) -> Config:
+    """The config with as many epochs as read READ words; of a longer text it reads so
+    many steps, and is evaluated on the way."""
+    if words < READ:
+        epochs = min(MOST_EPOCHS, max(1, round(READ / max(words, 1))))
+        return replace(config, train=replace(config.train, epochs=epochs))
+    tokens = READ * (LETTERS if config.data.tokenizer == "characters" else 1)
+    steps = tokens // (config.data.batch * config.data.window)
+    train = replace(config.train, epochs=1, steps=steps, eval_every=steps // 4)
+    return replace(config, train=train)
 
 
 def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
@@ -135,9 +148,16 @@ def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
         f"chosen by the text ({at_least}{found.words:,} words of train; any flag "
         f"counts instead): data.tokenizer {config.data.tokenizer}, as {why}; "
         f"model.hidden {config.model.hidden}, model.dropout.input "
-        f"{config.model.dropout.input:g}, train.epochs {config.train.epochs}"
+        f"{config.model.dropout.input:g}, {_bound(config)}"
     )
     if config.train.minutes:
         yield (
             f"at most {config.train.minutes:g} minutes (--train.minutes 0 lifts that)"
         )
+
+
+def _bound(config: Config) -> str:
+    train = config.train
+    return (
+        f"train.steps {train.steps}" if train.steps else f"train.epochs {train.epochs}"
+    )
