@@ -72,6 +72,8 @@ def _read(path: Path, errors: str) -> Iterator[MinimalPair]:
         if not (good.strip() and bad.strip()):
             raise DataError(f"{place}: a sentence of the pair is empty")
         prefix = row["prefix"] if kind is CONTINUED else ""
+        if kind is CONTINUED and not prefix.strip():
+            raise DataError(f"{place}: the prefix of the pair is empty")
         groups = {name: text for name, text in row.items() if name not in kind}
         yield MinimalPair(good, bad, prefix, groups, place)
 
@@ -87,7 +89,10 @@ def _json(name: str, lines: Iterator[tuple[int, str]]) -> Rows:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place} is no JSON: {error}") from None
+            why = getattr(error, "msg", "it is nested too deeply")
+            raise DataError(
+                f"{place} is no JSON ({why}): every line is a JSON object"
+            ) from None
         if not isinstance(row, dict):
             raise DataError(f"{place} is no JSON object")
         wrong = [
@@ -112,6 +117,9 @@ def _tsv(name: str, lines: Iterator[tuple[int, str]]) -> Rows:
                     f"pairs need {' and '.join(SENTENCES)}, or {', '.join(CONTINUED)}, "
                     "parted by tabs"
                 )
+            if len(set(columns)) < len(columns):
+                twice = next(c for c in columns if columns.count(c) > 1)
+                raise DataError(f"{place} names the column {twice!r} twice")
         elif len(cells) != len(columns):
             raise DataError(
                 f"{place} has {len(cells)} cells where the first line names "

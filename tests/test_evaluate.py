@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from experiments.evaluate.segments import beginning, segments_of
 from experiments.ngram import fit, probabilities
 from experiments.train.trained import load_trained, splits_of_run
 from lm.config import ConfigError, OptimConfig
-from tests.tiny_run import make_run, refused
+from tests import tiny_run
+from tests.tiny_run import TEXT, make_run, refused
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 ALL = ["--temperature", "0.9", "1", "1.2", "--cache", "7", "--theta", "0.3", "1"]
@@ -143,6 +145,8 @@ def test_a_file_of_probabilities_is_a_component(words, everything, capsys, tmp_p
         (0, "token\tp", ":1: not a file of probabilities"),
         (3, lines[3].replace("\tran\t", "\tdog\t"), ":4: 'dog' stands where"),
         (2, lines[2].rpartition("\t")[0] + "\t1.5", ":3: '1.5' is not a prob"),
+        (2, lines[2].rpartition("\t")[0], "cells, as the first line has"),
+        (3, f"\n{lines[3]}", ":4: '' is no line of valid, test with"),
     ):
         wrong = tmp_path / "wrong.tsv"
         wrong.write_text("\n".join([*lines[:at], line, *lines[at + 1 :]]) + "\n")
@@ -165,11 +169,17 @@ def test_an_ensemble_is_the_mean_by_its_weights(words, tmp_path, capsys):
     assert rows["ensemble"]["test"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_what_cannot_be_read_together_is_refused(words, tmp_path, capsys):
+def test_what_cannot_be_read_together_is_refused(words, tmp_path, capsys, monkeypatch):
     letters = make_run(tmp_path / "letters", tokenizer="characters")
     message = refused(command.main, ["--run", words, letters], capsys)
     assert f"{letters} and {words} cannot be mixed" in message
-    assert "different vocabularies" in message
+    assert "different vocabularies, of 18 and 12 tokens" in message
+    changed = {name: text.replace("mat", "rug") for name, text in TEXT.items()}
+    monkeypatch.setattr(tiny_run, "TEXT", changed)
+    other = make_run(tmp_path / "other")
+    message = refused(command.main, ["--run", words, other], capsys)
+    assert re.search(r"vocabularies: token \d+ is '\w+' and 'mat': give", message)
+    monkeypatch.undo()
     kept = make_run(tmp_path / "kept")
     (tmp_path / "kept" / "corpus" / "test.txt").write_text("a cat sat\n")
     message = refused(command.main, ["--run", words, kept], capsys)
@@ -182,6 +192,7 @@ def test_what_cannot_be_read_together_is_refused(words, tmp_path, capsys):
         (["--run", words, "--temperature", "hot"], "'hot': give a number"),
         (["--run", words, "--rate", "-1"], "--rate is -1.0: must lie in"),
         (["--run", tmp_path], "holds no run"),
+        (["--run", words, "--out", tmp_path], "is a directory: give a file's name"),
     ):
         assert what in refused(command.main, argv, capsys)
 

@@ -330,6 +330,9 @@ seen.stops = tokens.filter((token) => token.tabIndex === 0).length;
 press("Escape"); seen.left = box.dataset.view;
 document.querySelector("input[value=unit]").click();
 at("previous").click(); seen.unit = at("unit").value; at("next").click();
+tokens[2].click(); seen.stays = [box.dataset.view, now.chosen];
+seen.said = document.querySelector("#details .more").textContent;
+seen.panel = document.querySelector("#reached h3").textContent;
 seen.back = at("unit").value; at("order").value = "how much they vary";
 at("order").dispatchEvent(new Event("change")); at("next").click();
 seen.second = [now.layer, now.unit, at("live").textContent];
@@ -350,6 +353,8 @@ document.body.append(make("pre", JSON.stringify(seen), { id: "seen" }));
     assert seen["address"].startswith("#t") and seen["view"] == "reach"
     assert seen["heading"].startswith("Where the loss of")
     assert (seen["left"], seen["unit"], seen["back"]) == ("surprisal", "5", "0")
+    assert seen["stays"] == ["unit", 2] and seen["said"].startswith("unit 0 of layer 0")
+    assert seen["panel"].startswith("Where the loss of")
     assert seen["second"][:2] == order[1][:2] and "2 of 6" in seen["second"][2]
     assert seen["title"] == "How run reads" and seen["images"] == 0
     assert 300 < seen["wide"] <= 400

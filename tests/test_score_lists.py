@@ -118,11 +118,18 @@ def test_lines_of_lists():
 
 def test_references_by_name_or_in_order():
     named = lines_from(["v ||| a b", "u ||| c", "w ||| d"], "r")
-    assert references(named, ["u", "v"]) == [["c"], ["a", "b"]]
-    assert references(lines_from(["a b", ""], "r"), ["u", "v"]) == [["a", "b"], []]
-    for given in (["v ||| a"], ["a", "b", "c"], []):
-        with pytest.raises(DataError, match="reference"):
-            references(lines_from(given, "r"), ["u", "v"])
+    assert references(named, ["u", "v"], "r") == [["c"], ["a", "b"]]
+    texts = lines_from(["a b", ""], "r")
+    assert references(texts, ["u", "v"], "r") == [["a", "b"], []]
+    for given, message in (
+        (["v ||| a"], "^r: no reference for the group 'u'"),
+        (["a", "b", "c"], "^r: 3 references for 2 groups"),
+        ([], "^r: 0 references"),
+        (["u ||| a", "b"], "^r line 2 names no group"),
+        (["u ||| a", "v ||| b", "u ||| c"], "^r line 3: a second one for the .* 'u'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            references(lines_from(given, "r"), ["u", "v"], "r")
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +180,5 @@ def test_lists_are_rescored_by_weights_of_development_lists(run, tmp_path, capsy
     assert f"{lists} line 2: the group 'u'" in refused(
         score.main, [*argv, *flags], capsys
     )
+    lists.write_text("")
+    assert "has no hypothesis" in refused(score.main, [*argv, *flags], capsys)

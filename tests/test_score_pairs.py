@@ -73,6 +73,12 @@ def test_what_are_no_pairs_is_told_with_its_place(tmp_path):
             "line 2: a sentence of the pair",
         ),
         ("e.tsv", "sentence_good\tsentence_bad\n", "has no pair"),
+        ("f.tsv", "prefix\tgood\tbad\n \ta\tb\n", "line 2: the prefix of the pair"),
+        (
+            "g.tsv",
+            "sentence_good\tsentence_bad\tsentence_good\n",
+            "line 1 names the column 'sentence_good' twice",
+        ),
         ("a.jsonl", f"{both}\n", "line 2 is empty"),
         (
             "b.jsonl",
@@ -80,7 +86,8 @@ def test_what_are_no_pairs_is_told_with_its_place(tmp_path):
             "line 2: no column 'sentence_bad'",
         ),
         ("c.jsonl", f"{both}[1]", "line 2 is no JSON object"),
-        ("d.jsonl", f"{both}x", "line 2 is no JSON"),
+        ("d.jsonl", f"{both}x", "line 2 is no JSON (Expecting value): every line"),
+        ("f.jsonl", "[" * 99_999, "line 1 is no JSON (it is nested too deeply)"),
         ("e.jsonl", both.replace('"b"', "3"), "line 1: 'sentence_bad' is no text"),
         ("no.tsv", None, "there is no file"),
         ("folder", None, "no file of JSON lines"),

@@ -287,6 +287,7 @@ def test_options_that_do_not_go_together(run_of, tmp_path, capsys):
         (["--unit", "word", "--per-token"], "--per-token goes with --unit sentence"),
         (["--jsonl", "--format", "tsv"], "not both"),
         (["--states", "x.bin"], "must end in .npz"),
+        (["--states", tmp_path / "no" / "x.npz"], "x.npz cannot be written: No such"),
         (["--conditional", "--skip-first"], "with --conditional the prefix is"),
         (["--conditional", "--nbest"], "neither --split nor --nbest"),
         (["--nbest", "--unit", "word"], "--nbest chooses whole lines"),

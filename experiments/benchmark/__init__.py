@@ -54,6 +54,10 @@ BENCHMARKS = {
     "and without attention",
     "agreement": "whether a right verb is likelier than a wrong one, across nouns of "
     "the other number, to an LSTM and to a 4-gram of the same text",
+    "blimp": "accuracy on BLiMP (`--pairs`) by linguistic term, of each `--run` and of "
+    "an n-gram of its text",
+    "scoring": "seconds to score 10,000 sentences, against an evaluation of the same "
+    "tokens",
     "parallel": "linear recurrences step by step and all steps at once, by T",
     "data": "how fast, and within how much memory, text becomes mapped ids",
 }

@@ -6,8 +6,10 @@ Run it on a quiet machine. Medians, minima and paired ratios are given.
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -34,14 +36,20 @@ class Measure:
     """`pretrained`: how many of the ten."""
     application: str = "gap"
     """`variants`: of which."""
-    run: str = "runs/ptb"
-    """`adaptation`: directory of the run that reads."""
+    run: tuple[str, ...] = ("runs/ptb",)
+    """`adaptation`: directory of the run that reads; `blimp`: those of several."""
+    pairs: str = "blimp"
+    """`blimp`: the folder with its files of JSON lines."""
 
     def __post_init__(self):
         if self.name not in BENCHMARKS:
             raise ConfigError(unknown("benchmark", self.name, BENCHMARKS))
         at_least("--megabytes", self.megabytes, 1)
         at_least("--folds", self.folds, 1)
+        if not self.run or len(set(self.run)) < len(self.run):
+            raise ConfigError(
+                f"--run is {' '.join(self.run) or 'empty'}: name each run once"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -63,13 +71,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, value in metrics.items():
             print(f"{name}: {value}")
         if not given.dry:
-            pairs = [(f"--{name}", str(value)) for name, value in options.items()]
-            words = [word for pair in pairs for word in pair]
-            command = f"{prog} {portable([given.name, *words])}"
+            command = f"{prog} {portable([given.name, *words_of(options)])}"
             row = benchmark.row.format(**fields)
             write_row(row, command, seconds, metrics)
             if benchmark.figure is not None:
                 save(benchmark.figure(metrics), RESULTS / f"{row}.png")
+
+
+def words_of(options: dict[str, Any]) -> Iterator[str]:
+    """Options as one would type them; of a path from the root only its end."""
+    for name, value in options.items():
+        yield f"--{name}"
+        for one in value if isinstance(value, tuple) else (value,):
+            path = Path(str(one))
+            yield f"path/to/{path.name}" if path.is_absolute() else str(one)
 
 
 def about() -> str:

@@ -10,12 +10,21 @@ from experiments.evaluate.evaluation import evaluate
 from experiments.evaluate.options import Evaluate
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
+from lm.config import ConfigError
 
 
-def measure(run: str) -> dict[str, Any]:
+def measure(run: Sequence[str]) -> dict[str, Any]:
     """As `python -m experiments.evaluate` with everything on: `options` of the metrics
-    names all, grids included."""
-    asked = Evaluate((run,), temperature=("tune",), cache=500, dynamic=True, ngram=5)
+    names all, grids included.
+
+    Raises:
+      ConfigError: for several runs.
+    """
+    if len(run) > 1:
+        raise ConfigError(f"--run is {' '.join(run)}: adaptation is of one run")
+    asked = Evaluate(
+        tuple(run), temperature=("tune",), cache=500, dynamic=True, ngram=5
+    )
     with Live() as line:
         found = evaluate(asked, line.show)
     return found | {"test": {row["name"]: row["test"] for row in found["rows"]}}

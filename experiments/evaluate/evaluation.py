@@ -25,7 +25,7 @@ from experiments.evaluate.rows import (
 from experiments.evaluate.segments import beginning
 from experiments.evaluate.tuning import climb, edges
 from experiments.ngram import fit, probabilities
-from experiments.run.files import RunError
+from experiments.run.files import RunError, check_place
 from experiments.train.trained import load_trained, splits_of_run
 from lm.adaptive.dynamic import Rule, Statistics
 from lm.losses import perplexity
@@ -61,6 +61,8 @@ def evaluate(options: Evaluate, tell: Tell = lambda words: None) -> dict[str, An
       RunError: for a run that is no language model's, runs that do not read the same
         tokens, or a file of probabilities of another text.
     """
+    if options.out is not None:
+        check_place(options.out)
     runs = loaded(options.run, tell)
     text = runs[0].splits
     names = [VALID] if options.split == VALID else [VALID, TEST]
@@ -126,9 +128,14 @@ def _told(trained: Trained) -> dict[str, Any]:
 
 def _difference(one: Run, other: Run) -> str:
     """What keeps two runs from being mixed, token by token; or ""."""
-    if one.trained.vocabulary != other.trained.vocabulary:
-        sizes = [r.trained.vocabulary.size for r in (other, one)]
-        return f"different vocabularies, of {sizes[0]:,} and {sizes[1]:,} tokens"
+    theirs, ours = other.trained.vocabulary, one.trained.vocabulary
+    if theirs.size != ours.size:
+        return f"different vocabularies, of {theirs.size:,} and {ours.size:,} tokens"
+    for number, (a, b) in enumerate(zip(theirs.tokens, ours.tokens, strict=True)):
+        if a != b:
+            return f"different vocabularies: token {number} is {a!r} and {b!r}"
+    if theirs != ours:
+        return "vocabularies of different texts"
     settings = [
         setting_of(r.trained.config, r.trained.vocabulary) for r in (one, other)
     ]

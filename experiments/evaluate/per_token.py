@@ -53,7 +53,8 @@ def read(given: str, tokens: Mapping[str, Sequence[str]]) -> Column:
     """
     path, wanted = _file_and_column(given)
     with reading(path):
-        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    lines = text.removesuffix("\n").split("\n")
     head = lines[0].split("\t")
     if head[:2] != ["split", "token"] or len(head) < 3:
         raise RunError(
@@ -67,6 +68,12 @@ def read(given: str, tokens: Mapping[str, Sequence[str]]) -> Column:
         )
     at = head.index(name, 2)
     rows = [line.split("\t") for line in lines[1:]]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(head) or row[0] not in SPLITS:
+            raise RunError(
+                f"{path}:{number}: {tsv_cell(lines[number - 1])[:60]!r} is no line of "
+                f"{', '.join(SPLITS)} with {len(head)} cells, as the first line has"
+            )
     found = {s: _split(path, rows, s, words, at) for s, words in tokens.items()}
     return Column(f"{path.name}:{name}", found)
 
@@ -88,10 +95,9 @@ def _split(path, rows, split: str, words: Sequence[str], at: int) -> np.ndarray:
         )
     p_N = np.zeros(len(own))
     for place, ((number, row), word) in enumerate(zip(own, words, strict=True)):
-        if len(row) <= at or row[1] != tsv_cell(word):
-            token = row[1] if len(row) > 1 else ""
+        if row[1] != tsv_cell(word):
             raise RunError(
-                f"{path}:{number}: {token!r} stands where the run's {split} has "
+                f"{path}:{number}: {row[1]!r} stands where the run's {split} has "
                 f"{tsv_cell(word)!r}: it is of another text, or of tokens cut otherwise"
             )
         p_N[place] = _probability(path, number, row[at])

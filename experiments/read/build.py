@@ -18,7 +18,7 @@ from experiments.read.packed import digits, fractions, json_in_page, logarithms
 from experiments.read.reading import Seen, read
 from experiments.read.tokens import lines_of, named
 from experiments.read.units import ranked
-from experiments.run.files import RunError, write_text_atomic
+from experiments.run.files import check_place, write_text_atomic
 from experiments.train.trained import load_trained
 from lm.losses import perplexity
 
@@ -38,9 +38,8 @@ def page_of(options: Any) -> Path:
       RunError, DataError: where there is no run, no text, or no place for the page.
     """
     out = options.out or Path(options.run) / "read.html"
-    if out.is_dir():
-        raise RunError(f"{out} is a directory: --out takes the page's file name")
     trained = load_trained(options.run)
+    check_place(out)
     seen = read(trained, given_lines(options, trained), options.top, options.max_tokens)
     write_text_atomic(out, make_page(trained, seen, Path(options.run), options.base))
     return out
@@ -86,7 +85,7 @@ NOTES = (
     "steps before; the horizon is the farthest step that keeps over 1 % of the norm at "
     "the step of the guess.",
     "A unit's activation is what the unit hands to the layer above once it has read "
-    "the token (Karpathy, Johnson & Li 2015).",
+    "the token (Karpathy, Johnson & Li 2015). Its colours stay when a token is chosen.",
     "Keys: the arrows, Home and End move over the tokens, Enter shows where a token's "
     "loss reaches, Escape goes back to surprisal. The page's address keeps the token "
     "that is chosen, #t12, and #u0-7 is unit 7 of layer 0.",
@@ -159,8 +158,8 @@ def reader(
             said = f"{names[at - 1]}, {digits(surprise):g} {base}"
             if seen.ids[at - 1] == UNK_ID:
                 kind, said = "unknown", f"{said}, unknown"
-            if text in (EOS, "↵"):
-                kind = "mark"
+            if text in (EOS, "↵"):  # with the word before it, on no line of its own
+                kind, gap = "mark", gap and "\u00a0"
             spans.append(token(at, gap, text, said, surprise / scale, kind))
         lines.append(f'<p dir="auto">{"".join(spans)}</p>')
     kind = " whole" if trained.vocabulary.tokenizer in SPLIT else ""

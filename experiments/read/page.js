@@ -225,7 +225,8 @@ function look(view) {
 function choose(t, address = true) {
   now.chosen = t;
   if (address) history.replaceState(null, "", t ? `#t${t}` : "#");
-  look(t ? "reach" : "surprisal");
+  // By touch a token is looked at by choosing it: a unit stays in view meanwhile.
+  if (!t) look("surprisal"); else look(now.view === "unit" ? "unit" : "reach");
   reached();
   show(t || now.focus);
 }

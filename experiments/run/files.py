@@ -1,5 +1,6 @@
 """Small things about files: atomic writes, and where and with what a run was made."""
 
+import errno
 import json
 import math
 import os
@@ -61,6 +62,18 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or str(error)
         raise RunError(f"{path} cannot be written: {why}") from None
+
+
+def check_place(path: str | Path) -> None:
+    """RunError where no file can be written there: told before the work, not after."""
+    path = Path(path)
+    if path.is_dir():
+        raise RunError(f"{path} is a directory: give a file's name")
+    why = 0 if path.parent.is_dir() else errno.ENOENT
+    if not why and not os.access(path.parent, os.W_OK):
+        why = errno.EACCES
+    if why:
+        raise RunError(f"{path} cannot be written: {os.strerror(why)}")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline.errors import DataError
 from experiments.applications.language_model import rescoring
 from experiments.applications.language_model.scoring import Asked, score_stream
 from experiments.applications.language_model.sentences import Sentence
@@ -46,12 +47,14 @@ def weighted(
 
     def read(path: str, option: str, references: str, refers: str):
         found = list(rescoring.hypotheses(each_line(path, "", errors, option)))
+        if not found:
+            raise DataError(f"{option}: {path!r} has no hypothesis")
         order, groups = rescoring.group_order(found)
         found = [found[at] for at in order.tolist()]
         said: list[list[str]] = []
         if references:
             lines = each_line(references, "", errors, refers)
-            said = rescoring.references(lines, groups)
+            said = rescoring.references(lines, groups, f"{refers} {references}")
         texts = (one.line for one in found)
         sentences = list(score_stream(trained, texts, alone=True, asked=asked))
         logs = np.array([-sentence.total for sentence in sentences])

@@ -38,14 +38,15 @@ def judge(options: Score, trained: Trained) -> Judged:
         if made
         else read_pairs(options.pairs, options.errors or "strict")
     )
-    contrasts.columns_of(pairs, options.by)  # a wrong name is told before the work
+    # A wrong name, and a text that is not there, are told before the work.
+    contrasts.columns_of(pairs, options.by)
+    train = split_of_run(options.run, trained, "train") if options.ngram else None
     cut = contrasts.cut_pairs(trained, pairs, options.skip_end)
     with progress(sum(len(piece.ids) for piece in cut.pieces)) as watch:
         read = reader_of(trained, make_score_step, alone=True, watch=watch)
         logs = contrasts.log_probabilities(cut, read)
     verdicts = {"": contrasts.verdict(cut, logs)}
-    if options.ngram:
-        train = split_of_run(options.run, trained, "train")
+    if train is not None:
         fitted = ngram.fit(train, trained.vocabulary.size, options.ngram)
         theirs = contrasts.log_probabilities(
             cut, lambda tokens: -np.log(ngram.probabilities(fitted, tokens))

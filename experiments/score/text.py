@@ -17,7 +17,7 @@ from experiments.applications.language_model.trained import Trained
 from experiments.applications.language_model.word_rows import states_of
 from experiments.applications.lines import Line, each_line
 from experiments.console.printable import json_line
-from experiments.run.files import write_npz_atomic
+from experiments.run.files import check_place, write_npz_atomic
 from experiments.score.options import Score
 from experiments.score.remarks import progress, warning
 from experiments.train.trained import split_of_run
@@ -25,6 +25,8 @@ from experiments.train.trained import split_of_run
 
 def show(options: Score, trained: Trained) -> None:
     """Prints lines as they are scored and, after them, the total."""
+    if options.states:
+        check_place(options.states)
     sums, kept = Sums(), []
     seen = sys.stdout.isatty()  # the lines themselves show how far it is
     with progress(quiet=seen) as watch:

@@ -15,6 +15,12 @@ import numpy as np
 from data_pipeline.minimal_pairs import MinimalPair
 from data_pipeline.types import TokenArray
 from data_pipeline.vocabulary import UNK_ID
+from experiments.applications.language_model.blimp import (
+    PUBLISHED,
+    TERM,
+    category,
+    is_blimp,
+)
 from experiments.applications.language_model.pieces import (
     Piece,
     continued_pieces,
@@ -29,26 +35,6 @@ from lm.config import ConfigError, unknown
 
 GROUPS = ("field", "linguistics_term", "UID", "attractors", "subject")
 ROUNDING = 1e-6  # of −ln P, within which two are equal in float32
-
-# Warstadt et al. 2020, table 3: accuracies on BLiMP. By term those of the LSTM (of
-# Gulordava et al. 2018); its "argument structure" is ours with "s-selection".
-BLIMP = "published on BLiMP: 5-gram .612, LSTM .698, GPT-2 .830"
-BLIMP_PARADIGMS = 67
-PUBLISHED = {
-    "": 0.698,
-    "anaphor_agreement": 0.917,
-    "irregular_forms": 0.891,
-    "determiner_noun_agreement": 0.854,
-    "subject_verb_agreement": 0.801,
-    "filler_gap_dependency": 0.739,
-    "binding": 0.735,
-    "argument_structure": 0.732,
-    "ellipsis": 0.676,
-    "control_raising": 0.670,
-    "quantifiers": 0.645,
-    "npi_licensing": 0.517,
-    "island_effects": 0.466,
-}
 
 
 class Cut(NamedTuple):
@@ -123,6 +109,8 @@ def columns_of(pairs: Sequence[MinimalPair], by: str) -> list[str]:
     have = list(dict.fromkeys(name for pair in pairs for name in pair.groups))
     if not by:
         return [name for name in GROUPS if name in have]
+    if not have:
+        raise ConfigError(f"--by is {by!r}: the pairs have no column to group by")
     for name in by.split(","):
         if name not in have:
             raise ConfigError(unknown("--by: column", name, have))
@@ -140,16 +128,19 @@ def accuracies(
     Each has pairs, ties, same and covered (numbers of pairs), and of each of the
     verdicts its accuracy and interval (low, high): "accuracy", "low", "high" of the
     first, which also has "accuracy_covered", of the pairs that have no word out of
-    vocabulary; those of others begin with their name.
+    vocabulary; those of others begin with their name. Where the pairs are BLiMP's,
+    terms are the categories of its paper, and "published" has the accuracies there.
     """
-    is_blimp = len({pair.groups.get("UID") for pair in pairs}) == BLIMP_PARADIGMS
+    blimp = is_blimp(pairs)
     for column in ("", *columns):
-        values = np.array([pair.groups.get(column, "") for pair in pairs])
+        values = np.array(
+            [category(p, column) if blimp else p.groups.get(column, "") for p in pairs]
+        )
         for value in dict.fromkeys(values.tolist()):
             here = values == value
             row = {"by": column, "group": value, **_row(here, cut, verdicts)}
-            if is_blimp and column in ("", "linguistics_term"):
-                row["published_lstm"] = PUBLISHED.get(value)
+            if blimp and column in ("", TERM) and value in PUBLISHED:
+                row["published"] = PUBLISHED[value]
             yield row
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.minimal_pairs import MinimalPair
-from experiments.applications.language_model.contrasts import BLIMP, Cut, Verdict
+from experiments.applications.language_model.blimp import MODELS
+from experiments.applications.language_model.contrasts import Cut, Verdict
 from experiments.applications.language_model.sentences import BASES
 from experiments.applications.language_model.shown import tsv_line
 from experiments.console.printable import json_line, visible
@@ -21,22 +22,23 @@ NOTE = (
 def table(rows: Sequence[dict[str, Any]], others: Sequence[str]) -> Iterator[str]:
     """Accuracies (see `contrasts.accuracies`) as lines; others: names of the verdicts
     that stand beside the model's."""
-    published = any("published_lstm" in row for row in rows)
+    published = MODELS if any("published" in row for row in rows) else ()
     head = f"{'pairs':>7}  {'accuracy':24}  {'ties':>5}  {'same':>5}  {'known':>13}"
     head += "".join(f"  {name:24}" for name in others)
-    yield f"{head}{'  LSTM 2020' if published else ''}  group"
+    head += "".join(f"  {name + ' 2020':>11}" for name in published)
+    yield f"{head}  group"
     for row in rows:
         known = f"{row['covered'] / row['pairs']:.1%} {_short(row['accuracy_covered'])}"
         line = f"{row['pairs']:7,}  {_share(row, '')}  {row['ties']:5,}  "
         line += f"{row['same']:5,}  {known:>13}"
         line += "".join(f"  {_share(row, f'{name}_')}" for name in others)
-        if published:
-            line += f"  {_short(row.get('published_lstm')):>9}"
+        theirs = row.get("published", {})
+        line += "".join(f"  {_short(theirs.get(name)):>11}" for name in published)
         group = f"{row['by']}: {row['group']}" if row["by"] else "all"
         yield visible(f"{line}  {group}")
     yield NOTE
     if published:
-        yield BLIMP
+        yield "2020: models of Warstadt et al., trained on far more text"
 
 
 def _share(row: dict[str, Any], prefix: str) -> str:

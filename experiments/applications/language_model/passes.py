@@ -21,8 +21,8 @@ from lm.types import Batch
 
 LOGITS = 1 << 26  # numbers in the logits of a batch of lines, at most
 # Of lines by themselves, at most. Twice as many of either took 1.5 times as long on two
-# cores (V = 6,500): logits that leave the caches.
-LANES, WINDOW = 32, 32
+# cores (V = 6,500): logits that leave the caches. An accelerator is idle with so few.
+LANES, WINDOW, LANES_THERE = 32, 32, 512
 
 Batches = Iterable[tuple[Batch, np.ndarray]]
 Reader = Callable[[TokenArray], Any]
@@ -73,7 +73,8 @@ def _lone(trained: Trained, tokens: TokenArray) -> tuple[int, Batches]:
     """(lanes, batches) of pieces by themselves. A power of two of lanes, so that texts
     of all sizes have few shapes; a model of sentences cuts them as in training."""
     config = trained.config
-    lanes = min(LANES, 1 << (len(tokens.starts) - 2).bit_length())
+    most = LANES if jax.default_backend() == "cpu" else LANES_THERE
+    lanes = min(most, 1 << (len(tokens.starts) - 2).bit_length())
     while lanes > 1 and lanes * WINDOW * trained.vocabulary.size > LOGITS:
         lanes //= 2
     start = setting_of(config, trained.vocabulary).start

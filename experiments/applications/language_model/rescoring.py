@@ -81,27 +81,38 @@ def hypotheses(lines: Iterable[Line]) -> Iterator[Hypothesis]:
         yield Hypothesis(line._replace(text=text, group=fields[0]), number)
 
 
-def references(lines: Iterable[Line], groups: Sequence[str]) -> list[list[str]]:
-    """The words of what was said, by group: lines `group ||| text` in any order, or
-    texts in the order of the groups.
+def references(
+    lines: Iterable[Line], groups: Sequence[str], source: str
+) -> list[list[str]]:
+    """The words of what was said, by group: lines `group ||| text` in any order, those
+    of other groups among them, or texts in the order of the groups.
 
     Raises:
-      DataError: where a group has none, or there are others.
+      DataError: where a group has none or two, or some lines name theirs and some do
+        not. source: what the lines are from, for messages.
     """
     lines = list(lines)
-    source = lines[0].place.rpartition(" line")[0] if lines else "the references"
-    named = [line.text.partition("|||") for line in lines]
-    if lines and all(bar for _, bar, _ in named):
-        found = {name.strip(): text.split() for name, _, text in named}
-        if missing := [group for group in groups if group not in found]:
-            raise DataError(f"{source}: no reference for the group {missing[0]!r}")
-        return [found[group] for group in groups]
-    if len(lines) != len(groups):
-        raise DataError(
-            f"{source} has {len(lines)} references for {len(groups)} groups: give a "
-            "line a group in their order, or `group ||| text`"
-        )
-    return [line.text.split() for line in lines]
+    if not any("|||" in line.text for line in lines):
+        if len(lines) != len(groups):
+            raise DataError(
+                f"{source}: {len(lines)} references for {len(groups)} groups; give a "
+                "line a group in their order, or `group ||| text`"
+            )
+        return [line.text.split() for line in lines]
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name, bar, text = line.text.partition("|||")
+        name = name.strip()
+        if not bar:
+            raise DataError(
+                f"{line.place} names no group, as other lines do: `group ||| text`"
+            )
+        if name in found:
+            raise DataError(f"{line.place}: a second one for the group {name!r}")
+        found[name] = text.split()
+    if missing := [group for group in groups if group not in found]:
+        raise DataError(f"{source}: no reference for the group {missing[0]!r}")
+    return [found[group] for group in groups]
 
 
 def group_order(found: Sequence[Hypothesis]) -> tuple[np.ndarray, list[str]]:
