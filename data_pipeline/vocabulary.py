@@ -80,10 +80,13 @@ class Vocabulary:
     def save(self, path: str | Path) -> None:
         """Write JSON, atomically."""
         path = Path(path)
-        text = json.dumps(self._record(), ensure_ascii=False)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(self.text(), encoding="utf-8")
         temporary.replace(path)
+
+    def text(self) -> str:
+        """The JSON that `save` writes."""
+        return json.dumps(self._record(), ensure_ascii=False)
 
     def _record(self) -> dict[str, object]:
         return {

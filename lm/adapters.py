@@ -2,21 +2,25 @@
 
     cell_of        a plain function (params, state, x_BD) -> state as a `Cell`
     cell_of_flax   a Flax cell, linen or nnx, as a `Cell`
+    flax_named     the same by its name: what `--model.cell flax:GRUCell` is
     flax_cell      a `Cell` as an nnx cell, for `nnx.RNN`
+    flax_layer     a `Layer`, such as a whole language model, as an nnx module
 
 What comes out is a cell like any other: `build(config, vocabulary, cell)` of
 `lm.models.language_model` trains it, and every instrument of `lm.gradflow` measures it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx, traverse_util
 
-from lm.config import ConfigError
-from lm.types import Array, Cell, Params, State
+from lm.cells import FLAX
+from lm.config import ConfigError, unknown
+from lm.types import Array, Cell, Context, Layer, Params, State
 from lm.unroll import one_output
 
 
@@ -94,10 +98,12 @@ def cell_of_flax(module: Any, recurrent: tuple[str, ...] | None = None) -> Cell:
                default those that Flax's own cells call so.
 
     Parameters are a flat dict of Flax's names. The state is Flax's carry; where Flax's
-    output is no part of the carry, the pair (carry, output).
+    output is no part of the carry, the pair (carry, output). Word ids are read as
+    one-hot rows.
     """
     run = _linen(module) if isinstance(module, linen.Module) else _nnx(module)
     init, call, carry_of, name, d_in = run
+    width_of = _width_of(init, d_in)
     carry = jax.eval_shape(lambda: carry_of(1))
     params = jax.eval_shape(lambda: init(jax.random.key(0), d_in))
     x = jax.ShapeDtypeStruct((1, d_in), jnp.float32)
@@ -117,6 +123,12 @@ def cell_of_flax(module: Any, recurrent: tuple[str, ...] | None = None) -> Cell:
     def output(state: State) -> Array:
         return state[1] if place is None else jax.tree.leaves(state)[place]
 
+    def project(params: Params, xs: Array) -> Array:
+        if not jnp.issubdtype(xs.dtype, jnp.integer):
+            return xs
+        dtype = jax.tree.leaves(params)[0].dtype
+        return jax.nn.one_hot(xs, width_of(params), dtype=dtype)
+
     square = [n for n, p in params.items() if p.ndim == 2 and len(p) == y.shape[1]]
     by_name = tuple(n for n in square if n[0] == "h" or n == "dense_h.kernel")
     return cell_of(
@@ -125,9 +137,72 @@ def cell_of_flax(module: Any, recurrent: tuple[str, ...] | None = None) -> Cell:
         d_hidden=y.shape[1],
         init=init,
         output=output,
+        project=project,
         recurrent=by_name if recurrent is None else recurrent,
         name=name,
     )
+
+
+def flax_cells() -> dict[str, Any]:
+    """{name: class} of Flax's cells of vectors: GRUCell is nnx's, or linen's where nnx
+    has none of that name; linen.GRUCell is linen's."""
+
+    def cells(library: Any) -> dict[str, Any]:
+        base = library.RNNCellBase
+        others = (base, linen.ConvLSTMCell)  # which reads pictures
+        kinds = (k for k in vars(library).values() if isinstance(k, type))
+        return {k.__name__: k for k in kinds if issubclass(k, base) and k not in others}
+
+    older = cells(linen)
+    named = {f"linen.{name}": kind for name, kind in older.items()}
+    return named | older | cells(nnx)
+
+
+def flax_named(name: str, hidden: int, bias: bool = True) -> Cell:
+    """The cell of Flax's that `flax:NAME` names, H = hidden: what `make_cell` gives.
+
+    Its parameters start as Flax starts them: no `InitConfig` is read.
+
+    Raises:
+      ConfigError: where Flax has no such cell, and without biases.
+    """
+    kinds = flax_cells()
+    own = name.removeprefix(FLAX)
+    if own not in kinds:
+        raise ConfigError(unknown("model.cell", name, (FLAX + one for one in kinds)))
+    if not bias:
+        raise ConfigError(
+            f"model.bias is False, but {name} is a cell with biases: set it to True"
+        )
+    kind = kinds[own]
+    if issubclass(kind, linen.Module):
+        cell = cell_of_flax(kind(features=hidden))  # type: ignore[call-arg]
+    else:
+        cell = cell_of_flax(lambda d_in, rngs: kind(d_in, hidden, rngs=rngs))
+    return cell._replace(name=name)
+
+
+def _width_of(init: Callable[..., Params], d_in: int) -> Callable[[Params], int]:
+    """(params) -> D, by a leaf that is wider for wider inputs; `d_in` where none is."""
+
+    def shapes(width: int) -> list[tuple[int, ...]]:
+        drawn = jax.eval_shape(lambda: init(jax.random.key(0), width))
+        return [leaf.shape for leaf in jax.tree.leaves(drawn)]
+
+    try:
+        few, more = shapes(d_in), shapes(d_in + 1)
+    except ConfigError:  # tied to one width
+        return lambda params: d_in
+    for leaf, (a, b) in enumerate(zip(few, more, strict=True)):
+        for axis, (low, high) in enumerate(zip(a, b, strict=True)):
+            if high > low:
+                slope, own = high - low, partial(_axis, leaf, axis)
+                return lambda params: d_in + (own(params) - low) // slope
+    return lambda params: d_in
+
+
+def _axis(leaf: int, axis: int, params: Params) -> int:
+    return jax.tree.leaves(params)[leaf].shape[axis]
 
 
 def _linen(module: Any):
@@ -193,27 +268,44 @@ def _only_parameters(name: str, others) -> None:
         )
 
 
-class FlaxCell(nnx.RNNCellBase):
-    """A `Cell` with its parameters, as Flax's `nnx.RNN` wants one."""
+class _Held(nnx.Module):
+    """Ours inside Flax: parameters by their dotted names, all else as it is.
 
-    def __init__(self, cell: Cell, params: Params):
-        leaves, self.treedef = jax.tree.flatten(params)
-        self.leaves = nnx.List([nnx.Param(leaf) for leaf in leaves])
-        self.cell = nnx.static(cell)
+    params  the parameters as they are known here, also after Flax has trained them.
+    """
+
+    def __init__(self, ours: Any, params: Params):
+        named, self.treedef = jax.tree_util.tree_flatten_with_path(params)
+        keystr = jax.tree_util.keystr
+        self.names = tuple(keystr(p, simple=True, separator=".") for p, _ in named)
+        leaves = (nnx.Param(jnp.asarray(leaf)) for _, leaf in named)
+        self.weights = nnx.Dict(dict(zip(self.names, leaves, strict=True)))
+        self.ours = nnx.static(_Same(ours))
 
     @property
     def params(self) -> Params:
-        """The parameters as the cell knows them."""
-        return jax.tree.unflatten(self.treedef, [leaf[...] for leaf in self.leaves])
+        leaves = [self.weights[name][...] for name in self.names]
+        return jax.tree.unflatten(self.treedef, leaves)
+
+
+class _Same:
+    """A record that is equal to itself alone: what Flax asks of what is static."""
+
+    def __init__(self, record: Any):
+        self.record = record
+
+
+class FlaxCell(_Held, nnx.RNNCellBase):
+    """A `Cell` with its parameters, as Flax's `nnx.RNN` wants one."""
 
     def __call__(self, carry: State, inputs: Array) -> tuple[State, Array]:  # type: ignore[override]
-        cell, params = self.cell, self.params
+        cell, params = self.ours.record, self.params
         z = cell.project(params, inputs)
         carry = cell.step(params, carry, z)
         return carry, one_output(cell, params, z, carry)
 
     def initialize_carry(self, input_shape, rngs=None) -> State:  # type: ignore[override]
-        return self.cell.initial_state(self.params, input_shape[0])
+        return self.ours.record.initial_state(self.params, input_shape[0])
 
     @property
     def num_feature_axes(self) -> int:
@@ -223,3 +315,23 @@ class FlaxCell(nnx.RNNCellBase):
 def flax_cell(cell: Cell, params: Params) -> FlaxCell:
     """`cell` as an nnx cell: nnx.RNN(flax_cell(cell, params), time_major=True)."""
     return FlaxCell(cell, params)
+
+
+class FlaxLayer(_Held):
+    """A `Layer` with its parameters as an nnx module: (xs, state) -> (state, ys)."""
+
+    def __call__(
+        self, xs: Any, state: State | None = None, context: Context = Context()
+    ) -> tuple[State, Array]:
+        """xs time-major, (T, B, D) or ids (T, B); state None: the initial one."""
+        layer, params = self.ours.record, self.params
+        if state is None:
+            state = layer.initial_state(params, xs.shape[1])
+        return layer.apply(params, xs, state, context)
+
+
+def flax_layer(layer: Layer, params: Params) -> FlaxLayer:
+    """`layer` as an nnx module, which Flax's optimizers train; `module.params` are its
+    parameters again. A whole language model: flax_layer(model.layer, params)(ids_TB)
+    gives (state, logits_TBV)."""
+    return FlaxLayer(layer, params)

@@ -104,7 +104,8 @@ class ModelConfig:
     """A stack of recurrent layers between an embedding and a softmax."""
 
     cell: str = "lstm"
-    """A name in lm.cells.CELLS: tanh, relu, irnn, lstm, gru, gru_reset_before, …"""
+    """A name in lm.cells.CELLS: tanh, relu, irnn, lstm, gru, gru_reset_before, …; or
+    flax:NAME, a cell of Flax's, started as Flax does: flax:GRUCell, …"""
     layers: int = 1
     """Number of stacked layers, 1 to 8."""
     hidden: int = 200

@@ -6,10 +6,11 @@ import runpy
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen, nnx, traverse_util
 
-from lm.adapters import cell_of, cell_of_flax, flax_cell
+from lm.adapters import cell_of, cell_of_flax, flax_cell, flax_cells, flax_layer
 from lm.cells import make_cell
 from lm.config import ConfigError, ModelConfig, OptimConfig
 from lm.dropout import Rates
@@ -78,9 +79,52 @@ def test_our_cells_run_in_flax(name):
     def loss(run):
         return jnp.sum(run(XS) ** 2)
 
-    grads = jax.tree.leaves(nnx.grad(loss)(run))
+    grads = nnx.grad(loss)(run)
     want = jax.grad(lambda p: jnp.sum(ours(cell, p)[1] ** 2))(params)
-    close(grads, jax.tree.leaves(want), rtol=1e-4, atol=1e-6)
+    grads = {name: leaf[...] for (*_, name), leaf in nnx.to_flat_state(grads)}
+    close(grads, want, rtol=1e-4, atol=1e-6)
+
+
+def test_our_models_run_and_train_in_flax():
+    """A stack whose lower layer has two state fields, ids to logits."""
+    config = ModelConfig(cell="lstm", layers=2, hidden=H, embedding=H, softmax="tied")
+    model = build(config, V)
+    params = model.init(jax.random.key(0))
+    module = flax_layer(model.layer, params)
+    state, logits = nnx.jit(lambda m, ids: m(ids))(module, IDS)
+    want, hs = model.apply(params, IDS, model.initial_state(params, B))
+    close((state, logits), (want, model.logits(params, hs)), rtol=1e-6, atol=1e-7)
+    more, _ = module(IDS, state)
+    close(more, model.apply(params, IDS, want)[0], rtol=1e-6, atol=1e-7)
+
+    def loss(module):
+        chosen = jax.nn.log_softmax(module(IDS)[1])
+        return -jnp.take_along_axis(chosen, TARGETS[..., None], -1).mean()
+
+    optimizer = nnx.Optimizer(module, optax.sgd(0.5), wrt=nnx.Param)
+    first, grads = nnx.value_and_grad(loss)(module)
+    optimizer.update(module, grads)
+    assert loss(module) < first
+    assert jax.tree.structure(module.params) == jax.tree.structure(params)
+    names = {
+        ".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(module))
+    }
+    assert "weights.layers.0.w_h" in names and "weights.embedding" in names
+
+
+@pytest.mark.parametrize("name", flax_cells())
+def test_a_cell_of_flax_by_its_name(name):
+    """Its numbers are those of `cell_of_flax`; ids are one-hot rows."""
+    cell, kind = make_cell(f"flax:{name}", H), flax_cells()[name]
+    nested = issubclass(kind, linen.Module)
+    plain = cell_of_flax(kind(features=H) if nested else maker(kind))
+    params = cell.init(jax.random.key(3), V)
+    close(params, plain.init(jax.random.key(3), V), rtol=0, atol=0)
+    assert cell.name == f"flax:{name}" and cell.recurrent == plain.recurrent != ()
+    close(cell.project(params, IDS), np.eye(V)[IDS])
+    start = cell.initial_state(params, B)
+    z = cell.project(params, IDS[0])
+    close(cell.step(params, start, z), plain.step(params, start, np.eye(V)[IDS[0]]))
 
 
 class Squared(nnx.Module):
@@ -103,6 +147,7 @@ def test_an_output_that_is_no_part_of_the_carry():
     state, hs = ours(cell, params)
     close(state[0] ** 2, hs[-1])
     assert cell.recurrent == ()
+    assert cell.project(params, IDS).shape == (T, B, D)  # one-hot, of D ids
 
 
 class Counting(Squared):
@@ -192,6 +237,12 @@ def test_what_goes_wrong_is_said():
         single.init(jax.random.key(0), 4)
     with pytest.raises(ConfigError, match="holds state that is no parameter"):
         cell_of_flax(lambda d_in, rngs: Counting(d_in, rngs=rngs))
+    with pytest.raises(ConfigError, match="did you mean 'flax:GRUCell'.*linen.MGUCell"):
+        make_cell("flax:GRUCel", H)
+    with pytest.raises(ConfigError, match="flax:NAME"):
+        make_cell("torch:GRU", H)
+    with pytest.raises(ConfigError, match="model.bias is False, but flax:GRUCell"):
+        make_cell("flax:GRUCell", H, bias=False)
 
 
 def test_a_cell_of_one_s_own_in_forty_lines(capsys):

@@ -37,7 +37,7 @@ FLOORS = [
     {"cells", "unroll", "losses", "ctc"},
     {"adapters", "attention", "dropout", "words", "recording", "heads"},
     {"layers", "problem", "optim"},
-    {"truncation", "regularizers"},
+    {"truncation", "regularizers", "torch_weights"},
     {"models", "train"},
     {"parallel", "population"},
     {"generate", "score", "gradflow", "adaptive"},
@@ -52,7 +52,7 @@ ROOMS = [
     {"ngram"},
     {"applications"},
     {"train", "configs"},
-    {"generate", "score", "evaluate", "launch", "predict"},
+    {"generate", "score", "evaluate", "launch", "predict", "export", "adopt"},
     {"gradients", "sweep", "report", "read", "benchmark"},
     {"spaces", "readme", "tour"},
     {"records", "tutorial"},
@@ -61,6 +61,7 @@ ROOM = {name: floor for floor, names in enumerate(ROOMS) for name in names}
 
 # Modules by name: registries whose values are module paths. Nothing else may.
 LOADERS = {
+    "lm/cells/__init__.py",
     "experiments/config.py",
     "experiments/applications/__init__.py",
     "experiments/benchmark/__init__.py",

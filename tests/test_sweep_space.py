@@ -244,6 +244,7 @@ BAD = {
     "too high": ({"model.dropout.weight": {"uniform": [0, 1]}}, r"\[0.0, 1.0\)"),
     "another type": ({"model.hidden": {"uniform": [0.5, 2.0]}}, "must be of type int"),
     "no such cell": ({"model.cell": {"choice": ["tanh", "grru"]}}, "mean 'gru'"),
+    "not of Flax": ({"model.cell": {"choice": ["flax:GRU"]}}, "mean 'flax:GRUCell'"),
     "not together": (
         {"model.hidden": {"choice": [7, 8]}, "model.softmax": "tied"},
         "a|differ",
@@ -267,6 +268,11 @@ def test_a_bad_space_is_one_line(name):
     with pytest.raises((ConfigError, DataError), match=said) as error:
         check(plan_of(source({**SMALL, **raw})))
     assert "\n" not in str(error.value)
+
+
+def test_cells_of_flax_are_names_as_ours_are():
+    cells = {"choice": ["gru", "flax:GRUCell", "flax:linen.MGUCell"]}
+    check(plan_of(source({**SMALL, "model.cell": cells})))
 
 
 def test_a_bad_file_is_one_line(tmp_path):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lm.torch_weights import from_torch
 from lm.unroll import unroll
 from tests import zoo
 from tests.zoo import H, close
@@ -65,17 +66,6 @@ def test_flax(name):
     close(zoo.run(ours)(free, given), zoo.Result(last, hs, grads))
 
 
-def torch_layer(name, got, layer):
-    """Layer `layer` of torch's weights as ours: transposed, its two biases added."""
-    w_x, w_h = (got[f"weight_{side}_l{layer}"].T for side in ("ih", "hh"))
-    b_x, b_h = (got[f"bias_{side}_l{layer}"] for side in ("ih", "hh"))
-    if name != "gru":
-        return {"w_x": w_x, "w_h": w_h, "b": b_x + b_h}
-    size = b_x.shape[0] // 3
-    b = b_x + np.where(np.arange(3 * size) < 2 * size, b_h, 0)
-    return {"w_x": w_x, "w_h": w_h, "b": b, "b_hn": b_h[2 * size :]}
-
-
 @pytest.mark.parametrize("name", ["tanh", "relu", "lstm", "gru"])
 @pytest.mark.usefixtures("x64", "strict")
 def test_torch(name):
@@ -95,7 +85,7 @@ def test_torch(name):
             last.append(state)
         return jnp.sum(got["on_y"] * hs), (tuple(last), hs)
 
-    layers = tuple(torch_layer(name, got, k) for k in (0, 1))
+    layers = from_torch(got, relu=name == "relu").params
     at = layers, got["x"], states(lambda f: f"{f}0")
     both = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
     (value, (last, hs)), (δ_layers, δ_x, δ_start) = both(*at)

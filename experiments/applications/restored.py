@@ -30,8 +30,7 @@ def restore_best(run_dir: str | Path) -> Restored:
     config = config_of(record, directory, application.config)
     prepared = application.restore(config, directory)
     problem = application.problem(config, prepared)
-    shapes = jax.eval_shape(lambda key: problem.init(key, None), jax.random.key(0))
-    part = "params" if config.optim.average == "none" else "average"
+    shapes, part = shapes_of(problem), best_part(config)
     found = read_checkpoints(run_dir).best({part: shapes})
     if found is None:
         raise RunError(
@@ -42,6 +41,16 @@ def restore_best(run_dir: str | Path) -> Restored:
     step = meta.get("step", 0)
     _refuse_no_numbers(run_dir, step, tree[part])
     return Restored(config, prepared, problem, tree[part], step)
+
+
+def shapes_of(problem: Any) -> Any:
+    """Shapes and types of a problem's parameters."""
+    return jax.eval_shape(lambda key: problem.init(key, None), jax.random.key(0))
+
+
+def best_part(config: Any) -> str:
+    """Which part of a checkpoint is evaluated: the parameters, or their average."""
+    return "params" if config.optim.average == "none" else "average"
 
 
 def _refuse_no_numbers(run_dir: str | Path, step: int, params: Any) -> None:

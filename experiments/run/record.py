@@ -121,9 +121,14 @@ def check_same(
     bounds: whether it has to go as far, too; else it may be resumed with others.
 
     Raises:
-      RunError: where application, config or text differ.
+      RunError: where application, config or text differ, or it cannot go on.
     """
     old = config_of(record, directory, type(config))
+    if "adopted" in record:
+        raise RunError(
+            f"{directory} holds weights out of {record['adopted']}, and no state of "
+            "training: it answers and scores, but to train give another --run-dir"
+        )
     differ = differences(old, config, text is not None, bounds)
     if differ:
         told = ", ".join(f"{k} was {a!r}, is {b!r}" for k, (a, b) in differ.items())

@@ -1,5 +1,6 @@
 """The cells, by name. A new cell is one file beside these and one line below."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 
@@ -118,13 +119,18 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "parallel_lmu": parallel_lmu,
 }
 
+FLAX = "flax:"  # before the names of Flax's cells
+
 
 def make_cell(
     name: str, hidden: int, init: InitConfig | None = None, bias: bool = True
 ) -> Cell:
-    """The registered cell `name` with H = hidden; ConfigError if there is none."""
+    """The cell `name` with H = hidden, a key of `CELLS` or `flax:NAME`, which starts as
+    Flax starts it (see `lm.adapters.flax_named`); ConfigError if there is none."""
+    if name.startswith(FLAX):  # loaded where it is asked for: Flax takes a second
+        return importlib.import_module("lm.adapters").flax_named(name, hidden, bias)
     if name not in CELLS:
-        raise ConfigError(unknown("model.cell", name, CELLS))
+        raise ConfigError(unknown("model.cell", name, [*CELLS, f"{FLAX}NAME"]))
     return CELLS[name](hidden, init or InitConfig(), bias)
 
 

@@ -8,12 +8,14 @@ Columns there are rows here, and numbers float32. The files hold no vocabulary: 
 are numbers.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.run.files import RunError, reading
+from experiments.run.files import RunError
+from experiments.run.weights import read_weights
 from lm.config import ModelConfig
 from lm.models.language_model import LanguageModel, build
 
@@ -27,14 +29,25 @@ def load_tutorial(path: str | Path) -> tuple[LanguageModel, Any]:
     Raises:
       RunError: where it cannot be read, or has other arrays.
     """
-    with reading(path), np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    config, params = tutorial_model(path, read_weights(path)[0])
+    return build(config, len(params["softmax"]["w"].T)), params
+
+
+def is_tutorial(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether arrays have the names that both parts' have."""
+    return set(ELMAN) <= set(arrays)
+
+
+def tutorial_model(
+    path: str | Path, arrays: Mapping[str, np.ndarray]
+) -> tuple[ModelConfig, Any]:
+    """The arrays of such a file as a config and its parameters."""
     check(path, arrays)
-    config, params = gru_of(arrays) if "E" in arrays else elman_of(arrays)
-    return build(config, len(arrays["V"])), params
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return gru_of(arrays) if "E" in arrays else elman_of(arrays)
 
 
-def check(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+def check(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Raises RunError where the arrays are not those of Part 2 or Part 4."""
     axes = GRU if "E" in arrays else ELMAN
     if set(arrays) != set(axes):
