@@ -12,6 +12,7 @@ from experiments.applications.language_model.by_text import (
     READ,
     SIZES,
     choose,
+    pieces,
     read_for,
     survey,
 )
@@ -54,7 +55,7 @@ def chosen(corpus: str) -> tuple[Config, str]:
     ("text", "tokenizer", "why"),
     [
         ("repeating", "reversible", "0.0% of the words of its last tenth are new"),
-        ("new", "bpe", "100% of the words of its last tenth are new"),
+        ("new", "bpe", "100.0% of the words of its last tenth are new"),
         ("unspaced", "characters", "300 letters on average"),
     ],
 )
@@ -81,6 +82,10 @@ def test_longer_texts_have_less_dropout():
         for a, b in zip(rows, rows[1:], strict=False)
         for now, then in zip(a, b, strict=True)
     )
+
+
+def test_a_short_text_has_few_pieces():
+    assert [pieces(words) for words in (50, 9_000, 1_000_000)] == [400, 900, 10_000]
 
 
 def test_training_reads_about_as_much_of_any_text():

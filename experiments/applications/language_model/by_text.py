@@ -7,6 +7,7 @@ minutes, on a machine half as fast, too. All of it is a pure function of the tex
 resumed run chooses the same.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,12 +15,12 @@ from typing import NamedTuple
 
 from data_pipeline import corpora
 from data_pipeline.config import DataConfig
-from data_pipeline.told import MANY_UNKNOWN
 from data_pipeline.words import split_words
 from experiments.config import Config
 
 MOST_WORDS = 3_000_000  # of which a text is known to be long
 HELD_OUT = 10  # one word in so many shows how many are new
+NEW = 0.02  # share of new words above which words are cut into pieces
 LONGEST = 24  # letters of a word, on average, above which it is no word
 CHARACTERS_WINDOW = 100
 LETTERS = 5  # of a word, in their place
@@ -52,7 +53,8 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size(0, 200, 0.5, 0.5, 0.1, 0.4, 16),
+    Size(0, 300, 0.6, 0.6, 0.2, 0.5, 8),
+    Size(40_000, 300, 0.5, 0.5, 0.1, 0.4, 16),
     Size(120_000, 300, 0.4, 0.4, 0.1, 0.3, 20),
     Size(400_000, 300, 0.3, 0.3, 0.0, 0.2, 32),
     Size(1_000_000, 300, 0.2, 0.2, 0.0, 0.0, 32),
@@ -74,7 +76,7 @@ def choose(config: Config) -> tuple[Config, tuple[str, ...]]:
     found = survey(config.data)
     tokenizer, why = cut_of(found)
     size = size_of(found)
-    chosen = read_for(sized(config, size, tokenizer), found.words)
+    chosen = read_for(sized(config, size, found, tokenizer), found.words)
     return chosen, tuple(_told(chosen, found, why))
 
 
@@ -97,8 +99,8 @@ def cut_of(found: Survey) -> tuple[str, str]:
     """The tokenizer, and why."""
     if found.letters > LONGEST:
         return "characters", f"its words have {found.letters:.0f} letters on average"
-    if found.new > MANY_UNKNOWN:
-        return "bpe", f"{found.new:.0%} of the words of its last tenth are new there"
+    if found.new > NEW:
+        return "bpe", f"{found.new:.1%} of the words of its last tenth are new there"
     return "reversible", f"{found.new:.1%} of the words of its last tenth are new there"
 
 
@@ -110,7 +112,7 @@ def size_of(found: Survey) -> Size:
     return [size for size in SIZES if size.words <= words][-1]
 
 
-def sized(config: Config, size: Size, tokenizer: str) -> Config:
+def sized(config: Config, size: Size, found: Survey, tokenizer: str) -> Config:
     """The config with all that the text chooses."""
     dropout = replace(
         config.model.dropout,
@@ -120,7 +122,16 @@ def sized(config: Config, size: Size, tokenizer: str) -> Config:
         weight=size.weight,
     )
     window = CHARACTERS_WINDOW if tokenizer == "characters" else config.data.window
-    data = replace(config.data, tokenizer=tokenizer, batch=size.batch, window=window)
+    most = config.data.max_vocabulary
+    if tokenizer == "bpe":
+        most = min(most, pieces(found.words))
+    data = replace(
+        config.data,
+        tokenizer=tokenizer,
+        max_vocabulary=most,
+        batch=size.batch,
+        window=window,
+    )
     return replace(
         config,
         data=data,
@@ -128,6 +139,11 @@ def sized(config: Config, size: Size, tokenizer: str) -> Config:
             config.model, hidden=size.hidden, embedding=size.hidden, dropout=dropout
         ),
     )
+
+
+def pieces(words: int) -> int:
+    """Subwords of a text: fewer of a short one, so that each is seen often enough."""
+    return max(400, 100 * round(math.sqrt(words) / 10))
 
 
 def read_for(config: Config, words: int) -> Config:
@@ -147,8 +163,9 @@ def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
     yield (
         f"chosen by the text ({at_least}{found.words:,} words of train; any flag "
         f"counts instead): data.tokenizer {config.data.tokenizer}, as {why}; "
-        f"model.hidden {config.model.hidden}, model.dropout.input "
-        f"{config.model.dropout.input:g}, {_bound(config)}"
+        f"data.max_vocabulary {config.data.max_vocabulary}, model.hidden "
+        f"{config.model.hidden}, model.dropout.input {config.model.dropout.input:g}, "
+        f"{_bound(config)}"
     )
     if config.train.minutes:
         yield (
