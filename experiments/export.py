@@ -3,8 +3,8 @@
     python -m experiments.export --run runs/ptb --out ptb.safetensors
     python -m experiments.export --run runs/ptb --out ptb.safetensors --layout torch
 
-Config and vocabulary are in the file's metadata: `experiments.adopt` makes a run of it
-again, which answers as this one does.
+Config and vocabulary are in the file's metadata: `experiments.import_weights` makes a
+run of it again, which answers as this one does.
 """
 
 import sys

@@ -52,7 +52,7 @@ ROOMS = [
     {"ngram"},
     {"applications"},
     {"train", "configs"},
-    {"generate", "score", "evaluate", "launch", "predict", "export", "adopt"},
+    {"generate", "score", "evaluate", "launch", "predict", "export", "import_weights"},
     {"gradients", "sweep", "report", "read", "benchmark"},
     {"spaces", "readme", "tour"},
     {"records", "tutorial"},

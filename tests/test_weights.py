@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import adopt, export
+from experiments import export, import_weights
 from experiments.applications.application import Prepared
 from experiments.applications.carried import carried_of, make_run, run_of_carried
 from experiments.applications.forecast import application as forecast
@@ -125,13 +125,13 @@ def test_a_run_out_and_in_again_answers_alike(run, layout, tmp_path, capsys):
     assert "of step 7" in capsys.readouterr().out
     arrays, _ = read_weights(out)
     assert ("rnn.weight_ih_l0" if layout == "torch" else "layers.0.w_x") in arrays
-    adopt.main(["--weights", str(out), "--run-dir", str(again)])
+    import_weights.main(["--weights", str(out), "--run-dir", str(again)])
     assert "again: 1-layer gru, 6 units" in capsys.readouterr().out
     was, now = load_trained(run), load_trained(again)
     assert was.vocabulary == now.vocabulary and was.step == now.step
     same = jax.tree.map(np.array_equal, was.params, now.params)
     assert all(jax.tree.leaves(same))
-    err = refused(adopt.main, ["--weights", out, "--run-dir", again], capsys)
+    err = refused(import_weights.main, ["--weights", out, "--run-dir", again], capsys)
     assert "is there already" in err
     with pytest.raises(RunError, match="no state of training"):
         open_run(again, now.config)
@@ -166,9 +166,9 @@ def test_the_tutorials_file_becomes_a_run(tmp_path, capsys):
     theirs = ["the", "START", "cat", "END", "UNKNOWN", "sat", "."]
     words.write_text("\n".join(theirs) + "\n")
     argv = ["--weights", path, "--words", words, "--run-dir", tmp_path / "run"]
-    assert "no line '<eos>'" in refused(adopt.main, argv, capsys)
+    assert "no line '<eos>'" in refused(import_weights.main, argv, capsys)
     argv += "--start START --end END --unknown UNKNOWN".split()
-    adopt.main([str(word) for word in argv])
+    import_weights.main([str(word) for word in argv])
     capsys.readouterr()
     trained = load_trained(tmp_path / "run")
     assert trained.vocabulary.tokens == ("<eos>", "<unk>", "the", "cat", "sat", ".")
@@ -178,20 +178,20 @@ def test_the_tutorials_file_becomes_a_run(tmp_path, capsys):
     close(jax.nn.softmax(got), want / want.sum(-1, keepdims=True), **TIGHT)
     words.write_text("\n".join(theirs[1:]))
     argv[-7] = tmp_path / "other"
-    assert "has 6 words" in refused(adopt.main, argv, capsys)
+    assert "has 6 words" in refused(import_weights.main, argv, capsys)
 
 
 def test_files_of_other_kinds_are_refused_in_one_line(run, tmp_path, capsys):
     path = tmp_path / "w.safetensors"
     argv = ["--weights", path, "--run-dir", tmp_path / "new"]
-    assert "is not there" in refused(adopt.main, argv, capsys)
+    assert "is not there" in refused(import_weights.main, argv, capsys)
     for content, said in {
         b"\x80\x02\x8a\n": "is a pickle",
         b"PK\x03\x04 and so on": "damaged .npz",
         b"nothing": "neither a .safetensors nor",
     }.items():
         path.write_bytes(content)
-        assert said in refused(adopt.main, argv, capsys)
+        assert said in refused(import_weights.main, argv, capsys)
     arrays, metadata = carried_of(run)
     for change, notes, said in (
         ({}, {}, "holds no vocabulary"),
@@ -203,7 +203,7 @@ def test_files_of_other_kinds_are_refused_in_one_line(run, tmp_path, capsys):
         ({}, metadata | {"vocabulary.json": "{}"}, "is not a vocabulary"),
     ):
         write_weights(path, changed(arrays, **change), notes)
-        assert said in refused(adopt.main, argv, capsys), said
+        assert said in refused(import_weights.main, argv, capsys), said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["w.safetensors"]
 
 

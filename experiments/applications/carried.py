@@ -130,7 +130,7 @@ def make_run(
     folder = run_dir.with_name(f".{run_dir.name}.{os.getpid()}")
     try:
         folder.mkdir(parents=True)
-        record = new_record(config, text) | {"adopted": path.name}
+        record = new_record(config, text) | {"imported": path.name}
         write_json_atomic(folder / FILE, record, digits=17)
         for name, content in kept.items():
             write_text_atomic(folder / name, content)

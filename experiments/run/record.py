@@ -124,9 +124,9 @@ def check_same(
       RunError: where application, config or text differ, or it cannot go on.
     """
     old = config_of(record, directory, type(config))
-    if "adopted" in record:
+    if "imported" in record:
         raise RunError(
-            f"{directory} holds weights out of {record['adopted']}, and no state of "
+            f"{directory} holds weights out of {record['imported']}, and no state of "
             "training: it answers and scores, but to train give another --run-dir"
         )
     differ = differences(old, config, text is not None, bounds)

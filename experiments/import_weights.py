@@ -1,7 +1,8 @@
-"""A run made of a file of weights: it scores, writes and answers as any other.
+r"""A run made of a file of weights: it scores, writes and answers as any other.
 
-    python -m experiments.adopt --weights ptb.safetensors --run-dir runs/again
-    python -m experiments.adopt --weights net.npz --words words.txt --run-dir runs/net
+    python -m experiments.import_weights --weights ptb.safetensors --run-dir runs/again
+    python -m experiments.import_weights --weights net.npz --words words.txt \
+        --run-dir runs/net
 
 The first is a file of `experiments.export`. The second is a language model of torch's
 (state dict in .safetensors or .npz, see --words), or what the tutorial's own programs
@@ -15,11 +16,11 @@ from pathlib import Path
 
 from experiments.console.command_line import command_line, user_errors
 
-PROG = "python -m experiments.adopt"
+PROG = "python -m experiments.import_weights"
 
 
 @dataclass(frozen=True)
-class Adopt:
+class ImportWeights:
     """Which weights become which run."""
 
     weights: Path
@@ -44,12 +45,12 @@ class Adopt:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line; a user's mistake prints one line and exits with 2."""
     words = sys.argv[1:] if argv is None else argv
-    given = command_line(Adopt, words, __doc__ or "", prog=PROG, pairs=False)
+    given = command_line(ImportWeights, words, __doc__ or "", prog=PROG, pairs=False)
     with user_errors():
-        print(f"{given.run_dir}: {adopted(given)}")
+        print(f"{given.run_dir}: {imported(given)}")
 
 
-def adopted(given: Adopt) -> str:
+def imported(given: ImportWeights) -> str:
     """Makes the run; what is in it, in a few words.
 
     Raises:
