@@ -105,7 +105,8 @@ class ModelConfig:
 
     cell: str = "lstm"
     """A name in lm.cells.CELLS: tanh, relu, irnn, lstm, gru, gru_reset_before, …; or
-    flax:NAME, a cell of Flax's, started as Flax does: flax:GRUCell, …"""
+    flax:NAME, a cell of Flax's, started as Flax does: flax:GRUCell, …; or
+    transformer, a decoder of such blocks as a yardstick."""
     layers: int = 1
     """Number of stacked layers, 1 to 8."""
     hidden: int = 200
@@ -116,7 +117,13 @@ class ModelConfig:
     bias: bool = True
     """Whether cells and softmax have biases (the tutorial's have none)."""
     residual: bool = False
-    """Whether each layer from the second on adds its input to its output."""
+    """Whether each layer from the second on adds its input to its output: structure
+    residual by its older name."""
+    structure: str = "plain"
+    """What is around each cell, a name in lm.structure.STRUCTURES: plain; residual;
+    highway; normed: layer norm on what goes up; prenorm_block and gated_block:
+    xLSTM's residual blocks; dilated: layer l skips 2^l steps; clockwork: groups with
+    periods 1, 2, 4, 8; attentive: looks back at its last 30 outputs."""
     softmax: Softmax = "full"
     """full: its own matrix; tied: the embedding's, transposed (Press & Wolf 2017);
     tied_projected: the same behind a hidden-by-embedding matrix."""
@@ -141,6 +148,18 @@ class ModelConfig:
             )
         if self.dropout.embedding and self.embedding == 0:
             raise ConfigError("dropout.embedding is above 0 but model.embedding is 0")
+        if self.residual and self.structure not in ("plain", "residual"):
+            raise ConfigError(
+                f"model.residual is on and model.structure is {self.structure!r}: a "
+                "layer has one structure; set model.residual to False"
+            )
+
+    @property
+    def kind(self) -> str:
+        """The cell, and what is around it, in words: "gru", "dilated gru"."""
+        name = "residual" if self.residual else self.structure
+        words = [name.replace("_", " ")] * (name != "plain") + [self.cell]
+        return " ".join(words)
 
 
 @dataclass(frozen=True)

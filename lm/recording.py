@@ -50,21 +50,17 @@ def record(apply, params: Params, xs, state: State, context=Context()):
     return recorded
 
 
+def is_of_cells(recorded: dict[str, Recorded], state: State) -> bool:
+    """Whether all of a layer's state is that of its parts, in their order."""
+    before = [part.before for part in recorded.values()]
+    shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(before)]
+    return shapes == [leaf.shape for leaf in jax.tree.leaves(state)]
+
+
 def state_of(recorded: dict[str, Recorded], state: State) -> State:
     """The states before each step as one tree of the layer's own structure.
 
-    Leaves (T, B, …). Only where all of the state is that of the parts, in their order.
-
-    Raises:
-      ValueError: where it is not.
+    Leaves (T, B, …). Only where `is_of_cells`.
     """
-    leaves = [
-        leaf for part in recorded.values() for leaf in jax.tree.leaves(part.before)
-    ]
-    treedef = jax.tree.structure(state)
-    if len(leaves) != treedef.num_leaves:
-        raise ValueError(
-            f"the state has {treedef.num_leaves} arrays but its cells {len(leaves)}: "
-            "only layers whose whole state is their cells' can be cut into steps"
-        )
-    return jax.tree.unflatten(treedef, leaves)
+    before = [part.before for part in recorded.values()]
+    return jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(before))

@@ -13,17 +13,33 @@ import jax.numpy as jnp
 from jax import lax
 
 from lm.config import ConfigError
-from lm.recording import Recorded, state_of
+from lm.recording import Recorded, is_of_cells, state_of
 from lm.types import Context, Indexed, Layer, Params, State
+from lm.words import over_time
 
 
 def states_before(
     layer: Layer, params: Params, xs: Any, state: State
 ) -> tuple[State, State]:
-    """The layer's states before each step, leaves (T, B, …), and after the last."""
+    """The layer's states before each step, leaves (T, B, …), and after the last.
+
+    A layer that carries more than its cells' states (queues, clocks, what it has seen)
+    is taken step by step.
+    """
     recorded: dict[str, Recorded] = {}
     after, _ = layer.apply(params, xs, state, Context(recorded=recorded))
-    return state_of(recorded, state), after
+    if is_of_cells(recorded, state):
+        return state_of(recorded, state), after
+    assert layer.step is not None
+    step = layer.step
+
+    def body(state: State, rows: Any) -> tuple[State, State]:
+        x = over_time(lambda _: rows, xs)
+        return step(params, state, x)[0], state
+
+    rows = xs.ids_TB if isinstance(xs, Indexed) else jnp.asarray(xs)
+    after, before = lax.scan(body, state, rows)
+    return before, after
 
 
 def truncated(layer: Layer, τ: int) -> Layer:
@@ -65,12 +81,3 @@ def truncated(layer: Layer, τ: int) -> Layer:
         return after, ys[-1].reshape(T, B, -1)
 
     return layer._replace(apply=apply)
-
-
-def over_time(function, xs: Any) -> Any:
-    """`function` on what of a layer's input has an axis T: of `Indexed` the ids."""
-    return (
-        xs._replace(ids_TB=function(xs.ids_TB))
-        if isinstance(xs, Indexed)
-        else function(xs)
-    )

@@ -37,6 +37,13 @@ def looked_up(xs: Any) -> Array:
     return embed(*xs) if isinstance(xs, Indexed) else xs
 
 
+def over_time(function, xs: Any) -> Any:
+    """`function` on what of a layer's input has an axis T: of `Indexed` the ids."""
+    if isinstance(xs, Indexed):
+        return xs._replace(ids_TB=function(xs.ids_TB))
+    return function(xs)
+
+
 def project_any(cell: Cell, params: Params, xs: Any) -> Array:
     """zs of an array or of `Indexed`."""
     if isinstance(xs, Indexed):

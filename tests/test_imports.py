@@ -37,7 +37,7 @@ FLOORS = [
     {"cells", "unroll", "losses", "ctc"},
     {"adapters", "attention", "dropout", "words", "recording", "heads"},
     {"layers", "problem", "optim"},
-    {"truncation", "regularizers", "torch_weights"},
+    {"truncation", "regularizers", "torch_weights", "structure"},
     {"models", "train"},
     {"parallel", "population"},
     {"generate", "score", "gradflow", "adaptive"},

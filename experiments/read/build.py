@@ -98,7 +98,7 @@ def told(trained: Trained, seen: Seen) -> str:
     mean = float(np.mean(nats, dtype=np.float64))
     unknown = int(np.sum(seen.ids == UNK_ID))
     return (
-        f"{model.cell}, {model.layers} × {model.hidden} units, step {trained.step:,}, "
+        f"{model.kind}, {model.layers} × {model.hidden} units, step {trained.step:,}, "
         f"vocabulary {trained.vocabulary.size:,}. {len(nats):,} tokens, "
         f"{mean / UNIT['bits']:.2f} bits a token, perplexity {perplexity(mean):.4g}"
         + (f"; {unknown} unknown, read as <unk>." if unknown else ".")

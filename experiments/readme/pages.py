@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.readme.cells import cells
 from experiments.readme.marks import marks, with_tables
+from experiments.readme.structures import structures
 from experiments.readme.tables import tables
 from experiments.readme.tree import readmes, tree
 from experiments.results.rows import rows
@@ -26,7 +27,8 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         text = path.read_text(encoding="utf-8")
         folder = path.parent.relative_to(root)
         parts = {name: _seen_from(folder, table) for name, table in made.items()}
-        parts |= {"cells": cells()} if "cells" in marks(text) else {}
+        for name, table in (("cells", cells), ("structures", structures)):
+            parts |= {name: table()} if name in marks(text) else {}
         if "files" in marks(text):  # not at the root, where .venv lies
             parts["files"] = tree(path.parent)
         texts[path] = with_tables(text, parts, path.relative_to(root).as_posix())

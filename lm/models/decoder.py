@@ -33,6 +33,7 @@ from lm.models.stacks import stack_of, words
 from lm.problem import with_numbers
 from lm.products import matmul
 from lm.recording import Recorded
+from lm.structure import WHOLE
 from lm.types import Array, Cell, Context, Layer, Params, Part, State
 from lm.words import init_softmax, looked_up, softmax_logits
 
@@ -85,7 +86,9 @@ def build_decoder(
         raise ConfigError("model.embedding is 0: a decoder reads word vectors; set it")
     kind = look.attention(score)
     setting = Setting(config, place, kind, memory)
-    stack = stack_of(config, bottom=seen_cell(setting))
+    bottom = None if config.cell in WHOLE else seen_cell(setting)
+    stack = stack_of(config, bottom=bottom)
+    check_state(config, stack)
 
     def init(key: Array, numbers: Any = None) -> Params:
         drawn = setting._replace(config=with_numbers(config, numbers))
@@ -124,6 +127,26 @@ def build_decoder(
     parts = tuple(part.under("", "layers") for part in stack.parts)
     weights = partial(where_it_looks, setting)
     return Decoder(init, begin, apply, weights, logits, step, parts)
+
+
+def check_state(config: ModelConfig, stack: Layer) -> None:
+    """Raises ConfigError where a source could not set the state that a stack begins
+    with: what is more than its cells' own (queues, clocks, what it has seen)."""
+
+    def states(key: Array) -> tuple[State, list[State]]:
+        params = stack.init(key, config.embedding)
+        own = [part.cell.initial_state(part.of(params), 1) for part in stack.parts]
+        return stack.initial_state(params, 1), own
+
+    whole, own = jax.eval_shape(states, jax.random.key(0))
+    shapes, owned = (
+        [leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (whole, own)
+    )
+    if shapes != owned:
+        raise ConfigError(
+            f"a decoder's first state is made from its source, and a {config.kind} "
+            "carries more than its cells' states: use another model.structure or cell"
+        )
 
 
 class Setting(NamedTuple):

@@ -60,9 +60,8 @@ def build_labelling(
     def init(key: Array, numbers: InitNumbers | None = None) -> Params:
         key_stack, key_first = jax.random.split(key)
         whole = build(with_numbers(config, numbers), d_out, cell)
-        first = whole.parts[0].cell.init(key_first, d_in)
-        params = whole.init(key_stack)
-        return params | {"layers": (first, *params["layers"][1:])}
+        keys = [key_first, *jax.random.split(key_stack, config.layers + 2)[3:]]
+        return whole.init(key_stack) | {"layers": whole.stack.init(keys, d_in)}
 
     model = model._replace(init=init)
     return model._replace(problem=labelling_problem(model, head, cell, asks))

@@ -3,9 +3,11 @@
 from typing import Any
 
 from lm.cells import make_cell
-from lm.config import ModelConfig
+from lm.config import ConfigError, ModelConfig
 from lm.dropout import Dropout, embedding_dropout
-from lm.layers import bidirectional, dropped, recurrent, residual, stack
+from lm.layers import bidirectional, dropped, recurrent, stack
+from lm.structure import structure
+from lm.structure.place import Place
 from lm.types import Cell, Indexed, Layer, Params
 
 
@@ -15,26 +17,44 @@ def stack_of(
     both_ways: bool = False,
     bottom: Cell | None = None,
 ) -> Layer:
-    """L layers, all of the same cell, one on another.
+    """L layers, all of the same cell, one on another, by the config's structure.
 
     cell       in place of the registry's `config.cell`.
     bottom     in place of the same in the first layer.
     both_ways  two of them side by side in each layer, one reading from the right.
     """
-    cell = cell or make_cell(config.cell, config.hidden, config.init, config.bias)
+    name = "residual" if config.residual else config.structure
+    build = structure(None if cell else config.cell, name)
+    makers = [bottom or cell] + [cell] * (config.layers - 1)
+    places = (place_of(config, n, own, both_ways) for n, own in enumerate(makers))
+    return stack(*(build(place) for place in places))
+
+
+def place_of(
+    config: ModelConfig, number: int, cell: Cell | None = None, both_ways: bool = False
+) -> Place:
+    """A layer's place in the stack of a config; cell: in place of the registry's."""
     drops = config.dropout
+    rate = "hidden" if number else "input" if config.embedding else ""
+    on = rate and getattr(drops, rate)
 
-    def at(number: int) -> Layer:
-        own = bottom if bottom and not number else cell
-        one = recurrent(own, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
-        layer = bidirectional(one, one) if both_ways else one
-        rate = "hidden" if number else "input" if config.embedding else ""
-        here = layer
-        if rate and getattr(drops, rate):
-            here = dropped(layer, drops.kind, rate)
-        return residual(here) if config.residual and number else here
+    def of(units: int) -> Layer:
+        own = cell or make_cell(config.cell, units, config.init, config.bias)
+        if units != own.d_hidden:
+            raise ConfigError(
+                f"model.structure {config.structure!r} makes cells of {units} units, "
+                f"and the cell given has {own.d_hidden}: choose one by model.cell"
+            )
+        return recurrent(own, weight_drop=drops.weight > 0, zoneout=drops.zoneout)
 
-    return stack(*(at(number) for number in range(config.layers)))
+    return Place(
+        number,
+        config,
+        one=lambda: of(config.hidden),
+        of=of,
+        whole=lambda one: bidirectional(one, one) if both_ways else one,
+        drop=lambda layer: dropped(layer, drops.kind, rate) if on else layer,
+    )
 
 
 def words(

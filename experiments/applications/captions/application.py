@@ -76,7 +76,7 @@ def told(config: CaptionsConfig) -> str:
     """The network in a few words."""
     model = config.model
     looks = {"none": "no attention"}.get(model.attention, model.attention)
-    cells = f"{model.layers}-layer {model.cell}, {model.hidden} units, {looks}"
+    cells = f"{model.layers}-layer {model.kind}, {model.hidden} units, {looks}"
     return f"convolutions of {model.channels} channels, {cells}"
 
 

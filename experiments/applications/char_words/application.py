@@ -116,7 +116,7 @@ def probed(config: CharWordsConfig, prepared: Prepared) -> Spelled | None:
 def told(config: CharWordsConfig) -> str:
     """The model in a few words."""
     model = config.model
-    return f"words by {config.words}, {model.layers}-layer {model.cell}, " + (
+    return f"words by {config.words}, {model.layers}-layer {model.kind}, " + (
         f"{model.hidden} units"
     )
 

@@ -116,7 +116,7 @@ def restore(config: ForecastConfig, directory: Path) -> Prepared:
 def told(config: ForecastConfig) -> str:
     """The network in a few words."""
     model = config.model
-    return f"{model.layers}-layer {model.cell}, {model.hidden} units"
+    return f"{model.layers}-layer {model.kind}, {model.hidden} units"
 
 
 def model_of(config: ForecastConfig, source: Source) -> Forecaster:

@@ -89,7 +89,7 @@ def probed(config: GapConfig, prepared: Prepared) -> Gapped | None:
 def told(config: GapConfig) -> str:
     """The network in a few words."""
     model, stacks = config.model, "2 × " if config.sides == "both" else ""
-    return f"{stacks}{model.layers}-layer {model.cell}, {model.hidden} units"
+    return f"{stacks}{model.layers}-layer {model.kind}, {model.hidden} units"
 
 
 def example(restored: Restored) -> Gapped:

@@ -128,7 +128,7 @@ def final(config: Config, prepared: Prepared, params: Any) -> Final:
 def told(config: Config) -> str:
     """The model in a few words."""
     model = config.model
-    return f"{model.layers}-layer {model.cell}, {model.hidden} units"
+    return f"{model.layers}-layer {model.kind}, {model.hidden} units"
 
 
 def probed(config: Config, prepared: Prepared) -> Batch | None:

@@ -114,7 +114,7 @@ def probed(config: MemoryConfig, prepared: Prepared) -> Batch:
 def told(config: MemoryConfig) -> str:
     """The network in a few words."""
     model = config.model
-    return f"{model.layers}-layer {model.cell}, {model.hidden} units"
+    return f"{model.layers}-layer {model.kind}, {model.hidden} units"
 
 
 def reached(config: MemoryConfig, scores: Mapping[str, float]) -> bool:

@@ -86,7 +86,8 @@ def started(config: SentimentConfig) -> tuple[Any, Vocabulary]:
             f"model.from_run: {config.model.from_run} is a run of "
             f"{found.config.application!r}, not of a language model"
         )
-    for name in ("cell", "layers", "hidden", "embedding", "bias", "residual"):
+    named = "cell layers hidden embedding bias residual structure"
+    for name in named.split():
         theirs, ours = getattr(found.config.model, name), getattr(config.model, name)
         if theirs != ours:
             raise ConfigError(
@@ -197,7 +198,7 @@ def told(config: SentimentConfig) -> str:
     model = config.model
     ways = " both ways" if model.both_ways else ""
     return (
-        f"{model.layers}-layer {model.cell}{ways}, {model.hidden} units, "
+        f"{model.layers}-layer {model.kind}{ways}, {model.hidden} units, "
         f"{model.pooling} pooling"
     )
 

@@ -240,7 +240,7 @@ def _next_term(outputs_of: Any, inputs: np.ndarray) -> str:
 def told(config: SequencesConfig) -> str:
     """The network in a few words."""
     model = config.model
-    return f"{model.layers}-layer {model.cell}, {model.hidden} units"
+    return f"{model.layers}-layer {model.kind}, {model.hidden} units"
 
 
 def example(restored: Restored) -> Batch:

@@ -46,7 +46,7 @@ def told(config: SpeechConfig) -> str:
     model = config.model
     ways = "both ways" if model.both_ways else "one way"
     return (
-        f"{model.layers}-layer {model.cell}, {model.hidden} units, read {ways}, "
+        f"{model.layers}-layer {model.kind}, {model.hidden} units, read {ways}, "
         f"{model.stacked} frames a step"
     )
 

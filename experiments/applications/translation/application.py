@@ -122,7 +122,7 @@ def told(config: TranslationConfig) -> str:
     looks = {"none": "no attention"}.get(
         model.attention, f"attention {model.attention}"
     )
-    return f"{model.layers}-layer {model.cell}, {model.hidden} units, {looks}"
+    return f"{model.layers}-layer {model.kind}, {model.hidden} units, {looks}"
 
 
 def write(config: TranslationConfig, prepared: Prepared, samples: int) -> Any:
