@@ -18,8 +18,6 @@ from lm.structure.blocks import entered, feedforward, prenorm_block
 from lm.structure.clockwork import clockwork
 from lm.structure.dilated import dilated
 from lm.structure.gated_block import gated
-from lm.structure.highway import highway
-from lm.structure.normed import normed
 from lm.structure.transformer import attending, self_attention
 from lm.types import Context, Layer
 
@@ -28,7 +26,7 @@ INIT = InitConfig(weights="normal", scale=0.7)
 RNG = np.random.default_rng(0)
 
 
-def one(cell: str = "gru", units: int = H) -> Layer:
+def one(cell: str = "tanh", units: int = H) -> Layer:
     return recurrent(make_cell(cell, units, INIT))
 
 
@@ -41,12 +39,10 @@ def feed(gated: bool) -> Layer:
 
 
 LAYERS = {
-    "highway": lambda: highway(one(), INIT),
-    "normed": lambda: normed(one()),
-    "prenorm block": lambda: entered(prenorm_block(one(), feed(True)), INIT),
+    "prenorm block": lambda: entered(prenorm_block(one("gru"), feed(True)), INIT),
     "gated block": lambda: gated(one(units=6), H, INIT),
     "dilated": lambda: dilated(one(), 3),
-    "clockwork": lambda: clockwork((one("tanh", 2),) * 3),
+    "clockwork": lambda: clockwork((one(units=2),) * 3),
     "attentive": lambda: attentive(one(), "general", 3, INIT),
     "transformer": lambda: prenorm_block(attention(), feed(False)),
 }
@@ -121,7 +117,7 @@ def made(name: str):
     """(layer, params, state after PLAIN, ys of PLAIN, run, twin); the two take
     (params, state, xs, taps, mask, reset)."""
     layer = LAYERS[name]()
-    params = layer.init(jax.random.key(1), H)
+    params = jax.tree.map(np.asarray, layer.init(jax.random.key(1), H))
     run = jax.jit(partial(differentiated, at_once, layer))
     twin = jax.jit(partial(differentiated, by_steps, layer))
     begin = layer.initial_state(params, B)

@@ -9,10 +9,11 @@ import pytest
 from lm.layers import backward
 from lm.problem import taps_of
 from lm.recording import record
+from lm.structure.highway import highway
+from lm.structure.normed import normed
 from lm.truncation import truncated
 from lm.types import Context
-from tests import structures
-from tests.structures import HARD, LAYERS, PLAIN, B, H, T, made, one
+from tests.structures import HARD, INIT, LAYERS, PLAIN, B, H, T, made, numbers, one
 from tests.zoo import close
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -38,8 +39,15 @@ def gelu(x):
 
 
 def plain(layer, params, xs):
-    """hs of a layer from its initial state."""
-    return np.asarray(layer.apply(params, xs, layer.initial_state(params, B))[1])
+    """ys of a layer from its initial state."""
+    begin = layer.initial_state(params, B)
+    return np.asarray(jax.jit(layer.apply)(params, xs, begin)[1])
+
+
+def drawn(layer):
+    """Parameters, all of them off the numbers that they start at."""
+    params = layer.init(jax.random.key(1), H)
+    return jax.tree.map(lambda x: np.asarray(x) + 0.1 * numbers(*x.shape), params)
 
 
 @each
@@ -79,16 +87,24 @@ def test_a_tap_moves_its_lane_from_its_step_on(name):
 
 
 def test_a_highway_chooses_between_a_layer_and_its_input():
-    _, params, _, ys, *_ = made("highway")
+    layer = highway(one(), INIT)
+    params = drawn(layer)
     gate = params["gate"]
     t = sigmoid(PLAIN.xs @ gate["w"] + gate["b"])
-    close(ys, t * plain(one(), params["layer"], PLAIN.xs) + (1 - t) * PLAIN.xs)
-    close(gate["b"], np.full(H, -2.0))
+    want = t * plain(one(), params["layer"], PLAIN.xs) + (1 - t) * PLAIN.xs
+    ys = plain(layer, params, PLAIN.xs)
+    close(ys, want)
+    begin = layer.initial_state(params, B)
+    close(layer.step(params, begin, PLAIN.xs[0])[1], ys[0])
+    assert np.all(layer.init(jax.random.key(0), H)["gate"]["b"] == -2)
 
 
 def test_normed_outputs():
-    _, params, _, ys, *_ = made("normed")
-    close(ys, standard(plain(one(), params["layer"], PLAIN.xs)), atol=1e-5)
+    layer = normed(one())
+    params = drawn(layer)
+    hs = standard(plain(one(), params["layer"], PLAIN.xs))
+    want = params["norm"]["gain"] * hs + params["norm"]["bias"]
+    close(plain(layer, params, PLAIN.xs), want, rtol=1e-4, atol=1e-5)
 
 
 def fed(params, xs, gated):
@@ -101,7 +117,7 @@ def fed(params, xs, gated):
 def test_a_prenorm_block_adds_what_mixes_steps_and_then_what_mixes_units():
     _, params, _, ys, *_ = made("prenorm block")
     own, xs = params["layer"], np.asarray(PLAIN.xs @ params["enter"]["w_x"])
-    mixed = xs + plain(one(), own["mix"]["layer"], standard(xs))
+    mixed = xs + plain(one("gru"), own["mix"]["layer"], standard(xs))
     want = mixed + fed(own["feed"]["layer"], standard(mixed), True)
     close(ys, want, rtol=1e-4, atol=1e-5)
 
@@ -232,7 +248,7 @@ def test_gradients_of_a_dilated_layer_reach_every_dth_step_alone():
 def test_truncation_counts_steps_of_layers_that_carry_more_than_states():
     """With τ ≥ T − 1 the gradient is the whole one; with less it is another."""
     layer, params, state, *_ = made("dilated")
-    waves = structures.numbers(T, B, H)
+    waves = numbers(T, B, H)
 
     def gradient(layer):
         def loss(params):

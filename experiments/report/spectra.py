@@ -14,6 +14,7 @@ from experiments.applications.restored import application_of, restore_best
 from experiments.run.directory import read_record
 from experiments.run.files import RunError
 from experiments.train.keys import init_key
+from lm.config import ConfigError
 from lm.gradflow.gates import Seen, seen
 from lm.gradflow.jacobians import recurrent_blocks, singular_values, step_jacobians
 
@@ -33,8 +34,8 @@ def spectra(run_dir: Path) -> Spectra:
     writes.
 
     Raises:
-      RunError: without a sound checkpoint or an example, or for layers too wide to
-        wait for.
+      RunError: without a sound checkpoint or an example, for layers too wide to wait
+        for, or for parts without a step.
     """
     _, record = read_record(run_dir)
     example = application_of(record).example
@@ -58,7 +59,10 @@ def spectra(run_dir: Path) -> Spectra:
         parts = seen(problem, params, problem.carry(params, 1), batch)
         for one in parts:
             where = f"layer {one.part.name}, " if len(parts) > 1 else ""
-            jacobians[f"{where}{side}"] = _jacobians(one)
+            try:
+                jacobians[f"{where}{side}"] = _jacobians(one)
+            except ConfigError as error:
+                raise RunError(str(error)) from None
         for name, values_H in _matrices(parts[-1]).items():
             matrices[f"{name}{side}"] = values_H
     return Spectra(jacobians, matrices)

@@ -10,7 +10,8 @@ slower reads anybody faster, the groups run one after another over the whole seq
 the slowest first, and no loop over time is needed beside the cells' own.
 
 Beside the groups' states a lane carries its clock, t modulo the longest period. It has
-no derivative.
+no derivative. What instruments say of a cell's single step (gates, Ω, the Jacobian of a
+part) they say of every step, those that a group waits through included.
 """
 
 from typing import Any, NamedTuple

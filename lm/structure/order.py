@@ -31,6 +31,9 @@ def forwards(apply):
     def in_any_order(
         params: Params, xs: Any, state: State, context: Context = Context()
     ):
+        context = context._replace(
+            mask_TB=as_numbers(context.mask_TB), reset_TB=as_numbers(context.reset_TB)
+        )
         if context.mask_TB is None and not context.reverse:
             return apply(params, xs, state, context)
         there, back = moves(context)
@@ -48,6 +51,11 @@ def forwards(apply):
         return state, back(ys)
 
     return in_any_order
+
+
+def as_numbers(events_TB: Any) -> Array | None:
+    """A mask or resets as float32, 0 and 1."""
+    return None if events_TB is None else jnp.asarray(events_TB, jnp.float32)
 
 
 def moves(context: Context):
