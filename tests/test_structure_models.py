@@ -23,7 +23,6 @@ from lm.structure.normed import normed
 from lm.structure.transformer import transformer
 from lm.truncation import states_before
 from lm.types import Batch, Context
-from tests.zoo import close
 
 T, B, V, H = 5, 2, 7, 8
 KEY = jax.random.key(0)
@@ -138,8 +137,7 @@ def test_a_structure_of_ones_own_is_one_line_in_the_registry(monkeypatch):
 
 
 def test_a_transformer_writes_what_it_would_score_highest(monkeypatch):
-    """Token by token, a cache of W = 3 steps behind each, over a text of 12: as the
-    whole text at once, and as two windows of it."""
+    """Token by token, a cache of W = 3 steps behind each; as two windows of it."""
     monkeypatch.setitem(WHOLE, "small", partial(transformer, W=3))
     model = build(ModelConfig("small", 2, H, H, softmax="tied"), V)
     params = jax.tree.map(lambda x: 3 * x, model.init(KEY))
@@ -153,12 +151,10 @@ def test_a_transformer_writes_what_it_would_score_highest(monkeypatch):
 
     begin = model.initial_state(params, B)
     middle, first = logits(params, text[:6], begin)
-    after, second = logits(params, text[6:], middle)
+    _, second = logits(params, text[6:], middle)
     found = np.concatenate([first, second])
     assert np.array_equal(found.argmax(-1)[2:-1], text[3:])
     assert len(np.unique(text)) > 2
-    whole, at_once = logits(params, text, begin)
-    close((whole, at_once), (after, found), rtol=1e-4, atol=1e-4)
     norms = jax.jit(partial(lag_norms, model.problem))(params, begin, BATCH)
     assert np.all(norms["1"][:4] > 0) and not np.any(norms["1"][4:])
     assert np.all(norms["0"] > 0)  # by two layers, 6 steps back
