@@ -6,7 +6,7 @@ A structure makes the layer of each place of a stack (`lm.structure.place`).
 from collections.abc import Callable
 from functools import partial
 
-from lm.cells import CELLS
+from lm.cells import CELLS, FLAX
 from lm.config import ConfigError, unknown
 from lm.layers import residual
 from lm.structure.attentive import looking_back
@@ -56,10 +56,11 @@ def structure(cell: str | None, name: str) -> Structure:
     """
     if name not in STRUCTURES:
         raise ConfigError(unknown("model.structure", name, STRUCTURES))
-    if cell is None or cell in CELLS:
+    if cell is None or cell in CELLS or cell.startswith(FLAX):
         return STRUCTURES[name]
     if cell not in WHOLE:
-        raise ConfigError(unknown("model.cell", cell, [*CELLS, *WHOLE]))
+        known = [*CELLS, *WHOLE, f"{FLAX}NAME"]
+        raise ConfigError(unknown("model.cell", cell, known))
     if name != "plain":
         raise ConfigError(
             f"model.cell is {cell!r}, which has residual connections of its own, and "
