@@ -29,6 +29,7 @@ MAY_STEP = {
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/population.py": "times steps of many runs at once",
     "experiments/benchmark/tutorial.py": "times the tutorial's single step",
+    "experiments/gradients/zoo_times.py": "times a step of each cell beside LSTM's",
     "experiments/tutorial": "takes single steps to look at each",
 }
 # Commands that only other commands start, and another name of one.

@@ -15,6 +15,8 @@ STUDIES: dict[str, str] = {
     "depth": "How much gradient comes down a stack, with and without residuals?",
     "long_memory": "Up to which length does each cell solve tasks that need memory?",
     "pascanu": "How far do clipping and the regularizer Ω carry SGD on temporal order?",
+    "parity": "Which recurrences learn parity that holds beyond the training's length?",
+    "zoo": "At one budget, what does each cell predict, cost, and remember?",
 }
 """What each asks."""
 

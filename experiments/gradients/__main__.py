@@ -11,9 +11,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
+from experiments.config import flatten
 from experiments.console.command_line import command_line, fail, user_errors
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.gradients import STUDIES, load
@@ -31,8 +33,8 @@ class Given:
 
     study: Positional[str]
     """One of those above; NAME --help says more of it."""
-    size: str = "small"
-    """How much of it: one of its sizes."""
+    size: str = ""
+    """How much of it: one of its sizes (default: small, of the zoo full)."""
     small: bool = False
     """The same as --size small."""
     full: bool = False
@@ -43,6 +45,11 @@ class Given:
     """Seeds of each variant (default: by size)."""
     processes: int = 1
     """Runs at once."""
+    cells: str = ""
+    """Cells in place of the size's, with commas between them, or all; of studies that
+    compare cells by name."""
+    times: bool = False
+    """Measure step times too, of the zoo's cells: when nothing else runs."""
     record: bool = False
     """Write experiments/results/study_NAME."""
 
@@ -53,10 +60,10 @@ class Given:
             at_least("--seeds", self.seeds, 1)
         at_least("--processes", self.processes, 1)
 
-    @property
-    def asked(self) -> str:
+    def asked(self, study: Study) -> str:
         """The size."""
-        return "small" if self.small else "full" if self.full else self.size
+        named = "small" if self.small else "full" if self.full else self.size
+        return named or study.usual
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         study = load(name)
         about = about_one(name, study)
         given = command_line(Given, words, about, prog=PROG, pairs=False)
-        if given.asked not in study.sizes:
-            fail(unknown("--size", given.asked, study.sizes))
+        if given.asked(study) not in study.sizes:
+            fail(unknown("--size", given.asked(study), study.sizes))
         run_study(study, given, stop)
 
 
@@ -91,10 +98,10 @@ def about_one(name: str, study: Study) -> str:
 
 def settings_of(study: Study) -> list[str]:
     """What each size sets, as lines; of all but the small one, what differs from it."""
-    small = dataclasses.asdict(study.sizes["small"])
+    small = flatten(dataclasses.asdict(study.sizes["small"]))
     lines = []
     for size, settings in study.sizes.items():
-        values = dataclasses.asdict(settings)
+        values = flatten(dataclasses.asdict(settings))
         told = [
             f"{name}={value}"
             for name, value in values.items()
@@ -106,13 +113,34 @@ def settings_of(study: Study) -> list[str]:
     return lines
 
 
+def settings_asked(study: Study, given: Given) -> Any:
+    """What the size sets, with the cells and times that the command asks for."""
+    from lm.cells import CELLS
+
+    settings = study.sizes[given.asked(study)]
+    takes = {own.name for own in dataclasses.fields(settings)}
+    asked: dict[str, Any] = {}
+    if given.cells:
+        every = given.cells == "all"
+        asked["cells"] = tuple(CELLS if every else given.cells.split(","))
+        for cell in asked["cells"]:
+            if cell not in CELLS:
+                raise ConfigError(unknown("--cells", cell, CELLS))
+    if given.times:
+        asked["times"] = True
+    for name in asked:
+        if name not in takes:
+            raise ConfigError(f"--{name} is no option of the study {given.study}")
+    return dataclasses.replace(settings, **asked)
+
+
 def run_study(study: Study, given: Given, stop: Interrupt) -> None:
     """Runs it, keeps what it found in its directory, and prints it."""
     from experiments.gradients.display import StudyDisplay
     from experiments.train.processes import Interrupted
 
-    name, settings = given.study, study.sizes[given.asked]
-    folder = Path("runs") / "studies" / f"{name}-{given.asked}"
+    name, settings = given.study, settings_asked(study, given)
+    folder = Path("runs") / "studies" / f"{name}-{given.asked(study)}"
     directory = folder if given.dir is None else given.dir
     claim(directory, name)
     share_compiled(directory)
@@ -130,7 +158,7 @@ def run_study(study: Study, given: Given, stop: Interrupt) -> None:
         seconds = spent(directory, time.perf_counter() - began)
     keep(result, directory)
     if given.record:
-        record(given, seconds, result)
+        record(study, given, seconds, result)
     print("\n".join(["", *page(result, directory)]), flush=True)
 
 
@@ -167,12 +195,17 @@ def page(result: Result, directory: Path) -> list[str]:
     return [*headline, "", aligned(result.table), "", figure]
 
 
-def record(given: Given, seconds: float, result: Result) -> None:
-    """results/study_NAME.json and .png."""
+def record(study: Study, given: Given, seconds: float, result: Result) -> None:
+    """results/study_NAME.png, and .json where the study writes no rows of its own."""
     from experiments.figures import save
     from experiments.results.rows import RESULTS, portable, write_row
 
-    name, words = given.study, [given.study, "--size", given.asked]
+    save(result.figure, RESULTS / f"study_{given.study}.png", dpi=75)
+    if study.own_rows:
+        return
+    name, words = given.study, [given.study, "--size", given.asked(study)]
+    if given.cells:
+        words += ["--cells", given.cells]
     if given.seeds:
         words += ["--seeds", str(given.seeds)]
     if given.processes > 1:
@@ -180,7 +213,6 @@ def record(given: Given, seconds: float, result: Result) -> None:
     command = f"{PROG} {portable(words)}"
     metrics = {"headline": result.headline, "rows": [compact(r) for r in result.rows]}
     write_row(f"study_{name}", command, seconds, metrics)
-    save(result.figure, RESULTS / f"study_{name}.png", dpi=75)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,11 +24,10 @@ from experiments.gradients.rates import told_rate, tuned
 from experiments.gradients.reach import reach, reaches
 from experiments.gradients.runs import common_row, prepared, told, trained
 from experiments.gradients.study import Job, Result, Study, Table
+from experiments.gradients.widths import with_parameters
 from experiments.results.intervals import Mean, rank_correlation, rounded, span
 from lm.cells import is_gated
 from lm.config import InitConfig, ModelConfig
-from lm.models.language_model import build
-from lm.train import count_parameters
 
 EXPECTS = (
     "After training the gated cells (GRU, LSTM) reach further back than the Elman "
@@ -82,43 +80,24 @@ VARIANTS: dict[str, ModelConfig] = {
 }
 
 
-def parameters_of(model: ModelConfig, vocabulary: int) -> int:
-    """How many parameters a model has; nothing is drawn."""
-    init = build(model, vocabulary).init
-    return count_parameters(jax.eval_shape(init, jax.random.key(0)))
-
-
-def with_parameters(model: ModelConfig, vocabulary: int, budget: int) -> ModelConfig:
-    """The model with the hidden size whose count of parameters is nearest to the
-    budget, by bisection: the count grows with H."""
-
-    def count(hidden: int) -> int:
-        return parameters_of(replace(model, hidden=hidden), vocabulary)
-
-    low, high = 1, 2
-    while count(high) < budget:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < budget else (low, middle)
-    nearest = min((low, high), key=lambda hidden: abs(count(hidden) - budget))
-    return replace(model, hidden=nearest)
-
-
 def configs(size: Cells) -> dict[str, Config]:
     """The run of each variant, its seed aside."""
+    return {name: config_of(size, model) for name, model in VARIANTS.items()}
+
+
+def config_of(
+    size: Cells, model: ModelConfig, evaluations: int = 4, unit: int = 1
+) -> Config:
+    """The run of a model, of a width by the budget, in multiples of `unit`."""
     data = characters(size.batch, size.window)
     vocabulary = prepared(data).vocabulary.size
-    found = {}
-    for name, model in VARIANTS.items():
-        model = replace(model, embedding=size.embedding)
-        found[name] = Config(
-            data=data,
-            model=with_parameters(model, vocabulary, size.parameters),
-            optim=adam(),
-            train=paced(size.steps, 4),
-        )
-    return found
+    model = replace(model, embedding=size.embedding)
+    return Config(
+        data=data,
+        model=with_parameters(model, vocabulary, size.parameters, unit),
+        optim=adam(),
+        train=paced(size.steps, evaluations),
+    )
 
 
 def run(size: Cells, job: Job) -> Result:

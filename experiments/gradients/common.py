@@ -10,7 +10,11 @@ from data_pipeline.config import DataConfig
 from data_pipeline.windows import Windows, windows
 from experiments.config import TrainConfig
 from lm.config import OptimConfig
-from lm.gradflow.through_time import hidden_gradient, state_gradients
+from lm.gradflow.through_time import (
+    hidden_gradient,
+    state_gradients,
+    step_norms,
+)
 from lm.types import Batch
 
 CORPUS = "stdlib_docs"
@@ -89,4 +93,4 @@ def lag_measure(model: Any, text: Windows, lags: int):
 
 def whole_norms(layer: Any):
     """The norm of one layer's gradients over all fields of its state: (T, B)."""
-    return jnp.sqrt(sum(jnp.sum(g**2, axis=-1) for g in jax.tree.leaves(layer)))
+    return jnp.sqrt(sum(step_norms(g) ** 2 for g in jax.tree.leaves(layer)))

@@ -4,7 +4,6 @@ A variant climbs as long as one seed of a rung gets through; longer lengths are 
 tried, and their rows are not there.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from data_pipeline.tasks import TASKS
 from experiments.console.interrupts import Interrupt
 from experiments.gradients.study import Job
 from experiments.gradients.trials import Trial, results_of
+from experiments.results.intervals import wilson
 from experiments.train.allocator import keep_memory
 from experiments.train.processes import Heard, run_all
 from lm.config import OptimConfig
@@ -123,15 +123,6 @@ def row_of(rung: Rung, results: Sequence[dict[str, Any]]) -> Row:
         "loss": float(np.median(losses)),
         "floor": TASKS[trial.task].floor(trial.length),
     }
-
-
-def wilson(solved: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927): the rates p from which `solved` of
-    `count` is within z standard deviations √(p(1−p)/n)."""
-    rate, share = solved / count, z * z / count
-    middle = (rate + share / 2) / (1 + share)
-    half = z * math.sqrt(rate * (1 - rate) / count + share / (4 * count)) / (1 + share)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def reach(rows: Sequence[Row], task: str, variant: str) -> int:

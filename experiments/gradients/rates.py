@@ -13,23 +13,26 @@ from typing import Any
 
 from experiments.config import Config
 from experiments.gradients.measures import nothing
-from experiments.gradients.runs import tasks_of, train_all
+from experiments.gradients.runs import AllDiverged, tasks_of, train_all
 from experiments.gradients.study import Job
-from experiments.run.files import RunError
 
 PILOT_SEEDS = (1000, 1001)
 
 
 def tuned(
-    variants: dict[str, Config], rates: Sequence[float], job: Job
+    variants: dict[str, Config],
+    rates: Sequence[float],
+    job: Job,
+    seeds: Sequence[int] | None = None,
 ) -> dict[str, Config]:
     """Every variant at the rate of the least mean validation loss after all its steps;
     where there is one rate, at that.
 
-    The pilots are runs in `pilots`, resumed and kept like all others.
+    The pilots are runs in `pilots`, resumed and kept like all others; seeds: theirs, in
+    place of PILOT_SEEDS.
 
     Raises:
-      RunError: where a variant diverged at every rate.
+      AllDiverged: where a variant diverged at every rate.
     """
     if len(rates) == 1:
         return {name: at_rate(config, rates[0]) for name, config in variants.items()}
@@ -38,17 +41,18 @@ def tuned(
         for name, config in variants.items()
         for rate in rates
     }
+    seeds = PILOT_SEEDS if seeds is None else seeds
     job.display.note(f"pilots at each of {len(rates)} learning rates first")
-    tasks = tasks_of(pilots, PILOT_SEEDS, job.directory / "pilots")
+    tasks = tasks_of(pilots, seeds, job.directory / "pilots")
     nats = dict.fromkeys(pilots, 0.0)
     for run in train_all(tasks, nothing, job):
-        nats[run.variant] += run.nats / len(PILOT_SEEDS)
+        nats[run.variant] += run.nats / len(seeds)
     found = {}
     for name in variants:
         mine = {rate: nats[pilot_of(name, rate)] for rate in rates}
         best = min(rates, key=lambda rate: mine[rate])
         if mine[best] == float("inf"):
-            raise RunError(f"{name} diverged at every learning rate of {rates}")
+            raise AllDiverged(f"{name} diverged at every learning rate of {rates}")
         found[name] = pilots[pilot_of(name, best)]
     return found
 

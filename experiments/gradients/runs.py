@@ -48,6 +48,10 @@ from lm.train import count_parameters
 UNPROBED = GradflowConfig(every=0)
 
 
+class AllDiverged(RunError):
+    """None of a variant's runs came to finite numbers."""
+
+
 class Task(NamedTuple):
     """One run: a variant's name, its config with the seed in it, its directory."""
 
@@ -240,10 +244,14 @@ def read_task(task: Task) -> Trained:
 
 
 def sound(runs: list[Trained]) -> list[Trained]:
-    """Those that did not diverge, where only these can be measured to the end."""
+    """Those that did not diverge, where only these can be measured to the end.
+
+    Raises:
+      AllDiverged: where there are none.
+    """
     kept = [run for run in runs if not run.diverged]
     if not kept:
-        raise RunError(
+        raise AllDiverged(
             f"every seed of {runs[0].variant} diverged (see {runs[0].directory}): "
             "lower its learning rate"
         )

@@ -52,12 +52,17 @@ class Study(NamedTuple):
     headline (rows) -> one sentence of at most 30 words with the numbers found, which
              says whether they were expected: of rows as `run` makes them, and as they
              are recorded, without their curves.
+    usual    the size where the command says none.
+    own_rows what the names of its rows in experiments/results begin with, where `run`
+             writes them, one a variant; "": `--record` writes all as `study_NAME`.
     """
 
     expects: str
     sizes: Mapping[str, Any]
     run: Callable[[Any, Job], Result]
     headline: Callable[[Sequence[dict[str, Any]]], str]
+    usual: str = "small"
+    own_rows: str = ""
 
 
 def aligned(table: Table) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.gradients import STUDIES, load
+from experiments.gradients.zoo import table
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row, shown
 
@@ -14,18 +15,41 @@ def headline(rows: dict[str, Row]) -> str:
 
 def sentence(study: str, rows: dict[str, Row]) -> str:
     """What a study found, made of its recorded rows."""
-    return load(study).headline(rows[f"study_{study}"]["metrics"]["rows"])
+    return load(study).headline(recorded(study, rows))
+
+
+def recorded(study: str, rows: dict[str, Row]) -> list[dict[str, Any]]:
+    """A study's rows, those of its own names or those in `study_NAME`."""
+    own = own_rows(study, rows)
+    if own:
+        return [row["metrics"] for row in own]
+    return rows[f"study_{study}"]["metrics"]["rows"] if f"study_{study}" in rows else []
+
+
+def own_rows(study: str, rows: dict[str, Row]) -> list[Row]:
+    """The rows of a study that has one for each variant."""
+    prefix = load(study).own_rows
+    return [row for name, row in rows.items() if prefix and name.startswith(prefix)]
+
+
+def how(study: str, rows: dict[str, Row]) -> str:
+    """By which command, and how long it took, all rows together."""
+    own = own_rows(study, rows)
+    if not own:
+        return measured(rows[f"study_{study}"])
+    seconds = sum(row["seconds"] for row in own)
+    command = f"python -m experiments.gradients {study}"
+    return measured(own[0] | {"command": command, "seconds": seconds})
 
 
 def studies(rows: dict[str, Row]) -> str:
     """Each study's question, the answer that was expected and the one found."""
     items = []
     for name, asks in STUDIES.items():
-        row = f"study_{name}"
-        if row in rows:
-            found = f"*Found:* {sentence(name, rows)} {measured(rows[row])}."
+        if recorded(name, rows):
+            found = f"*Found:* {sentence(name, rows)} {how(name, rows)}."
             expected = f"*Expected:* {load(name).expects}"
-            parts = (f"- **{linked(row)}.** {asks}", expected, found)
+            parts = (f"- **{linked(f'study_{name}')}.** {asks}", expected, found)
             items.append("  \n  ".join(parts) + "\n")
     return "".join(items)
 
@@ -38,6 +62,12 @@ def long_memory(rows: dict[str, Row]) -> str:
 def pascanu(rows: dict[str, Row]) -> str:
     """Seeds that learn temporal order, by way of training and length."""
     return successes(rows, "study_pascanu", "L")
+
+
+def zoo(rows: dict[str, Row]) -> str:
+    """Every cell that has a row, the best perplexity first."""
+    found = recorded("zoo", rows)
+    return markdown(*table(found)) if found else ""
 
 
 def successes(rows: dict[str, Row], name: str, symbol: str) -> str:

@@ -24,6 +24,7 @@ def write_row(
     metrics: dict[str, Any],
     origin: dict[str, Any] | None = None,
     resumed: int = 0,
+    folder: Path | None = None,
 ) -> Row:
     """Writes results/NAME.json; the row.
 
@@ -31,6 +32,7 @@ def write_row(
       origin: {"git", "hardware", "versions"} of where and with what it was measured;
         None: here and now.
       resumed: how often the run was resumed.
+      folder: in place of experiments/results.
     """
     if origin is None:
         origin = {"git": git_state(), "hardware": hardware(), "versions": versions()}
@@ -45,14 +47,27 @@ def write_row(
     }
     if resumed:
         row["resumed"] = resumed
-    RESULTS.mkdir(exist_ok=True)
-    write_json_atomic(RESULTS / f"{name}.json", row)
+    keep_row(row, folder)
     return row
+
+
+def keep_row(row: Row, folder: Path | None = None) -> None:
+    """Writes a row under its name into experiments/results, or another folder."""
+    folder = folder or RESULTS
+    folder.mkdir(exist_ok=True)
+    write_json_atomic(folder / f"{row['name']}.json", row)
 
 
 def rows() -> dict[str, Row]:
     """All committed rows by name."""
-    return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
+    return {path.stem: row for path, row in row_files("*")}
+
+
+def row_files(pattern: str, folder: Path | None = None) -> list[tuple[Path, Row]]:
+    """Rows and their files, by names that fit a pattern as of `glob`, from
+    experiments/results or another folder."""
+    paths = sorted((folder or RESULTS).glob(f"{pattern}.json"))
+    return [(path, read_json(path)) for path in paths]
 
 
 def machine(row: Row) -> str:

@@ -231,3 +231,11 @@ PAPERS = {
     "Gated recurrent units": GRU,
     "Linear in the state, or a matrix for one": LINEAR,
 }
+
+
+def family_of(cell: str) -> str:
+    """The family that a registered cell stands under, "others" where it is in none."""
+    for family, papers in PAPERS.items():
+        if any(cell in one.cells for one in papers):
+            return family
+    return "others"
