@@ -90,7 +90,7 @@ def by_steps(layer: Layer, params, state, given: Window):
     def body(state, at):
         x, mask, reset = at
         state = chosen(reset > 0, fresh, state)
-        new, y = layer.step(params, state, x)
+        new, y = layer.step(params, state, x)  # type: ignore[misc]
         return chosen(mask > 0, new, state), y
 
     at = (given.xs, given.mask, given.reset)

@@ -49,7 +49,7 @@ def test_all_that_takes_a_language_model_takes_it(name):
         state = jax.eval_shape(lambda p, m=model: m.initial_state(p, B), params)
         if name == "clockwork" and changes:
             with pytest.raises(ConfigError, match="set model.embedding above 0"):
-                jax.eval_shape(partial(problem.evaluate, batch=BATCH), params, state)
+                jax.eval_shape(problem.evaluate, params, state, BATCH)
             continue
 
         def trained(params, state, key, problem=problem, kept=kept):
@@ -63,7 +63,9 @@ def test_all_that_takes_a_language_model_takes_it(name):
         assert {part.name for part in model.parts} == set(kept)
         for part in model.parts:
             assert part.of(params)["w_x"].ndim == 2
-        measured = partial(lag_norms, problem.truncated(2) if changes else problem)
+        cut = problem.truncated
+        assert cut is not None
+        measured = partial(lag_norms, cut(2) if changes else problem)
         norms = jax.eval_shape(measured, params, state, BATCH)
         assert {leaf.shape for leaf in norms.values()} == {(T, B)}
         before, after = jax.eval_shape(

@@ -4,7 +4,7 @@
     c_t = Σ_{s=t−W}^{t−1} α_ts·h_s      y_t = tanh([c_t, h_t]·W_y),  c = 0 at the start
 
 Daniluk, Rocktäschel, Welbl & Riedel 2017, "Frustratingly short attention spans in
-neural language modeling", equations 1 to 4, over the last W outputs. Scores are those
+neural language modeling", its attention over the last W outputs. Scores are those
 of `lm.attention`: `additive` is the paper's, T·(W + T)·H numbers a lane; `general`
 (Luong, Pham & Manning 2015) needs a product and T·(W + T). The recurrence does not see
 c. Beside the layer's state a lane carries its last W outputs; no gradient goes back

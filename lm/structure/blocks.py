@@ -4,8 +4,8 @@
 
 The block of Transformers (Xiong et al. 2020, "On layer normalization in the Transformer
 architecture", figure 1b), of Griffin (De et al. 2024, section 2.1) and, around an
-sLSTM, of xLSTM (Beck et al. 2024, figure 10: "post up-projection"): `mix` is any layer,
-`feed` projects up, lets through and projects down. What it is made of here:
+sLSTM, of xLSTM (Beck et al. 2024: "post up-projection"): `mix` is any layer, `feed`
+projects up, lets through and projects down. What it is made of here:
 
     feed(u) = (gelu(u·W_g + b_g) ⊙ (u·W_u + b_u))·W_d + b_d     4/3·H wide (xLSTM)
     feed(u) = gelu(u·W_u + b_u)·W_d + b_d                       4·H wide (Transformers)

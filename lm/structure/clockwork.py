@@ -3,7 +3,7 @@
     group i takes its step where t mod P_i = 0, P = 1, 2, 4, …, and keeps its state
     elsewhere; it reads [x_t, h^j_{t−1} of every slower group j > i]
 
-Koutník, Greff, Gomez & Schmidhuber 2014, "A clockwork RNN", equations 1 to 4: there the
+Koutník, Greff, Gomez & Schmidhuber 2014, "A clockwork RNN", section 3: there the
 groups are those of one tanh network, whose recurrent matrix is block upper triangular;
 with `tanh` cells this is that network, and here a group may be any cell. Since nobody
 slower reads anybody faster, the groups run one after another over the whole sequence,

@@ -2,7 +2,7 @@
 
     s_t = cell(s_{t−d}, x_t)        d = 1, 2, 4, … from the bottom layer up
 
-Chang et al. 2017, "Dilated recurrent neural networks", equations 1 and 5. The d chains
+Chang et al. 2017, "Dilated recurrent neural networks", section 2. The d chains
 that this makes of a lane know nothing of each other, so they are lanes: (T, B) steps
 are folded into (T/d, B·d) and the plain layer runs over them (the paper's figure 3).
 What is carried from window to window are the last d states, the oldest first.

@@ -2,8 +2,8 @@
 
     u = LN(x)      z = silu(conv₄(u·W_u))      y = x + (cell(z) ⊙ silu(u·W_g))·W_d
 
-u·W_u and u·W_g are E = 2·H wide, and so is the cell: Beck et al. 2024, "xLSTM", figure
-11 ("pre up-projection"), around any cell in place of the mLSTM, whose q, k and v have
+u·W_u and u·W_g are E = 2·H wide, and so is the cell: Beck et al. 2024, "xLSTM" ("pre
+up-projection"), around any cell in place of the mLSTM, whose q, k and v have
 projections of their own there. Griffin's recurrent block (De et al. 2024, section 2.2)
 is the same with gelu on the gate, none behind the convolution and E = 4/3·H. conv₄ is
 causal and unit by unit, Σ_{k<4} w_k ⊙ x_{t−k} + b; its last 3 inputs are carried.

@@ -5,7 +5,7 @@
 Srivastava, Greff & Schmidhuber 2015, "Training very deep networks", equation 3, with
 carry gate 1 − t, around a recurrent layer in place of one step. b_T < 0 lets the input
 through at the start. The highway LSTM of Zhang et al. 2016 ("Highway long short-term
-memory RNNs for distant speech recognition", equation 4) is another thing: its gate adds
+memory RNNs for distant speech recognition") is another thing: its gate adds
 the memory c of the layer below to the LSTM's own, so it is no structure around a cell.
 """
 

@@ -5,11 +5,11 @@
 
 in the pre-norm block of `lm.structure.blocks` with a feedforward layer 4·H wide:
 Vaswani et al. 2017, "Attention is all you need", section 3.2; pre-norm as in Xiong et
-al. 2020; positions by rotation, Su et al. 2021, "RoFormer", equation 34: the pair (i,
-i + d/2) of a head's units at step t is turned by t·10000^(−2i/d), so that scores know
-distances alone. Keys and values of the last W steps are carried, from window to window
-and from token to token (without gradient: Dai et al. 2019, "Transformer-XL", section
-3.2).
+al. 2020; positions by rotation, Su et al. 2021, "RoFormer", section 3.2: the pair (i,
+i + d/2) of a head's units (theirs: neighbours) at step t is turned by t·10000^(−2i/d),
+so that scores know distances alone. Keys and values of the last W steps are carried,
+from window to window and from token to token (without gradient: Dai et al. 2019,
+"Transformer-XL", section 3.2).
 
 To instruments the state of a step is what later ones can see of it, (k_t, v_t); there
 is no step from one state to the next, so Ω and the Jacobians of a part are refused.
