@@ -86,9 +86,7 @@ def build_decoder(
         raise ConfigError("model.embedding is 0: a decoder reads word vectors; set it")
     kind = look.attention(score)
     setting = Setting(config, place, kind, memory)
-    bottom = None if config.cell in WHOLE else seen_cell(setting)
-    stack = stack_of(config, bottom=bottom)
-    check_state(config, stack)
+    stack = seen_stack(setting)
 
     def init(key: Array, numbers: Any = None) -> Params:
         drawn = setting._replace(config=with_numbers(config, numbers))
@@ -129,9 +127,25 @@ def build_decoder(
     return Decoder(init, begin, apply, weights, logits, step, parts)
 
 
-def check_state(config: ModelConfig, stack: Layer) -> None:
-    """Raises ConfigError where a source could not set the state that a stack begins
-    with: what is more than its cells' own (queues, clocks, what it has seen)."""
+class Setting(NamedTuple):
+    """What a decoder is built of; memory: width of a place."""
+
+    config: ModelConfig
+    place: AttentionPlace
+    kind: Attention
+    memory: int
+
+
+def seen_stack(setting: Setting) -> Layer:
+    """The stack as instruments see it.
+
+    Raises:
+      ConfigError: where a source could not set the state that a stack begins with: what
+        is more than its cells' own (queues, clocks, what it has seen); see `seen_cell`.
+    """
+    config = setting.config
+    bottom = None if config.cell in WHOLE else seen_cell(setting)
+    stack = stack_of(config, bottom=bottom)
 
     def states(key: Array) -> tuple[State, list[State]]:
         params = stack.init(key, config.embedding)
@@ -147,15 +161,7 @@ def check_state(config: ModelConfig, stack: Layer) -> None:
             f"a decoder's first state is made from its source, and a {config.kind} "
             "carries more than its cells' states: use another model.structure or cell"
         )
-
-
-class Setting(NamedTuple):
-    """What a decoder is built of; memory: width of a place."""
-
-    config: ModelConfig
-    place: AttentionPlace
-    kind: Attention
-    memory: int
+    return stack
 
 
 def seen_cell(setting: Setting) -> Cell:

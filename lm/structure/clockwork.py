@@ -26,7 +26,7 @@ from lm.lanes import by_lane
 from lm.layers import inside
 from lm.structure.order import forwards, leading, real_steps
 from lm.structure.place import Place
-from lm.types import Array, Context, Indexed, Layer, Params, State
+from lm.types import Array, Cell, Context, Indexed, Layer, Params, State
 from lm.words import looked_up
 
 GROUPS = 4  # periods 1, 2, 4, 8
@@ -47,20 +47,22 @@ class Ticks(NamedTuple):
     reset_TB: Array | None
 
 
+def shown(cell: Cell) -> Cell:
+    """The cell, if its output is read off its state alone; ConfigError if not."""
+    if cell.readout is not None:
+        raise ConfigError(
+            f"a clockwork's groups show their state while they wait, but {cell.name} "
+            "shows its own only together with an input: use another cell"
+        )
+    return cell
+
+
 def clockwork(groups: tuple[Layer, ...]) -> Layer:
     """Groups around one cell each, the fastest first; group i has period 2ⁱ.
 
-    Raises:
-      ConfigError: for cells whose output is not read off their state alone.
+    Raises ConfigError for cells that are not `shown`.
     """
-    cells = [layer.parts[0].cell for layer in groups]
-    for cell in cells:
-        if cell.readout is not None:
-            raise ConfigError(
-                f"a clockwork's groups show their state while they wait, but "
-                f"{cell.name} shows its own only together with an input: use another "
-                "cell"
-            )
+    cells = [shown(layer.parts[0].cell) for layer in groups]
     periods = [2**n for n in range(len(groups))]
     slowest_first = range(len(groups))[::-1]
     widths = [layer.d_out for layer in groups]
