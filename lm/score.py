@@ -47,7 +47,7 @@ def make_score_step(model: LanguageModel):
     def score_step(params: Params, carry: State, batch: Batch) -> tuple[State, Array]:
         carry = start(model.initial_state, params, carry, batch.fresh)
         carry, hs = model.apply(params, batch.inputs, carry)
-        nats_TB = token_nats(model.logits(params, hs), batch.targets)
+        nats_TB = model.nats(params, hs, batch.targets)
         return carry, jnp.where(batch.mask > 0, nats_TB, 0.0)
 
     return score_step

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 
 from lm.cells.forms import add_bias, draw
 from lm.config import ModelConfig
+from lm.losses import token_nats
 from lm.products import matmul, matmul_transposed
+from lm.softmax import block_width, token_nats_of
 from lm.types import Array, Cell, Indexed, Params
 
 
@@ -68,11 +70,36 @@ def softmax_logits(params: Params, embedding_VD: Array | None, hs: Array) -> Arr
 
     Tied: Press & Wolf 2017, equation 4; Inan, Khosravi & Socher 2017.
     """
+    return _logits(params, *softmax_factors(params, embedding_VD, hs))
+
+
+def _logits(params: Params, hs: Array, w: Array, tied: bool) -> Array:
+    logits = matmul_transposed(hs, w) if tied else matmul(hs, w)
+    return add_bias(logits, params["b"]) if "b" in params else logits
+
+
+def softmax_nats(
+    params: Params, embedding_VD: Array | None, hs: Array, targets: Array
+) -> Array:
+    """−ln P(target) (…,) of hs (…, H), as `softmax_logits` has P; where that would be
+    more logits than `lm.softmax.LOGITS`, a block of words at a time."""
+    hs, w, tied = softmax_factors(params, embedding_VD, hs)
+    vocabulary = w.shape[0 if tied else 1]
+    width = block_width(targets.size, vocabulary)
+    if width is None:
+        return token_nats(_logits(params, hs, w, tied), targets)
+    b_V = params["b"] if "b" in params else jnp.zeros(vocabulary, w.dtype)
+    return token_nats_of(hs, w, b_V, targets, width, tied)
+
+
+def softmax_factors(
+    params: Params, embedding_VD: Array | None, hs: Array
+) -> tuple[Array, Array, bool]:
+    """(what is multiplied, by which matrix, whether that is (V, D)): the softmax's own
+    matrix (D, V), or the embedding's."""
     if "projection" in params:
         hs = matmul(hs, params["projection"])
     if "w" in params:
-        logits = matmul(hs, params["w"])
-    else:
-        assert embedding_VD is not None
-        logits = matmul_transposed(hs, embedding_VD)
-    return add_bias(logits, params["b"]) if "b" in params else logits
+        return hs, params["w"], False
+    assert embedding_VD is not None
+    return hs, embedding_VD, True

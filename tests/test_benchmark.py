@@ -4,7 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmark import BENCHMARKS, Benchmark, load, rows_of, tables
+from experiments.benchmark import (
+    BENCHMARKS,
+    Benchmark,
+    drivers,
+    load,
+    rows_of,
+    softmax,
+    tables,
+)
 from experiments.benchmark.__main__ import main
 from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
@@ -82,3 +90,41 @@ def test_instruments_can_be_traced():
         name: jax.eval_shape(call, params, ids) for name, call in calls(model).items()
     }
     assert len(found) == 12
+
+
+ROW = {"command": "python", "seconds": 60, "hardware": {"cores": 2}}
+
+
+def test_kept_gates_and_gates_made_anew_take_turns():
+    names = drivers.factored_cells()
+    assert {"lstm", "gru", "tanh", "slstm"} <= set(names) and "min_gru" not in names
+    shape = drivers.Shape(4, 2, 3)
+    cells = {"lstm": {str(shape): drivers.compared("lstm", shape, 1)}}
+    found = cells["lstm"]["H 4, B 2, T 3"]
+    assert found["difference"] < 1e-5
+    assert found["gain"] == pytest.approx(
+        found["kept"]["minimum"] / found["anew"]["minimum"], rel=0.05
+    )
+    told = drivers.table([ROW | {"metrics": {"cells": cells}}])
+    assert f"| `lstm` | anew | {found['gain']:.2f}× | {found['gain']:.2f}× |" in told
+
+
+def test_the_softmax_both_ways(monkeypatch):
+    monkeypatch.setattr("lm.softmax.LOGITS", 0)
+    monkeypatch.setattr("lm.softmax.BLOCK", 2**15)
+    size = softmax.memory(ModelConfig("tanh", 1, 4, 4), 4_000, 8, 16)
+    assert size["gradient"] == pytest.approx(4e-6 * (4_000 * 9 + 36), abs=0.05)
+    assert size["blocks"] < size["whole"] / 3
+    timed = softmax.times(6, 11, 4, True, 1)
+    assert set(timed) == {"whole", "blocks", "blocks_over_whole"}
+    metrics = {"tokens": 128, "vocabulary": 4_000, "megabytes": size}
+    metrics["milliseconds"] = {"6 × 11, tied": timed}
+    assert "MB of a step, 128 × 4,000" in softmax.table([ROW | {"metrics": metrics}])
+
+
+def test_both_ways_of_the_softmax_are_one_loss():
+    hs, w = (jax.random.normal(jax.random.key(n), (7, 5)) for n in (0, 1))
+    for tied in (False, True):
+        given = hs, w if tied else w.T, np.ones(7, np.float32), np.arange(7)
+        both = [nats(*given) for nats in softmax.nats_of(7, 7, tied).values()]
+        np.testing.assert_allclose(*both, rtol=1e-5)

@@ -34,7 +34,7 @@ FLOORS = [
     {"config"},
     {"lanes", "products"},
     {"linear"},
-    {"cells", "unroll", "losses", "ctc"},
+    {"cells", "unroll", "losses", "softmax", "ctc"},
     {"adapters", "attention", "dropout", "words", "recording", "heads"},
     {"layers", "problem", "optim"},
     {"truncation", "regularizers", "torch_weights", "structure"},

@@ -6,6 +6,7 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments import ngram
+from experiments.applications.language_model.application import told_of_softmax
 from experiments.config import Config, TrainConfig
 from experiments.console.command_line import Options
 from experiments.gradients import measures, runs
@@ -76,3 +77,13 @@ def test_the_baseline_tells_it(tmp_path, capsys):
     ngram.main(["--corpus", str(tmp_path / "a.txt"), "--order", "1"])
     shown = capsys.readouterr().out
     assert "40 line ends of CR LF" in shown and "1-gram" in shown
+
+
+def test_a_softmax_in_blocks_is_told():
+    streams = DataConfig(batch=20, window=35)
+    assert told_of_softmax(streams, 10_000) == ()
+    (line,) = told_of_softmax(streams, 250_000)
+    assert "700 tokens of a step × 250,000 words" in line
+    assert "67,108,864 logits: made 1,280 words at a time" in line
+    sentences = DataConfig(reading="sentences", batch=700, max_length=10)
+    assert "7,000 tokens" in told_of_softmax(sentences, 10_000)[0]

@@ -36,6 +36,10 @@ BENCHMARKS = {
     "100 sentences, and its SGD step on one core",
     "steps": "training steps against the plain-scan twin and Flax's nnx.RNN, "
     "interleaved: Zaremba small and medium, 2×128 and 2×512 characters",
+    "softmax": "the loss over many words, all logits at once and a block of words at a "
+    "time: work space and time",
+    "drivers": "gates kept for the backward pass against gates made anew in it, for "
+    "every factored cell",
     "sampling": "tokens/s of one sample from a 1×128 character LSTM",
     "instruments": "seconds of every instrument of lm.gradflow at H 256, T 100, B 32",
     "probe": "a probe of the gradient flow against the training step, and its share of "

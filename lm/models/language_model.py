@@ -22,12 +22,11 @@ import jax.numpy as jnp
 from lm import dropout as drop
 from lm.cells.forms import draw
 from lm.config import ConfigError, ModelConfig
-from lm.losses import cross_entropy
 from lm.models.stacks import stack_of, words
 from lm.problem import InitNumbers, Problem, start, taps_of, with_numbers
 from lm.truncation import truncated
-from lm.types import Array, Batch, Cell, Context, Layer, Params, Part, State
-from lm.words import init_softmax, softmax_logits
+from lm.types import Array, Batch, Cell, Context, Layer, Params, Part, State, Sum
+from lm.words import init_softmax, softmax_logits, softmax_nats
 
 
 class LanguageModel(NamedTuple):
@@ -38,6 +37,8 @@ class LanguageModel(NamedTuple):
     apply          (params, inputs, state, context) -> (state, hs_TBH). Inputs (T, B)
                    ids or (T, B, V) one-hot.
     logits         (params, hs (…, H)) -> logits (…, V).
+    nats           (params, hs (…, H), targets (…,)) -> −ln P(target) (…,). No array
+                   holds all logits where they are many (`lm.softmax`).
     step           (params, state, token_B) -> (state, logits_BV).
     stack          the recurrent layers alone.
     parts          their cells: names "0", "1", … from the bottom.
@@ -50,6 +51,7 @@ class LanguageModel(NamedTuple):
     initial_state: Callable[[Params, int], State]
     apply: Callable[..., tuple[State, Array]]
     logits: Callable[[Params, Array], Array]
+    nats: Callable[[Params, Array, Array], Array]
     step: Callable[[Params, State, Array], tuple[State, Array]]
     stack: Layer
     parts: tuple[Part, ...]
@@ -99,6 +101,9 @@ def build(
     def logits(params: Params, hs: Array) -> Array:
         return softmax_logits(params["softmax"], params.get("embedding"), hs)
 
+    def nats(params: Params, hs: Array, targets: Array) -> Array:
+        return softmax_nats(params["softmax"], params.get("embedding"), hs, targets)
+
     def step(params: Params, state: State, token_B: Array) -> tuple[State, Array]:
         x = words(params, token_B)
         state, h_BH = layers.step(params["layers"], state, x)  # type: ignore[misc]
@@ -111,6 +116,7 @@ def build(
         initial_state=initial_state,
         apply=make_apply(config, layers),
         logits=logits,
+        nats=nats,
         step=step,
         stack=layers,
         parts=tuple(part.under("", "layers") for part in layers.parts),
@@ -119,13 +125,13 @@ def build(
 
 
 def make_problem(
-    model: LanguageModel, cell: Cell | None, τ: int = 0, measure=cross_entropy
+    model: LanguageModel, cell: Cell | None, τ: int = 0, measure=None
 ) -> Problem:
     """−ln P of each next token that counts.
 
     cell     what `build` was given.
     τ        gradients reach so many recurrent steps back; 0: through the whole window.
-    measure  (outputs_TBV, targets_TB, mask_TB) -> Sum, in place of cross-entropy.
+    measure  (outputs_TBV, targets_TB, mask_TB) -> Sum, in place of that.
     """
     config, parts = model.config, model.parts
     layers = truncated(model.stack, τ) if τ else model.stack
@@ -136,12 +142,17 @@ def make_problem(
             return model.init(key)
         return build(with_numbers(config, numbers), model.vocabulary, cell).init(key)
 
+    def judged(params: Params, hs: Array, batch: Batch) -> Sum:
+        if measure is not None:
+            return measure(model.logits(params, hs), batch.targets, batch.mask)
+        nats_TB = model.nats(params, hs, batch.targets)
+        return Sum(jnp.sum(nats_TB * batch.mask), jnp.sum(batch.mask))
+
     def reading(apply):
         def loss(params: Params, carry: State, batch: Batch, context: Context):
             carry = start(model.initial_state, params, carry, batch.fresh)
             carry, hs = apply(params, batch.inputs, carry, context)
-            outputs = model.logits(params, hs)
-            return carry, measure(outputs, batch.targets, batch.mask)
+            return carry, judged(params, hs, batch)
 
         return loss
 

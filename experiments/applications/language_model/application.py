@@ -37,6 +37,7 @@ from experiments.run.record import text_of
 from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import LanguageModel, build, by_rows
 from lm.problem import Problem
+from lm.softmax import LOGITS, block_width
 from lm.types import Batch
 
 SAMPLE_TOKENS, EXAMPLE_TOKENS = 100, 25
@@ -44,7 +45,24 @@ SAMPLE_TOKENS, EXAMPLE_TOKENS = 100, 25
 
 def prepare_text(config: Config) -> Prepared:
     """The corpus of `config.data`."""
-    return prepared_of(prepare(config.data), config.data)
+    dataset = prepare(config.data)
+    prepared = prepared_of(dataset, config.data)
+    told = told_of_softmax(config.data, dataset.vocabulary.size)
+    return prepared._replace(notes=(*prepared.notes, *told))
+
+
+def told_of_softmax(config: DataConfig, vocabulary: int) -> tuple[str, ...]:
+    """A line where a step has more logits than are ever held at once."""
+    streams = config.reading == "streams"
+    tokens = config.batch * (config.window if streams else config.max_length)
+    width = block_width(tokens, vocabulary)
+    if width is None:
+        return ()
+    return (
+        f"softmax: {tokens:,} tokens of a step × {vocabulary:,} words are more than "
+        f"{LOGITS:,} logits: made {width:,} words at a time, and again in the backward "
+        "pass; where devices share the batch, on each by its share",
+    )
 
 
 def prepared_of(dataset: Dataset, config: DataConfig) -> Prepared:
