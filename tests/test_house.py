@@ -27,6 +27,7 @@ MAY_STEP = {
     "experiments/benchmark/steps.py": "times single steps beside their peers",
     "experiments/benchmark/peers.py": "the same step in Flax, to be timed",
     "experiments/benchmark/probe.py": "times a step beside a probe",
+    "experiments/benchmark/softmax.py": "compiles a step for what it takes of memory",
     "experiments/benchmark/population.py": "times steps of many runs at once",
     "experiments/benchmark/tutorial.py": "times the tutorial's single step",
     "experiments/gradients/zoo_times.py": "times a step of each cell beside LSTM's",
