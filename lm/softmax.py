@@ -15,7 +15,6 @@ Here N counts tokens.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -55,8 +54,7 @@ def token_nats_of(
     return _nats(width, tied, flat(hs), w, b_V, ids_N).reshape(targets.shape)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _nats(width, tied, h_ND, w, b_V, ids_N):
+def _value(width, tied, h_ND, w, b_V, ids_N) -> Array:
     return _forward(width, tied, h_ND, w, b_V, ids_N)[0]
 
 
@@ -93,6 +91,7 @@ def _backward(width, tied, residuals, δ_N):
     return *_over_blocks(body, zeros, len(b_V), width), None
 
 
+_nats = jax.custom_vjp(_value, nondiff_argnums=(0, 1))
 _nats.defvjp(_forward, _backward)
 
 

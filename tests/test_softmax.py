@@ -143,5 +143,5 @@ def test_memory_over_250000_words(tied):
         return softmax_nats(own | {"b": b}, table, hs, targets).sum()
 
     gradient = jax.jit(jax.grad(loss, (0, 1, 2)))
-    compiled = gradient.lower(hs, w, b, targets).compile()
-    assert compiled.memory_analysis().temp_size_in_bytes < 100e6
+    planned = gradient.lower(hs, w, b, targets).compile().memory_analysis()
+    assert planned and planned.temp_size_in_bytes < 100e6

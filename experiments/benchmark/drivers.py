@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved, milliseconds
+from experiments.benchmark.timing import interleaved, milliseconds, work_space
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from lm.cells import CELLS, make_cell
@@ -90,8 +90,7 @@ def gradient_of(cell: Cell, shape: Shape) -> tuple[Callable[[], Any], int]:
         return jnp.mean(hs**2)
 
     gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2))).lower(*given).compile()
-    size = gradient.memory_analysis().temp_size_in_bytes
-    return lambda: jax.block_until_ready(gradient(*given)), size
+    return lambda: jax.block_until_ready(gradient(*given)), work_space(gradient)
 
 
 def table(rows: Sequence[Row]) -> str:

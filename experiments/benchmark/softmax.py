@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved, milliseconds, ratio
+from experiments.benchmark.timing import interleaved, milliseconds, ratio, work_space
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from lm.config import ModelConfig, OptimConfig
@@ -65,9 +65,8 @@ def memory(
         gradient = 4 * count_parameters(state.params)
         step = jax.jit(make_train_step(problem, optim), donate_argnums=0)
         given = state, batch_shapes(steps, lanes), jax.random.key(0), numbers
-        planned = step.lower(*given).compile().memory_analysis()
         found |= {"gradient": gradient / 1e6}
-        found[name] = (planned.temp_size_in_bytes - gradient) / 1e6
+        found[name] = (work_space(step.lower(*given).compile()) - gradient) / 1e6
     return {name: round(size, 1) for name, size in found.items()}
 
 
@@ -129,7 +128,7 @@ def table(rows: Sequence[Row]) -> str:
     (row,) = rows
     found = row["metrics"]
     size = found["megabytes"]
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             f"MB of a step, {found['tokens']:,} × {found['vocabulary']:,}",
             f"{size['whole']:,.0f}",

@@ -14,6 +14,13 @@ __all__ = ["Stepper", "interleaved", "milliseconds", "ratio"]
 __all__ += ["batch_of", "by_model", "random_batch"]
 
 
+def work_space(compiled: Any) -> int:
+    """Bytes that XLA plans for a compiled function besides arguments and results."""
+    planned = compiled.memory_analysis()
+    assert planned is not None
+    return planned.temp_size_in_bytes
+
+
 def random_batch(vocabulary: int, steps: int, lanes: int) -> Batch:
     """A window of random text on the host, the same every time: (steps, lanes)."""
     shape = (steps + 1, lanes)
