@@ -25,6 +25,7 @@ from lm.cells import make_cell
 from lm.cells.forms import add_bias, draw
 from lm.config import ConfigError, ModelConfig, SpellingConfig, unknown
 from lm.layers import bidirectional, recurrent
+from lm.losses import token_nats
 from lm.models.language_model import LanguageModel, build, last_token
 from lm.problem import InitNumbers, Problem, start, taps_of, with_numbers
 from lm.products import matmul
@@ -49,14 +50,14 @@ class CharWords(NamedTuple):
 
     model    the language model between the word vectors and the softmax.
     vectors  (params, spelling (…, W)) -> (…, D); None where words have an embedding.
-    nats     (params, carry, batch, context) -> (carry, −ln P of each target (T, B)).
+    outputs  (params, carry, batch, context) -> (carry, logits_TBV).
     problem  what is trained: −ln P of each next token, and "after_unknown" beside it,
              of those alone that follow `<unk>`.
     """
 
     model: LanguageModel
     vectors: Callable[[Params, Array], Array] | None
-    nats: Callable[..., tuple[State, Array]]
+    outputs: Callable[..., tuple[State, Array]]
     problem: Problem
 
 
@@ -177,17 +178,17 @@ def build_char_words(
         found_ND = speller.apply(params["speller"], flat_NW)
         return found_ND.reshape(*spelt.shape[:-1], found_ND.shape[-1])
 
-    def nats(params: Params, carry: State, batch: Spelled, context=Context()):
+    def outputs(params: Params, carry: State, batch: Spelled, context=Context()):
         carry = start(model.initial_state, params, carry, batch.fresh)
         if speller is None:
             carry, hs = model.apply(params, batch.inputs, carry, context)
-            return carry, model.nats(params, hs, batch.targets)
+            return carry, model.logits(params, hs)
         xs = vectors(params, batch.spelling)
         carry, hs = model.stack.apply(params["layers"], xs, carry, context)
         if context.dropout is not None and config.dropout.output:
             at = context.dropout.at(config.layers)
             hs = drop.features(at, hs, config.dropout.kind, "output")
-        return carry, model.nats(params, hs, batch.targets)
+        return carry, model.logits(params, hs)
 
     def init(key: Array, numbers: InitNumbers | None = None) -> Params:
         drawn = with_numbers(config, numbers)
@@ -198,7 +199,7 @@ def build_char_words(
         own = SPELLERS[words](how, drawn, signs)
         return params | {"speller": own.init(jax.random.fold_in(key, 1))}
 
-    made = CharWords(model, vectors if speller else None, nats, None)  # type: ignore
+    made = CharWords(model, vectors if speller else None, outputs, None)  # type: ignore
     return made._replace(problem=make_problem(made, init, unknown_id))
 
 
@@ -206,13 +207,16 @@ def make_problem(made: CharWords, init, unknown_id: int) -> Problem:
     """−ln P of each next token that counts."""
     parts = made.model.parts
 
+    def nats(params: Params, carry: State, batch: Spelled, context: Context):
+        carry, logits_TBV = made.outputs(params, carry, batch, context)
+        return carry, token_nats(logits_TBV, batch.targets) * batch.mask
+
     def loss(params: Params, carry: State, batch: Spelled, context: Context):
-        carry, nats_TB = made.nats(params, carry, batch, context)
-        return carry, Sum(jnp.sum(nats_TB * batch.mask), jnp.sum(batch.mask))
+        carry, nats_TB = nats(params, carry, batch, context)
+        return carry, Sum(jnp.sum(nats_TB), jnp.sum(batch.mask))
 
     def evaluate(params: Params, carry: State, batch: Spelled):
-        carry, nats_TB = made.nats(params, carry, batch)
-        nats_TB = nats_TB * batch.mask
+        carry, nats_TB = nats(params, carry, batch, Context())
         after_TB = batch.mask * (batch.inputs == unknown_id)
         return carry, {
             "loss": Sum(jnp.sum(nats_TB), jnp.sum(batch.mask)),

@@ -21,7 +21,7 @@ from experiments.applications.lines import read_lines
 from experiments.figures.page import Html, table_block, text_block
 from experiments.figures.words import word_map
 from experiments.ngram import fit, probabilities
-from lm.losses import perplexity
+from lm.losses import perplexity, token_nats
 from lm.types import Spelled
 
 SETTING = Setting(True, EOS_ID, EOS_ID)
@@ -116,7 +116,11 @@ def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
 def make_scorer(config: CharWordsConfig, prepared: Prepared) -> Any:
     """(params, piece) -> nats (N,) of its tokens."""
     model, source = model_of(config, prepared), prepared.source
-    nats = jax.jit(model.nats)
+
+    @jax.jit
+    def nats(params: Any, carry: Any, batch: Spelled):
+        carry, logits_TBV = model.outputs(params, carry, batch)
+        return carry, token_nats(logits_TBV, batch.targets)
 
     def score(params: Any, piece: Piece) -> np.ndarray:
         count = len(piece.ids)

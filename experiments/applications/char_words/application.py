@@ -18,10 +18,7 @@ from experiments.applications.application import Application, Prepared, Restored
 from experiments.applications.char_words.answers import final, predict, section
 from experiments.applications.char_words.config import CharWordsConfig
 from experiments.applications.char_words.model import Source, model_of
-from experiments.applications.language_model.application import (
-    prepared_of,
-    told_of_softmax,
-)
+from experiments.applications.language_model.application import prepared_of
 from experiments.applications.language_model.reading import evaluation_batches
 from experiments.run.directory import read_run
 from experiments.run.record import text_of
@@ -43,10 +40,6 @@ def prepare(config: CharWordsConfig) -> Prepared:
         facts=facts
         | {"types": len(types.words), "types_outside": len(types.words) - known}
         | optimum(config, dataset),
-        notes=(
-            *prepared.notes,
-            *told_of_softmax(config.data, dataset.vocabulary.size),
-        ),
         source=source,
     )
 
