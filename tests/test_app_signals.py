@@ -14,7 +14,6 @@ from data_pipeline.recordings import examples_of, read_recordings
 from data_pipeline.sounds import log_mel, mel_filters, read_wav
 from data_pipeline.tones import GLIDES, LASTING, ideal, posteriors, templates, tones
 from experiments import predict
-from experiments.applications.signals.application import wilson
 from experiments.applications.signals.config import (
     SignalsConfig,
     SignalsData,
@@ -232,13 +231,6 @@ def test_a_wav_file_is_an_input_and_so_are_lines_of_paths(folder, tmp_path, caps
     with pytest.raises(SystemExit) as left:
         predict.main([*ask, str(other)])
     assert left.value.code == 2 and "16000 samples" in capsys.readouterr().err
-
-
-def test_wilson_by_hand():
-    """8 of 10: the published example's formula, by hand: (.4902, .9433)."""
-    assert wilson(8, 10) == pytest.approx((0.49016, 0.94332), abs=1e-4)
-    low, high = wilson(10, 10)
-    assert 0.7 < low < 1 and high == pytest.approx(1)
 
 
 def test_reading_from_memory_is_reading_from_a_file():

@@ -32,5 +32,5 @@ CONFIG = Config(
     optim=OptimConfig(
         optimizer="adam", learning_rate=0.003, schedule="cosine", clip_at=1.0
     ),
-    train=TrainConfig(epochs=14, minutes=20, patience=4),
+    train=TrainConfig(epochs=14, minutes=20, patience=15),
 )

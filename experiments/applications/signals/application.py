@@ -33,6 +33,7 @@ from experiments.applications.signals.baselines import baselines
 from experiments.applications.signals.config import TONES, SignalsConfig
 from experiments.applications.signals.shown import examples_shown, section
 from experiments.applications.sounds import read_sounds
+from experiments.results.intervals import wilson
 from experiments.run.directory import read_kept
 from experiments.run.record import Text
 from lm.models.classifier import Classifier, build_classifier
@@ -193,14 +194,6 @@ def final(config: SignalsConfig, prepared: Prepared, params: Params) -> Final:
             "signals": examples_shown(found["test"], test, source.names),
         },
     )
-
-
-def wilson(right: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval of a share: Wilson 1927; z 1.96 makes it 95 %."""
-    share, width = right / of, z * z / of
-    middle = share + width / 2
-    half = np.sqrt(width * share * (1 - share) + width**2 / 4)
-    return float((middle - half) / (1 + width)), float((middle + half) / (1 + width))
 
 
 def predict(restored: Restored, path: str) -> Iterator[dict[str, Any]]:
