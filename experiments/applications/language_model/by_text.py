@@ -24,10 +24,8 @@ NEW = 0.02  # share of new words above which words are cut into pieces
 LONGEST = 24  # letters of a word, on average, above which it is no word
 CHARACTERS_WINDOW = 100
 LETTERS = 5  # of a word, in their place
-READ, MOST_EPOCHS = (
-    2_500_000,
-    100,
-)  # words that training reads; passes over a short text
+READ = 2_500_000  # words that training reads,
+MOST_EPOCHS = 100  # in at most so many passes
 
 
 class Survey(NamedTuple):
