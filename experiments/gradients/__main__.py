@@ -198,11 +198,17 @@ def page(result: Result, directory: Path) -> list[str]:
 def record(study: Study, given: Given, seconds: float, result: Result) -> None:
     """results/study_NAME.png, and .json where the study writes no rows of its own."""
     from experiments.figures import save
-    from experiments.results.rows import RESULTS, portable, write_row
+    from experiments.results.rows import RESULTS
 
+    if not study.own_rows:
+        write_its_row(study, given, seconds, result)
     save(result.figure, RESULTS / f"study_{given.study}.png", dpi=75)
-    if study.own_rows:
-        return
+
+
+def write_its_row(study: Study, given: Given, seconds: float, result: Result) -> None:
+    """results/study_NAME.json, of a study as a whole."""
+    from experiments.results.rows import portable, write_row
+
     name, words = given.study, [given.study, "--size", given.asked(study)]
     if given.cells:
         words += ["--cells", given.cells]

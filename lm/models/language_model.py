@@ -83,7 +83,8 @@ def build(
     cell: one's own in place of the registry's `config.cell`, H = config.hidden wide
     (`lm.adapters` makes one of any step function); ConfigError if it is not.
     """
-    layers, config = stack_of(config, cell), with_cell(config, cell)
+    named = with_cell(config, cell)
+    layers, config = stack_of(config, cell), named
 
     def init(key: Array) -> Params:
         key_embedding, key_softmax, *keys = jax.random.split(key, config.layers + 2)
