@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
     given = command_line(Export, words, __doc__ or "", prog=PROG, pairs=False)
     with user_errors():
-        from experiments.applications.carried import carried_of
+        from experiments.applications.exported import exported_of
         from experiments.run.weights import write_weights
 
-        arrays, metadata = carried_of(given.run, given.layout)
+        arrays, metadata = exported_of(given.run, given.layout)
         write_weights(given.out, arrays, metadata)
         size = sum(array.size for array in arrays.values())
         print(

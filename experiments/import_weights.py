@@ -56,7 +56,7 @@ def imported(given: ImportWeights) -> str:
     Raises:
       RunError: where the file or the words cannot be read, or do not go together.
     """
-    from experiments.applications.carried import make_run, run_of_carried
+    from experiments.applications.exported import make_run, run_of_exported
     from experiments.applications.language_model.foreign import Words, foreign
     from experiments.run.files import RunError
     from experiments.run.record import FILE, VOCABULARY
@@ -64,7 +64,7 @@ def imported(given: ImportWeights) -> str:
 
     arrays, metadata = read_weights(given.weights)
     if FILE in metadata:
-        return run_of_carried(given.weights, arrays, metadata, given.run_dir)
+        return run_of_exported(given.weights, arrays, metadata, given.run_dir)
     if given.words is None:
         raise RunError(
             f"{given.weights} is not of experiments.export and holds no vocabulary: "

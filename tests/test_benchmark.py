@@ -14,10 +14,10 @@ from experiments.benchmark import (
     tables,
 )
 from experiments.benchmark.__main__ import main
+from experiments.benchmark.common import random_batch
 from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
 from experiments.benchmark.steps import step_cases, step_sides
-from experiments.benchmark.timing import random_batch
 from experiments.results import rows as results
 from lm.config import ModelConfig, OptimConfig
 from lm.models.language_model import build

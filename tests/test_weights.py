@@ -9,7 +9,7 @@ import pytest
 
 from experiments import export, import_weights
 from experiments.applications.application import Prepared
-from experiments.applications.carried import carried_of, make_run, run_of_carried
+from experiments.applications.exported import exported_of, make_run, run_of_exported
 from experiments.applications.forecast import application as forecast
 from experiments.applications.forecast.config import ForecastConfig, ForecastModel
 from experiments.applications.language_model.torch_files import (
@@ -149,14 +149,14 @@ def test_every_application_goes_out_and_in(tmp_path):
     wanted = shapes_of(forecast.problem(config, known))
     params = jax.tree.map(lambda s: RNG.normal(size=s.shape), wanted)
     make_run(path, first, config, None, kept, named_leaves(params), step=3)
-    arrays, metadata = carried_of(first)
-    run_of_carried(path, arrays, metadata, again)
+    arrays, metadata = exported_of(first)
+    run_of_exported(path, arrays, metadata, again)
     was, now = restore_best(first), restore_best(again)
     assert (was.config, was.step) == (now.config, now.step) == (config, 3)
     assert was.prepared == now.prepared
     close(now.params, was.params, rtol=0, atol=0)
     with pytest.raises(ConfigError, match="is a run of 'forecast'"):
-        carried_of(first, "torch")
+        exported_of(first, "torch")
 
 
 def test_the_tutorials_file_becomes_a_run(tmp_path, capsys):
@@ -192,7 +192,7 @@ def test_files_of_other_kinds_are_refused_in_one_line(run, tmp_path, capsys):
     }.items():
         path.write_bytes(content)
         assert said in refused(import_weights.main, argv, capsys)
-    arrays, metadata = carried_of(run)
+    arrays, metadata = exported_of(run)
     for change, notes, said in (
         ({}, {}, "holds no vocabulary"),
         ({"embedding": None}, metadata, "embedding is not there"),

@@ -207,7 +207,7 @@ def test_a_tiny_study_of_parity(tmp_path, monkeypatch):
     assert 0 < share < 1 and result.rows[0]["able"] == 0
     config = read_json(tmp_path / "tanh-seed0" / "config.json")["config"]
     assert config["data"]["lengths"] == [4, 4] and config["data"]["longer"] == [6, 6]
-    monkeypatch.setattr("experiments.gradients.concluded.train", refused)
+    monkeypatch.setattr("experiments.gradients.concluded.train_to_end", refused)
     assert parity.run(TINY, job).rows == result.rows
     with pytest.raises(RunError, match="another config.*learning_rate"):
         parity.run(dataclasses.replace(TINY, learning_rate=0.1), job)

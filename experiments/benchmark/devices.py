@@ -18,18 +18,13 @@ import jax
 from experiments.applications.application import Prepared
 from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
+from experiments.benchmark.common import by_model, random_batch
 from experiments.benchmark.steps import step_cases
-from experiments.benchmark.timing import (
-    by_model,
-    interleaved,
-    milliseconds,
-    random_batch,
-    ratio,
-)
 from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved, milliseconds, ratio
 from experiments.run.record import Text
 from experiments.train.allocator import keep_memory
 from experiments.train.executor import One

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved, milliseconds, work_space
+from experiments.benchmark.common import work_space
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved, milliseconds
 from lm.cells import CELLS, make_cell
 from lm.types import Cell
 from lm.unroll import deferred, unroll_projected

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import batch_of, interleaved
+from experiments.benchmark.common import batch_of
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved
 from lm.config import ModelConfig, OptimConfig
 from lm.gradflow import gates, jacobians, norms, terms, through_time
 from lm.gradflow.lyapunov import lyapunov_spectrum

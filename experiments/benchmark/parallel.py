@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved, milliseconds, ratio
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved, milliseconds, ratio
 from lm.cells import make_cell
 from lm.linear import associated, sequential
 from lm.unroll import Driver, chunked, scanned, unroll

@@ -9,16 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import (
-    Stepper,
-    interleaved,
-    milliseconds,
-    random_batch,
-    ratio,
-)
+from experiments.benchmark.common import random_batch
 from experiments.config import Config
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.train.executor import as_floats
 from experiments.train.keys import init_key
 from experiments.train.plan import fresh_state

@@ -10,16 +10,10 @@ import numpy as np
 from data_pipeline.windows import windows
 from experiments.applications.language_model.application import batch_of
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import (
-    Stepper,
-    by_model,
-    interleaved,
-    milliseconds,
-    random_batch,
-    ratio,
-)
+from experiments.benchmark.common import by_model, random_batch
 from experiments.config import load_named
 from experiments.results.rows import Row
+from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.train.plan import fresh_state
 from experiments.train.probe import interval, make_measure, spots
 from lm.models.language_model import build

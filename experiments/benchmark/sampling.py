@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved
 from lm.config import ModelConfig
 from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import build

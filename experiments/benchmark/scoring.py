@@ -22,10 +22,10 @@ from experiments.applications.language_model.scoring import CHUNK, scorer_of
 from experiments.applications.language_model.trained import Trained
 from experiments.applications.lines import Line, lines_from
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved
 from experiments.config import Config, load_named
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved
 from experiments.train.executor import One
 from experiments.train.plan import plan_of
 from lm.models.language_model import build

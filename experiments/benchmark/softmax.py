@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import interleaved, milliseconds, ratio, work_space
+from experiments.benchmark.common import work_space
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
+from experiments.results.timing import interleaved, milliseconds, ratio
 from lm.config import ModelConfig, OptimConfig
 from lm.losses import cross_entropy, token_nats
 from lm.models.language_model import build, make_problem

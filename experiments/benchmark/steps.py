@@ -9,17 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import Benchmark
+from experiments.benchmark.common import by_model, random_batch
 from experiments.benchmark.peers import make_peer
-from experiments.benchmark.timing import (
-    Stepper,
-    by_model,
-    interleaved,
-    milliseconds,
-    random_batch,
-    ratio,
-)
 from experiments.config import Config, load_named
 from experiments.results.rows import Row
+from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 from lm.models.language_model import build
 from lm.train import init_state, make_loss, make_train_step, numbers_of

@@ -20,11 +20,11 @@ from experiments.applications.language_model.application import (
     prepared_of,
 )
 from experiments.benchmark import Benchmark
-from experiments.benchmark.timing import Stepper, interleaved, milliseconds
 from experiments.config import GradflowConfig, load_named
 from experiments.console.interrupts import Interrupt
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
+from experiments.results.timing import Stepper, interleaved, milliseconds
 from experiments.run.directory import open_run
 from experiments.train.callback import Callback
 from experiments.train.executor import Executor, One

@@ -45,7 +45,8 @@ def conclude(run: Whole, stop: Interrupt, advance: Heard) -> dict[str, Any]:
     keep_memory()
     planned, path = plan(run.config), run.directory / "summary.json"
     if not path.exists():
-        train(run, planned, stop, advance)
+        hook = Told(run.label, advance)
+        train_to_end(run.config, run.directory, planned, hook, stop)
     else:
         check(run, planned)
         advance(run.label, run.config.train.steps)
@@ -59,18 +60,30 @@ def check(run: Whole, planned: Plan) -> None:
     check_same(run.directory, record, run.config, text, bounds)
 
 
-def train(run: Whole, planned: Plan, stop: Interrupt, advance: Heard) -> None:
-    """Trains, reads both splits with the best parameters, writes the summary."""
-    text = planned.prepared.text
-    entry = Entry(run.config, partial(open_run, run.directory, run.config, text))
-    loop = Loop([entry], One(planned), planned, [Told(run.label, advance)])
+def train_to_end(
+    config: RunConfig,
+    directory: Path,
+    planned: Plan,
+    hook: Callback,
+    stop: Interrupt,
+    conclude: bool = True,
+) -> None:
+    """Trains one run with a callback beside it.
+
+    conclude: read both splits with the best parameters, and write the summary.
+
+    Raises:
+      Interrupted: when `stop` was true before the end; what was trained is saved.
+    """
+    entry = Entry(config, partial(open_run, directory, config, planned.prepared.text))
+    loop = Loop([entry], One(planned), planned, [hook], conclude=conclude)
     (outcome,) = loop.train(stop)
     if outcome is None or outcome.how == "interrupted":
         raise Interrupted
 
 
-class Told(Callback):
-    """Tells how far a run is; a run that diverged has a summary that says so."""
+class Progress(Callback):
+    """Tells how far a run is."""
 
     def __init__(self, label: str, advance: Heard):
         self.label, self.advance = label, advance
@@ -80,6 +93,10 @@ class Told(Callback):
 
     def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
         self.advance(self.label, 1)
+
+
+class Told(Progress):
+    """A run that diverged has a summary that says so."""
 
     def ended(self, run: RunState, outcome: Outcome) -> None:
         if outcome.error is not None:

@@ -20,6 +20,7 @@ from experiments.applications.language_model.application import (
 )
 from experiments.config import Config, GradflowConfig
 from experiments.console.interrupts import Interrupt
+from experiments.gradients.concluded import Progress, train_to_end
 from experiments.gradients.measures import (
     FOLDER,
     Arrays,
@@ -31,16 +32,12 @@ from experiments.gradients.measures import (
 )
 from experiments.gradients.study import Job
 from experiments.results.intervals import mean
-from experiments.run.directory import open_run
 from experiments.run.files import RunError, read_json
 from experiments.run.provenance import versions
 from experiments.run.record import check_same, text_of
 from experiments.train.allocator import keep_memory
-from experiments.train.callback import Callback
-from experiments.train.executor import One
-from experiments.train.loop import Entry, Loop
 from experiments.train.plan import plan_of
-from experiments.train.processes import Heard, Interrupted, run_all
+from experiments.train.processes import Heard, run_all
 from experiments.train.run_state import Outcome, RunState
 from lm.losses import perplexity
 from lm.train import count_parameters
@@ -176,12 +173,7 @@ def train_task(
         keep_measures(task.directory, made, step, measure(params))
 
     hook = Measuring(task, keep, advance)
-    text = planned.prepared.text
-    entry = Entry(task.config, partial(open_run, task.directory, task.config, text))
-    loop = Loop([entry], One(planned), planned, [hook], conclude=False)
-    (outcome,) = loop.train(stop)
-    if outcome is None or outcome.how == "interrupted":
-        raise Interrupted
+    train_to_end(task.config, task.directory, planned, hook, stop, conclude=False)
 
 
 def summary(run: RunState) -> dict[str, Any]:
@@ -196,20 +188,18 @@ def summary(run: RunState) -> dict[str, Any]:
     }
 
 
-class Measuring(Callback):
+class Measuring(Progress):
     """Keeps the measures before training and of each evaluation, tells how far the run
     is, and writes its summary."""
 
     def __init__(self, task: Task, keep: Callable[[int, Any], None], advance: Heard):
-        self.task, self.keep, self.advance = task, keep, advance
+        super().__init__(label(task), advance)
+        self.keep = keep
 
     def begun(self, run: RunState) -> None:
-        self.advance(label(self.task), run.at.step)
+        super().begun(run)
         if run.at.step == 0:
             self.keep(0, run.params())
-
-    def stepped(self, run: RunState, step: int, row: dict[str, Any]) -> None:
-        self.advance(label(self.task), 1)
 
     def judged(self, run: RunState, row: dict[str, Any]) -> None:
         self.keep(run.at.step, run.params())

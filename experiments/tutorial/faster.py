@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.datasets import make_moons
 
-from experiments.benchmark.timing import interleaved
 from experiments.figures.tutorial import curves
+from experiments.results.timing import interleaved
 from experiments.tutorial.shown import Claims, Grid, show
 
 claims = Claims()

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.timing import batch_of, interleaved, random_batch
+from experiments.benchmark.common import batch_of, random_batch
 from experiments.config import Config, load_named
 from experiments.figures.tutorial import curves, over_words
+from experiments.results.timing import interleaved
 from experiments.run.files import read_json
 from experiments.train.trained import load_trained
 from experiments.tutorial.learning import learnt

@@ -22,9 +22,9 @@ from data_pipeline.vocabulary import EOS_ID, UNK_ID
 from experiments.applications.language_model.scoring import score_lines
 from experiments.applications.language_model.tutorial_files import load_tutorial
 from experiments.applications.language_model.writing import make_writer
-from experiments.benchmark.timing import interleaved
 from experiments.config import load_named
 from experiments.figures.tutorial import curves
+from experiments.results.timing import interleaved
 from experiments.train.trained import load_trained
 from experiments.tutorial.learning import KEPT, learnt
 from experiments.tutorial.shown import Claims, Grid, show

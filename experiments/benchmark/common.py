@@ -1,4 +1,4 @@
-"""What benchmarks share: times of sides that take turns, random text, a table."""
+"""What benchmarks share: random text, memory of a compiled function, a table."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,11 +7,7 @@ import numpy as np
 
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
-from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from lm.types import Array, Batch
-
-__all__ = ["Stepper", "interleaved", "milliseconds", "ratio"]
-__all__ += ["batch_of", "by_model", "random_batch"]
 
 
 def work_space(compiled: Any) -> int:

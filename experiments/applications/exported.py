@@ -48,7 +48,7 @@ KEPT = re.compile(r"[a-z_]+\.json")
 CARRIED = ("format", "application", "config", "corpus")
 
 
-def carried_of(
+def exported_of(
     run_dir: str | Path, layout: str = "own"
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and the metadata that go into a file, of a run's best parameters.
@@ -81,13 +81,13 @@ def carried_of(
     return arrays, metadata
 
 
-def run_of_carried(
+def run_of_exported(
     path: Path,
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str],
     run_dir: Path,
 ) -> str:
-    """A run made of what `carried_of` gave; what is in it, in a few words.
+    """A run made of what `exported_of` gave; what is in it, in a few words.
 
     Raises:
       RunError: where the file is not one of ours, or `run_dir` is taken.
