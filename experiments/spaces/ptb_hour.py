@@ -2,7 +2,7 @@
 
 Asks     the lowest validation perplexity of what two cores train in an hour.
 Space    one layer with a tied, projected softmax, two widths, each with as many epochs
-         as fit in that hour (4,400 and 3,100 tokens/s on two cores of an AMD EPYC);
+         as fit in that hour (4,400 tokens/s at 512 units on two quiet cores, AMD EPYC);
          learning rate and the dropouts of Merity 2017. Adam with a cosine.
 Command  python -m experiments.sweep ptb_hour (needs Penn Treebank: a folder with its
          train, valid and test files as `data.corpus`, see ptb_hour); some minutes on a
