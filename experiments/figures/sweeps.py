@@ -67,12 +67,15 @@ def importance_bars(shares: Mapping[str, float]) -> Figure:
         "scaled to sum to 1, and a field that matters only with another shows little."
     )
     names, values = list(shares)[::-1], list(shares.values())[::-1]
+    names = [name.replace(" & ", " &\n") for name in names]  # fields of a zip
     with styled():
-        figure, axes = new_figure(reading, height=1.6 + 0.35 * len(names))
+        figure, axes = new_figure(
+            reading, height=1.6 + 0.35 * len("\n".join(names).split("\n"))
+        )
         bars = axes.barh(names, values, color=line_style(0)["color"])
         axes.bar_label(bars, [f"{v:.2f}" for v in values], padding=3, fontsize=9)
         axes.set_xlim(0, 1.12)
-        axes.set_xlabel("share of the variance of the validation loss")
+        axes.set_xlabel("share of the variance of the loss")
         axes.set_title("Which fields matter")
     return figure
 
