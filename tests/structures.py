@@ -18,6 +18,8 @@ from lm.structure.blocks import entered, feedforward, prenorm_block
 from lm.structure.clockwork import clockwork
 from lm.structure.dilated import dilated
 from lm.structure.gated_block import gated
+from lm.structure.highway import highway
+from lm.structure.normed import normed
 from lm.structure.transformer import attending, self_attention
 from lm.types import Context, Layer
 
@@ -39,6 +41,8 @@ def feed(gated: bool) -> Layer:
 
 
 LAYERS = {
+    "highway": lambda: highway(one(), INIT),
+    "normed": lambda: normed(one()),
     "prenorm block": lambda: entered(prenorm_block(one("gru"), feed(True)), INIT),
     "gated block": lambda: gated(one(units=6), H, INIT),
     "dilated": lambda: dilated(one(), 3),
