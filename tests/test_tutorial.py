@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import jupytext
 import pytest
 
-from experiments.tutorial import CHAPTERS
+from experiments.readme.tables import retold
+from experiments.tutorial import CHAPTERS, shown
 from experiments.tutorial.__main__ import main
 from experiments.tutorial.rendering import rendered
 from experiments.tutorial.running import FOLDER, Chapter, Piece, run_chapter
@@ -102,7 +103,7 @@ def test_solutions_are_folded_and_bookkeeping_is_left_out():
     "words, said",
     [
         (["7"], "the number of a chapter is 7"),
-        (["1", "--record"], "--record is of all chapters in full"),
+        (["1", "2", "--record"], "--record is of all chapters in full, or of one"),
         (["4", "--weights", "none.npz"], "none.npz is not there"),
     ],
 )
@@ -111,3 +112,16 @@ def test_a_mistake_is_one_line(words, said, capsys):
         main(words)
     assert left.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_chapter_recorded_alone_is_told_with_its_machine(monkeypatch):
+    claims = [["faster", "on a GPU", "7.5 ms", "0.06 ms", "yes"]]
+    hardware = {"cores": 2, "devices": ["NVIDIA H100"]}
+    row = {"command": "it", "seconds": 40, "hardware": hardware}
+    rows = {"tutorial_2": row | {"metrics": {"claims": claims}}}
+    monkeypatch.setattr(shown, "rows", lambda: rows)
+    assert shown.elsewhere(2, "on a GPU") == "; NVIDIA H100: 0.06 ms"
+    assert shown.elsewhere(3, "on a GPU") == ""
+    told = retold({"tutorial": rows["tutorial_2"], **rows})
+    assert told.count("| 0.06 ms | yes |") == 2
+    assert told.endswith("Measured by `it`, 40 s on NVIDIA H100.\n")

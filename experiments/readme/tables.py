@@ -1,5 +1,6 @@
 """The README's tables, made from the committed result rows and from nothing else."""
 
+import re
 from collections.abc import Callable
 
 from experiments.benchmark import tables as benchmarks
@@ -135,10 +136,12 @@ def retold(rows: dict[str, Row]) -> str:
     """What the tutorial says, and what its chapters measured."""
     if "tutorial" not in rows:
         return "Not measured yet: `python -m experiments.tutorial --record`.\n"
-    row = rows["tutorial"]
-    lines = [tuple(map(str, claim)) for claim in row["metrics"]["claims"]]
     head = ("chapter", "of what", "the original says", "measured", "holds")
-    return f"{markdown(head, lines)}\nMeasured by {measured(row)}.\n"
+    parts = []
+    for row in (rows[name] for name in rows if re.fullmatch(r"tutorial(_\d)?", name)):
+        claims = markdown(head, row["metrics"]["claims"])
+        parts.append(f"{claims}\nMeasured by {measured(row)}.\n")
+    return "\n".join(parts)
 
 
 TABLES: dict[str, Callable[[dict[str, Row]], str]] = {

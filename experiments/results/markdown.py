@@ -15,4 +15,6 @@ def markdown(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
 
 def measured(row: Row) -> str:
     """Command, duration and machine."""
-    return f"`{row['command']}`, {row['seconds'] / 60:.0f} min on {machine(row)}"
+    seconds = row["seconds"]
+    took = f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    return f"`{row['command']}`, {took} on {machine(row)}"

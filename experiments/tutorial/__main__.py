@@ -38,13 +38,17 @@ class Tutorial:
     out: Path | None = None
     """The page (default: runs/tutorial.html, or runs/tutorial_N.html of one)."""
     record: bool = False
-    """Write experiments/results/tutorial.json: all claims, and what was measured."""
+    """Write experiments/results/tutorial.json, all claims and what was measured, or
+    tutorial_N.json of chapter N, on another machine than the others say."""
 
     def __post_init__(self):
         for number in self.chapter:
             within("the number of a chapter", number, 1, len(CHAPTERS))
-        if self.record and (self.chapter or self.small or self.weights):
-            raise ConfigError("--record is of all chapters in full: give it alone")
+        if self.record and (len(self.chapter) > 1 or self.small or self.weights):
+            raise ConfigError(
+                "--record is of all chapters in full, or of one: without --small, "
+                "--weights and a second number"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text_atomic(out, rendered(chapters))
         print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")
         if given.record:
-            record(chapters)
+            record(page_name(given.chapter), chapters)
 
 
 def page_name(numbers: Sequence[int]) -> str:
@@ -79,14 +83,15 @@ def page_name(numbers: Sequence[int]) -> str:
     return "_".join(["tutorial", *map(str, numbers)])
 
 
-def record(chapters: Sequence[Any]) -> None:
-    """results/tutorial.json."""
+def record(name: str, chapters: Sequence[Any]) -> None:
+    """results/NAME.json."""
     from experiments.results.rows import write_row
 
     claims = [[c.name, *claim.row] for c in chapters for claim in c.claims]
     seconds = {c.name: round(c.seconds, 1) for c in chapters}
     metrics = {"claims": claims, "seconds": seconds}
-    write_row("tutorial", PROG, sum(seconds.values()), metrics)
+    command = " ".join([PROG, *name.split("_")[1:]])
+    write_row(name, command, sum(seconds.values()), metrics)
 
 
 if __name__ == "__main__":

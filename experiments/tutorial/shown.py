@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from experiments.figures.page import table_block
 from experiments.figures.style import reading_of
 from experiments.gradients.study import Table, aligned
+from experiments.results.rows import machine, rows
 
 try:
     from IPython import get_ipython  # type: ignore[import-not-found]
@@ -89,6 +90,16 @@ class Claims(list[Claim]):
     def table(self) -> Grid:
         """All of them."""
         return Grid(CLAIM_HEAD, [claim.row for claim in self])
+
+
+def elsewhere(chapter: int, what: str) -> str:
+    """What was measured of a claim where that chapter alone was recorded, and on what;
+    nothing where it never was."""
+    row = rows().get(f"tutorial_{chapter}")
+    if row is None:
+        return ""
+    (measured,) = (c[3] for c in row["metrics"]["claims"] if c[1] == what)
+    return f"; {machine(row)}: {measured}"
 
 
 class Output(io.TextIOBase):
