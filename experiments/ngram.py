@@ -17,7 +17,7 @@ sentence marks is one long sentence.
 import dataclasses
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -101,14 +101,27 @@ def probabilities(model: NGram, tokens: TokenArray) -> np.ndarray:
     return result[text.places > 0]
 
 
+def nats(dataset: Dataset, order: int) -> dict[str, np.ndarray]:
+    """−ln p (N,) of each token of valid and of test, by an n-gram model of train."""
+    model = fit(dataset.splits["train"], dataset.vocabulary.size, order)
+    return {
+        split: -np.log(probabilities(model, dataset.splits[split]))
+        for split in ("valid", "test")
+    }
+
+
+def summed_up(nats: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Nats per token and perplexity of each split."""
+    means = {split: float(nats_N.mean()) for split, nats_N in nats.items()}
+    return {
+        split: {"nats_per_token": mean, "perplexity": math.exp(mean)}
+        for split, mean in means.items()
+    }
+
+
 def baseline(dataset: Dataset, order: int) -> dict[str, dict[str, float]]:
     """Nats per token and perplexity on valid and test of an n-gram model of train."""
-    model = fit(dataset.splits["train"], dataset.vocabulary.size, order)
-    result = {}
-    for name in ("valid", "test"):
-        nats = -float(np.log(probabilities(model, dataset.splits[name])).mean())
-        result[name] = {"nats_per_token": nats, "perplexity": math.exp(nats)}
-    return result
+    return summed_up(nats(dataset, order))
 
 
 def _padded(tokens: TokenArray, size: int) -> _Padded:

@@ -18,6 +18,8 @@ from experiments.applications.language_model.by_text import (
 )
 from experiments.config import Config, load_named
 from experiments.console.command_line import parse
+from experiments.evaluate.evaluation import evaluate
+from experiments.evaluate.options import Evaluate
 from experiments.run.files import read_json
 from experiments.train.__main__ import main
 from lm.config import ConfigError
@@ -112,10 +114,21 @@ def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
     assert printed.startswith("chosen by the text (")
     config, _ = parse([*words, "--ngram", "2"], "")
     expected = ngram.baseline(prepare(config.data), 2)
-    beside = read_json(run / "summary.json")["baselines"]["Kneser-Ney 2-gram"]
+    summary = read_json(run / "summary.json")
+    beside = summary["baselines"]["Kneser-Ney 2-gram"]
     for split in ("valid", "test"):
         assert beside[split] == pytest.approx(expected[split])
     assert "Kneser-Ney 2-gram: valid" in printed
+    asked = Evaluate(run=(str(run),), ngram=2)
+    (static, both) = evaluate(asked)["rows"]
+    assert (static["name"], both["name"]) == ("static", "+ 2-gram")
+    for split in ("valid", "test"):
+        found = summary["scores"][split]
+        assert found["mixed_perplexity"] == pytest.approx(both[split], rel=1e-4)
+        assert found["mixed_perplexity"] != pytest.approx(static[split], rel=1e-3)
+        assert found["ngram_share"] == pytest.approx(
+            both["weights"]["2-gram"], abs=1e-2
+        )
 
 
 def test_only_language_models_are_chosen_by_text():

@@ -15,20 +15,20 @@ from data_pipeline.told import pieces, understood
 from data_pipeline.told import told as told_of_text
 from data_pipeline.types import Corpus, Dataset
 from data_pipeline.windows import Windows, windows
-from experiments import ngram
 from experiments.applications.application import (
     Application,
     Final,
     Prepared,
     Restored,
 )
+from experiments.applications.language_model.beside import beside
 from experiments.applications.language_model.by_text import choose
 from experiments.applications.language_model.reading import (
     evaluation_batches,
     setting_of,
 )
 from experiments.applications.language_model.scoring import score_lines
-from experiments.applications.language_model.trained import trained_of
+from experiments.applications.language_model.trained import Trained, trained_of
 from experiments.applications.language_model.writing import make_writer
 from experiments.applications.lines import read_lines
 from experiments.config import Config
@@ -136,11 +136,12 @@ def write(
 
 def final(config: Config, prepared: Prepared, params: Any) -> Final:
     """The n-gram beside it, of the order that `ngram` says."""
-    del params
     if not config.ngram:
         return Final()
-    found = ngram.baseline(prepared.source, config.ngram)
-    return Final(baselines={f"Kneser-Ney {config.ngram}-gram": found})
+    dataset = prepared.source
+    model = model_of(config, prepared)
+    trained = Trained(config, dataset.vocabulary, model, params, step=0)
+    return beside(trained, dataset, config.ngram)
 
 
 def told(config: Config) -> str:
