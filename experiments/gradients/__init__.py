@@ -16,6 +16,7 @@ STUDIES: dict[str, str] = {
     "long_memory": "Up to which length does each cell solve tasks that need memory?",
     "pascanu": "How far do clipping and the regularizer Ω carry SGD on temporal order?",
     "parity": "Which recurrences learn parity that holds beyond the training's length?",
+    "copying": "Which recurrences copy ten symbols over a hundred steps and more?",
     "zoo": "At one budget, what does each cell predict, cost, and remember?",
 }
 """What each asks."""

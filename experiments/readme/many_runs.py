@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.gradients import STUDIES, load
+from experiments.gradients import copying as copy_memory
 from experiments.gradients.zoo import table
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row, shown
@@ -62,6 +63,12 @@ def long_memory(rows: dict[str, Row]) -> str:
 def pascanu(rows: dict[str, Row]) -> str:
     """Seeds that learn temporal order, by way of training and length."""
     return successes(rows, "study_pascanu", "L")
+
+
+def copying(rows: dict[str, Row]) -> str:
+    """Of each cell and length, seeds that copy better than without memory."""
+    found = recorded("copying", rows)
+    return markdown(*copy_memory.table(found)) if found else ""
 
 
 def zoo(rows: dict[str, Row]) -> str:

@@ -151,6 +151,7 @@ TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "headline": study_tables.headline,
     "studies": study_tables.studies,
     "long_memory": study_tables.long_memory,
+    "copying": study_tables.copying,
     "zoo": study_tables.zoo,
     "pascanu": study_tables.pascanu,
     "sweeps": study_tables.sweeps,
