@@ -8,8 +8,10 @@ from data_pipeline.dataset import prepare
 from experiments import ngram
 from experiments.applications.correction.config import CorrectionConfig
 from experiments.applications.language_model.by_text import (
+    BETWEEN,
+    LONG,
+    LONG_PIECES,
     MOST_EPOCHS,
-    READ,
     SIZES,
     choose,
     pieces,
@@ -87,17 +89,28 @@ def test_longer_texts_have_less_dropout():
 
 
 def test_a_short_text_has_few_pieces():
-    assert [pieces(words) for words in (50, 9_000, 1_000_000)] == [400, 900, 10_000]
+    assert [pieces(words) for words in (50, 9_000, 999_999, LONG)] == [
+        400,
+        900,
+        10_000,
+        LONG_PIECES,
+    ]
 
 
 def test_training_reads_about_as_much_of_any_text():
     base = load_named("default")
-    for words, epochs in ((50, MOST_EPOCHS), (100_000, 25), (READ - 1, 1)):
-        train = read_for(base, words).train
-        assert (train.epochs, train.steps) == (epochs, 0)
-    long = read_for(base, 10 * READ)
-    assert long.train.steps * long.data.batch * long.data.window <= READ
-    assert 4 * long.train.eval_every <= long.train.steps
+    for words, epochs in ((50, MOST_EPOCHS), (100_000, 25), (LONG - 1, 3)):
+        found = read_for(base, words)
+        assert (found.train.epochs, found.train.eval_every) == (epochs, 0)
+        assert (found.optim.schedule, found.optim.average) == ("cosine", "none")
+
+
+def test_a_long_text_is_read_until_the_time_is_over():
+    found = read_for(load_named("default"), LONG)
+    assert (found.optim.schedule, found.optim.average) == ("constant", "ema")
+    assert found.train.minutes > 0
+    between = found.train.eval_every * found.data.batch * found.data.window
+    assert 0.9 * BETWEEN < between <= BETWEEN
 
 
 def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
