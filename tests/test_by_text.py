@@ -11,11 +11,10 @@ from experiments.applications.language_model.by_text import (
     BETWEEN,
     LONG,
     LONG_PIECES,
-    MOST_EPOCHS,
     SIZES,
     choose,
+    evaluated,
     pieces,
-    read_for,
     survey,
 )
 from experiments.config import Config, load_named
@@ -97,20 +96,19 @@ def test_a_short_text_has_few_pieces():
     ]
 
 
-def test_training_reads_about_as_much_of_any_text():
+def test_a_long_text_is_evaluated_before_its_first_epoch_ends():
     base = load_named("default")
-    for words, epochs in ((50, MOST_EPOCHS), (100_000, 25), (LONG - 1, 3)):
-        found = read_for(base, words)
-        assert (found.train.epochs, found.train.eval_every) == (epochs, 0)
-        assert (found.optim.schedule, found.optim.average) == ("cosine", "none")
-
-
-def test_a_long_text_is_read_until_the_time_is_over():
-    found = read_for(load_named("default"), LONG)
-    assert (found.optim.schedule, found.optim.average) == ("constant", "ema")
-    assert found.train.minutes > 0
+    assert evaluated(base, LONG - 1) == base
+    found = evaluated(base, LONG)
     between = found.train.eval_every * found.data.batch * found.data.window
     assert 0.9 * BETWEEN < between <= BETWEEN
+
+
+def test_it_may_end_anywhere():
+    """Nothing is planned for a last step; the time bounds it."""
+    base = load_named("default")
+    assert (base.optim.schedule, base.optim.average) == ("constant", "ema")
+    assert base.train.minutes > 0 and base.train.patience > 0
 
 
 def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
@@ -123,7 +121,7 @@ def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
     printed = capsys.readouterr().out
     kept = read_json(run / "config.json")["config"]
     assert (kept["model"]["hidden"], kept["data"]["tokenizer"]) == (6, "reversible")
-    assert kept["train"]["epochs"] == MOST_EPOCHS
+    assert (kept["data"]["batch"], kept["train"]["steps"]) == (SIZES[0].batch, 2)
     assert printed.startswith("chosen by the text (")
     config, _ = parse([*words, "--ngram", "2"], "")
     expected = ngram.baseline(prepare(config.data), 2)

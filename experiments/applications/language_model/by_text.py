@@ -1,14 +1,12 @@
 """What a config leaves to its text: how it is cut, and how large a network learns it.
 
-A text is surveyed once, by its words. A table says what a text of that length is
-learnt by; how often it is read follows from READ, which took 11 and 15 minutes on one
-core (rows own_text_shakespeare and own_text_german), so that the learning rate has
-fallen to its end before the bound in minutes. A long text is read until that bound, at
-a constant rate and with averaged weights, which may end anywhere (sweep averaging), and
-in fewer pieces than would fit it best, since the softmax over them takes most of the
-time: 20 MB of code, read twice, came to 1.07 nats a character with 4,000 pieces and to
-1.25 where the same time was spent on 10,000. All of it is a pure function of the text,
-so a resumed run chooses the same.
+A text is surveyed once, by its words, and a table says what a text of that length is
+learnt by. It is read at a constant rate until validation no longer improves or the time
+is over, and the weights are averaged, so that it may end anywhere (sweep `averaging`).
+A long text is cut into fewer pieces than would fit it best, since the softmax over them
+takes most of the time: 20 MB of code, read twice, came to 1.07 nats a character with
+4,000 pieces, and to 1.25 where the same time was spent on 10,000. All of it is a pure
+function of the text, so a resumed run chooses the same.
 """
 
 import math
@@ -28,11 +26,9 @@ NEW = 0.02  # share of new words above which words are cut into pieces
 LONGEST = 24  # letters of a word, on average, above which it is no word
 CHARACTERS_WINDOW = 100
 LETTERS = 5  # of a word, in their place
-READ = 2_500_000  # words that training reads,
-MOST_EPOCHS = 100  # in at most so many passes
-LONG = 1_000_000  # words from which on a text is read until the bound in minutes,
-LONG_PIECES = 4_000  # in at most so many pieces,
-BETWEEN = 1_000_000  # and evaluated after so many
+LONG = 1_000_000  # words from which on a text is cut into
+LONG_PIECES = 4_000  # pieces at most,
+BETWEEN = 1_000_000  # and evaluated after so many words
 
 
 class Survey(NamedTuple):
@@ -61,7 +57,7 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size(0, 300, 0.6, 0.6, 0.2, 0.5, 8),
+    Size(0, 500, 0.6, 0.6, 0.1, 0.5, 8),
     Size(40_000, 300, 0.5, 0.5, 0.1, 0.4, 16),
     Size(120_000, 300, 0.4, 0.4, 0.1, 0.3, 20),
     Size(400_000, 300, 0.3, 0.3, 0.0, 0.2, 32),
@@ -84,7 +80,7 @@ def choose(config: Config) -> tuple[Config, tuple[str, ...]]:
     found = survey(config.data)
     tokenizer, why = cut_of(found)
     size = size_of(found)
-    chosen = read_for(sized(config, size, found, tokenizer), found.words)
+    chosen = evaluated(sized(config, size, found, tokenizer), found.words)
     return chosen, tuple(_told(chosen, found, why))
 
 
@@ -157,17 +153,14 @@ def pieces(words: int) -> int:
     return max(400, 100 * round(math.sqrt(words) / 10))
 
 
-def read_for(config: Config, words: int) -> Config:
-    """The config with as many epochs as read READ words; a longer text is read until
-    the time is over, and evaluated on the way."""
+def evaluated(config: Config, words: int) -> Config:
+    """The config, evaluated at the end of an epoch; a long text's is so long that it is
+    evaluated on the way."""
     if words < LONG:
-        epochs = min(MOST_EPOCHS, max(1, round(READ / max(words, 1))))
-        return replace(config, train=replace(config.train, epochs=epochs))
+        return config
     tokens = BETWEEN * (LETTERS if config.data.tokenizer == "characters" else 1)
     between = tokens // (config.data.batch * config.data.window)
-    optim = replace(config.optim, schedule="constant", average="ema")
-    train = replace(config.train, epochs=MOST_EPOCHS, eval_every=between)
-    return replace(config, optim=optim, train=train)
+    return replace(config, train=replace(config.train, eval_every=between))
 
 
 def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
@@ -177,7 +170,7 @@ def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
         f"counts instead): data.tokenizer {config.data.tokenizer}, as {why}; "
         f"data.max_vocabulary {config.data.max_vocabulary}, model.hidden "
         f"{config.model.hidden}, model.dropout.input {config.model.dropout.input:g}, "
-        f"optim.average {config.optim.average}, train.epochs {config.train.epochs}"
+        f"data.batch {config.data.batch}"
     )
     if config.train.minutes:
         yield (
