@@ -1,6 +1,6 @@
 # make run: train, evaluate, write, score.   make study: where gradients go.
 # make tutorial: six chapters that run, and their page.
-# make check: lint, types, the tests of lm/. make test: lint, types, all tests.
+# make check: lint, types, quick tests of lm/. make test: lint, types, all tests.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -8,6 +8,8 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 TESTS = $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Test files that import lm, and neither experiments nor data_pipeline.
 LM = $(shell grep -lE '^from lm' tests/test_*.py | xargs grep -LE '(from|import) (experiments|data_pipeline)')
+# One case of each test, one cell of each kind; make check QUICK= runs them all.
+QUICK = --quick
 
 .PHONY: help setup run study tutorial check test tests tests-of-lm lint types clean
 
@@ -15,7 +17,7 @@ help:
 	@echo "make run       a trained language model in three minutes (after installation)"
 	@echo "make study     how far back eight cells' gradients reach"
 	@echo "make tutorial  six chapters from a neuron to LSTMs, run, and their page"
-	@echo "make check     lint, types and the tests of lm/, for the inner loop"
+	@echo "make check     lint, types and quick tests of lm/, for the inner loop"
 	@echo "make test      lint, types and all tests"
 	@echo "make setup     only the environment, in $(VENV)"
 	@echo "make clean     remove environments and caches; runs/ stays"
@@ -58,7 +60,7 @@ test: lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
 tests-of-lm: $(VENV)/.tested
-	$(TESTS) $(LM)
+	$(TESTS) $(QUICK) $(LM)
 
 tests: $(VENV)/.tested
 	$(TESTS)

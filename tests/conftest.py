@@ -32,13 +32,34 @@ jax.config.update("jax_num_cpu_devices", 2)  # for what is shared between device
 
 # Files that train runs or start processes, by how their names begin. They go first, so
 # that no worker is left alone with one of them when the others are done.
-SLOW = ("sweep", "study", "distributed", "lost", "population", "train", "restart")
-SLOW += ("run", "report", "old_runs", "score", "engine", "checkpoint", "long_memory")
+FIRST = ("sweep", "study", "distributed", "lost", "population", "train", "restart")
+FIRST += ("run", "report", "old_runs", "score", "engine", "checkpoint", "long_memory")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, each in its own order."""
-    items.sort(key=lambda i: not i.path.stem.removeprefix("test_").startswith(SLOW))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make check` asks for."""
+    told = "of a test's cases those marked quick or else the first, and no slow test"
+    parser.addoption("--quick", action="store_true", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]):
+    """FIRST files first, each in its own order; of --quick what it says."""
+    items.sort(key=lambda i: not i.path.stem.removeprefix("test_").startswith(FIRST))
+    if config.getoption("quick", False):
+        cases: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        kept = {id(item) for test in cases.values() for item in quick(test)}
+        config.hook.pytest_deselected(items=[i for i in items if id(i) not in kept])
+        items[:] = [i for i in items if id(i) in kept]
+
+
+def quick(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """Those of a test's cases that --quick runs."""
+    if any(case.get_closest_marker("slow") for case in cases):
+        return []
+    marked = [case for case in cases if case.get_closest_marker("quick")]
+    return marked or cases[:1]
 
 
 # A program of a test is small and runs a few times: what takes time is to compile it,
@@ -49,7 +70,7 @@ PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
 OPTIMIZED = set(
     "golden_steps scan_time train app_sentiment app_sequences app_signals benchmark "
-    "data_tasks distributed engine lost_process parallel population population_parts "
+    "data_tasks distributed engine lost_process population population_parts "
     "restart restart_deep run study_parts sweep_faults sweep_population "
     "sweep_postgres sweep_processes sweep_study".split()
 )

@@ -85,6 +85,7 @@ def test_our_cells_run_in_flax(name):
     close(grads, want, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_our_models_run_and_train_in_flax():
     """A stack whose lower layer has two state fields, ids to logits."""
     config = ModelConfig(cell="lstm", layers=2, hidden=H, embedding=H, softmax="tied")
@@ -193,6 +194,7 @@ OWN |= {"linen": cell_of_flax(linen.LSTMCell(features=H))}
 OWN |= {"computed output": cell_of_flax(lambda d, rngs: Squared(d, rngs=rngs))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linen", "computed output"])
 def test_every_instrument_measures_a_cell_from_elsewhere(name):
     """One of Flax's older interface with two fields of state, one of nnx."""
@@ -204,6 +206,7 @@ def test_every_instrument_measures_a_cell_from_elsewhere(name):
     assert found["profile"].raw_LK.shape == (1, T) and np.all(found["norms"]["0"] > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nnx", "linen"])
 def test_a_flax_cell_trains(name):
     """Two steps of gradient descent on one batch; its parameters and loss move."""
@@ -245,6 +248,7 @@ def test_what_goes_wrong_is_said():
         make_cell("flax:GRUCell", H, bias=False)
 
 
+@pytest.mark.slow
 def test_a_cell_of_one_s_own_in_forty_lines(capsys):
     script = ROOT / "tests" / "examples" / "own_cell.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 40

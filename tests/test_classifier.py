@@ -135,6 +135,7 @@ def test_lags_count_from_where_each_direction_ends():
     assert set(statistics) == set(found)
 
 
+@pytest.mark.slow
 def test_any_driver_and_a_step_that_learns():
     model, params = made("attention")
 

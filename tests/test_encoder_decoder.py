@@ -199,6 +199,7 @@ def test_steps_are_the_whole_and_padding_never_leaks(place, score, cell):
         assert (h_TB[real > 0] > 0).all(), part.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "score"), [PLACES[0], PLACES[4]])
 def test_lag_profiles_and_the_source(place, score):
     model, params = made(place, score)
@@ -263,6 +264,7 @@ def test_smoothing_and_words_of_its_own():
     close(total(sampled), total(plain), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalise", [0.0, 1.0])
 def test_a_wide_beam_finds_the_best_by_length(normalise):
     model, params = made("bahdanau", "additive")

@@ -275,6 +275,7 @@ def test_lanes_can_be_drawn_a_few_at_a_time():
     assert (whole == write(params, key, jnp.tile(prompt, (1, 6)), 0, 0)).all()
 
 
+@pytest.mark.slow
 def test_a_prompt_of_any_length_takes_the_memory_of_one_token():
     model, params = tiny()
     ids = jax.random.randint(jax.random.key(0), (2000, 1), 0, V)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.conftest import quick
 from tests.source import PACKAGES, ROOT, files, is_command, module_of, of_each, parse
 
 HOUSE = files(*PACKAGES)
@@ -95,6 +96,23 @@ def test_only_the_one_loop_steps_an_optimizer(path):
         name = getattr(node, "attr", None) or getattr(node, "id", None)
         names = {name} | {getattr(a, "name", a) for a in getattr(node, "names", ())}
         assert not names & STEPS, f"{path}:{node.lineno} steps an optimizer: {names}"
+
+
+class Case:
+    """A case of a test, as pytest collects it."""
+
+    def __init__(self, *marks: str):
+        self.marks = marks
+
+    def get_closest_marker(self, name: str) -> bool:
+        return name in self.marks
+
+
+def test_quick_runs_the_marked_cases_or_the_first_and_nothing_slow():
+    first, second, marked = Case(), Case(), Case("quick")
+    assert quick([first]) == quick([first, second]) == [first]
+    assert quick([first, marked, second, marked]) == [marked, marked]
+    assert quick([Case("slow"), Case("slow")]) == []
 
 
 def test_those_who_may_step_are_there():

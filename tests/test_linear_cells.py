@@ -84,6 +84,7 @@ class TestHeads:
             if hs:
                 close(all_hs[..., 2 * n : 2 * n + 2], some_hs)
 
+    @pytest.mark.slow
     def test_mlstm(self):
         self.runs(mlstm, (2, 2, 2, 2, 1, 1), lambda p, n: p)
 
@@ -260,6 +261,7 @@ def test_a_readout_goes_up_in_flax_too():
     close((state.r.shape, h), ((B, H), hs[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_what_learns_at_a_rate_of_its_own(optimizer):
     """ν, θ and γ of an LRU move a quarter as far as they would, the rest as far."""

@@ -80,6 +80,7 @@ def model_of(given: Case):
     return model, numbers, init_state(model.problem, given.optim, numbers, KEY, B)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_three_steps_equal_those_of_one_device(name):
     given = CASES[name]

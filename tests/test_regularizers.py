@@ -233,6 +233,7 @@ def test_tiny_gradients_keep_their_direction():
     assert np.all(jax.grad(lambda x: norm(x).sum())(jnp.zeros((2, 2))) == 0)
 
 
+@pytest.mark.slow
 def test_training_adds_omega_to_the_gradient_of_the_loss():
     config = ModelConfig("lstm", 2, H, D)
     model, optim = build(config, C), OptimConfig("sgd", 0.5, clip="none", omega=0.25)

@@ -27,6 +27,7 @@ def seconds(f, *args) -> float:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 def test_a_long_scan_of_scalars_is_linear(gradient):
     cell = make_cell("tanh", 1)

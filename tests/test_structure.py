@@ -115,6 +115,7 @@ def fed(params, xs, gated):
     return inner @ params["down"]["w_x"] + params["down"]["b"]
 
 
+@pytest.mark.slow
 def test_a_prenorm_block_adds_what_mixes_steps_and_then_what_mixes_units():
     _, params, _, ys, *_ = made("prenorm block")
     own, xs = params["layer"], np.asarray(PLAIN.xs @ params["enter"]["w_x"])
@@ -123,6 +124,7 @@ def test_a_prenorm_block_adds_what_mixes_steps_and_then_what_mixes_units():
     close(ys, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_gated_block_convolves_and_gates():
     _, params, _, ys, *_ = made("gated block")
     us = PLAIN.xs @ params["up"]["w_x"]
@@ -143,6 +145,7 @@ def test_a_dilated_layer_is_d_layers_that_each_read_every_dth_step():
     close(jnp.swapaxes(state.h, 0, 1), ys[-3:])
 
 
+@pytest.mark.slow
 def test_a_clockwork_of_tanh_cells_is_koutniks_network():
     """h = tanh(x·W + h·U + b) with U block lower triangular, the rows of the slower
     groups in the columns of the faster; a group moves where its period divides t."""
@@ -163,6 +166,7 @@ def test_a_clockwork_of_tanh_cells_is_koutniks_network():
         close(ys[t], h, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_over_past_outputs():
     """W = 3 places before each step, by a loop over pairs."""
     _, params, _, ys, *_ = made("attentive")
@@ -185,6 +189,7 @@ def rotated(x, t):
     return (x[:half] + 1j * x[half:]) * np.exp(1j * t * speeds)
 
 
+@pytest.mark.slow
 def test_a_transformer_block_by_loops_over_heads_and_pairs():
     _, params, _, ys, *_ = made("transformer")
     mix = params["mix"]["layer"]
@@ -246,6 +251,7 @@ def test_gradients_of_a_dilated_layer_reach_every_dth_step_alone():
     assert (norms > 0).tolist() == [(T - 1 - t) % 3 == 0 for t in range(T)]
 
 
+@pytest.mark.slow
 def test_truncation_counts_steps_of_layers_that_carry_more_than_states():
     """With τ ≥ T − 1 the gradient is the whole one; with less it is another."""
     layer, params, state, *_ = made("dilated")

@@ -138,6 +138,7 @@ def test_a_structure_of_ones_own_is_one_line_in_the_registry(monkeypatch):
     assert own.kind == "twice tanh"
 
 
+@pytest.mark.slow
 def test_a_transformer_writes_what_it_would_score_highest(monkeypatch):
     """Token by token, a cache of W = 3 steps behind each; as two windows of it."""
     monkeypatch.setitem(WHOLE, "small", partial(transformer, W=3))

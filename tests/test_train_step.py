@@ -224,6 +224,7 @@ def test_evaluation_sums_what_scoring_lists_and_training_counts():
     close((carried, after.carry), (carry, carry))
 
 
+@pytest.mark.slow
 def test_dropout_is_fresh_at_every_step_and_absent_in_evaluation():
     dropout = DropoutConfig("between", 0.5, 0.5, 0.5, 0.2, 0.2)
     model, step, state, numbers = training(None, dropout)
@@ -289,6 +290,7 @@ class TestAverages:
         assert evaluation_params(state) is state.params
 
 
+@pytest.mark.slow
 class TestTruncation:
     """At most τ recurrent steps of gradient per token, whatever the window."""
 
@@ -350,6 +352,7 @@ class TestTruncation:
         assert np.abs(one.gradients_P - other.gradients_P).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_text_is_learnt_by_heart():
     _, step, state, numbers = training(OptimConfig("adam", 0.05))
     ids = np.array([0, 1, 0, 2, 0, 3], np.int32)[:, None].repeat(B, 1)

@@ -5,12 +5,14 @@ gives values and gradients of a cell over a random window in which everything
 happens: resets, padding, taps. The same compiled function serves every property.
 """
 
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lm.cells import make_cell
 from lm.linear import associated
@@ -45,6 +47,30 @@ DISTINCT = [name for name in ZOO if name not in SAME]
 OF_EACH_FORM = ["tanh", "lstm", "gru", "gru_reset_before", "min_gru"]
 
 
+@cache
+def cell_of(name: str):
+    return make_cell(name, H)
+
+
+def kind_of(name: str):
+    """Which of the optional fields of `Cell` that drivers look at it fills in."""
+    cell = cell_of(name)
+    asked = cell.pointwise, cell.coefficients, cell.readout, cell.earlier, cell.stretch
+    filled = tuple(field is not None for field in (*asked, cell.rates))
+    return *filled, cell.recompute, cell.product
+
+
+# The first of each kind: the cells of `make check`.
+QUICK = {kind_of(name): name for name in reversed(DISTINCT)}.values()
+
+
+def of_each(names):
+    """A test of each cell."""
+    marks = [pytest.mark.quick if name in QUICK else () for name in names]
+    cases = zip(names, marks, strict=True)
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=m) for n, m in cases])
+
+
 class Free(NamedTuple):
     """What is differentiated. taps None: no taps."""
 
@@ -69,11 +95,6 @@ class Result(NamedTuple):
     state: Any
     hs: Any
     grads: Free
-
-
-@cache
-def cell_of(name: str):
-    return make_cell(name, H)
 
 
 @cache
@@ -144,11 +165,12 @@ def oracle(name: str, reverse: bool = False, events: bool = True) -> Result:
     return run(name, "looped", reverse)(*at)
 
 
-def numpy_loss(name: str, free: Free, given: Given, reverse: bool = False):
-    """(L, state, hs) by the reference alone: no JAX, whatever the dtype."""
-    entry, hs = ZOO[name], [np.zeros(0)] * len(free.xs)
+def numpy_losses(name: str, free: Free, given: Given):
+    """(L of each lane, state, hs) by the reference alone: no JAX, whatever the dtype,
+    and however many the lanes."""
+    entry, hs = ZOO[name], []
     state, taps, fresh = free.state._asdict(), free.taps._asdict(), fresh_of(name)
-    for t in range(len(free.xs))[:: -1 if reverse else 1]:
+    for t in range(len(free.xs)):
         for k, old in state.items():
             state[k] = np.where(lanes(given.reset[t], old), fresh[k], old)
         new = entry.step(free.params, free.xs[t], state)
@@ -156,10 +178,71 @@ def numpy_loss(name: str, free: Free, given: Given, reverse: bool = False):
             m = lanes(given.mask[t], old)
             state[k] = m * new[k] + (1 - m) * old + taps[k][t]
         read = entry.read
-        hs[t] = read(free.params, free.xs[t], state) if read else entry.output(state)
-    on_state = given.on_state._asdict()
-    total = np.sum(given.on_hs * np.stack(hs))
-    return total + sum(np.sum(on_state[k] * state[k]) for k in state), state, hs
+        hs.append(read(free.params, free.xs[t], state) if read else entry.output(state))
+    losses = np.sum(given.on_hs * np.stack(hs), axis=(0, 2))
+    for k, weights in given.on_state._asdict().items():
+        losses = losses + (weights * state[k]).reshape(len(losses), -1).sum(1)
+    return losses, state, hs
+
+
+def numpy_gradients(name: str, free: Free, given: Given, ε: float = 1e-6) -> Free:
+    """∂L of the reference, by central differences in every single number.
+
+    Parameters are moved one by one. Numbers that belong to a lane are moved all at
+    once, each in a copy of the window; the copies are lanes beside each other.
+    """
+    leaves, tree = jax.tree.flatten(jax.tree.map(np.copy, free.params))
+    slopes = [np.empty_like(leaf) for leaf in leaves]
+    for leaf, slope in zip(leaves, slopes, strict=True):
+        for at in np.ndindex(leaf.shape):
+            middle, ends = leaf[at], []
+            for leaf[at] in (middle - ε, middle + ε):
+                moved = free._replace(params=tree.unflatten(leaves))
+                ends.append(numpy_losses(name, moved, given)[0].sum())
+            leaf[at], slope[at] = middle, (ends[1] - ends[0]) / (2 * ε)
+    own = (free.state, free.xs, free.taps)
+    numbers_BN = in_rows(own)
+    copies = numbers_BN.shape[1]
+    given = beside(given, copies)
+    ends = []
+    for way in (-ε, ε):
+        moved = (numbers_BN + way * np.eye(copies)[:, None]).reshape(-1, copies)
+        state, xs, taps = out_of_rows(moved, own)
+        losses, *_ = numpy_losses(name, Free(free.params, xs, state, taps), given)
+        ends.append(losses.reshape(copies, B).T)
+    state, xs, taps = out_of_rows((ends[1] - ends[0]) / (2 * ε), own)
+    return Free(tree.unflatten(slopes), xs, state, taps)
+
+
+def in_rows(own) -> np.ndarray:
+    """(state, xs, taps) as (B, N): all that belongs to a lane in its row."""
+    state, xs, taps = own
+    turned = *state, *(np.swapaxes(leaf, 0, 1) for leaf in (xs, *taps))
+    return np.hstack([leaf.reshape(len(leaf), -1) for leaf in turned])
+
+
+def out_of_rows(numbers_BN: np.ndarray, own):
+    """`in_rows` undone; of `own` only the shapes count, and of those not the lanes."""
+    leaves, tree = jax.tree.flatten(own)
+    found, begin, fields = [], 0, len(own[0])
+    for n, leaf in enumerate(leaves):
+        shape = leaf.shape[1:] if n < fields else (len(leaf), *leaf.shape[2:])
+        end = begin + math.prod(shape)
+        piece = numbers_BN[:, begin:end].reshape(-1, *shape)
+        found.append(piece if n < fields else np.swapaxes(piece, 0, 1))
+        begin = end
+    return tree.unflatten(found)
+
+
+def beside(given: Given, copies: int) -> Given:
+    """The lanes as often as that, one set after the other."""
+
+    def repeated(axis):
+        return lambda x: np.concatenate([x] * copies, axis)
+
+    on_state = jax.tree.map(repeated(0), given.on_state)
+    rest = jax.tree.map(repeated(1), given._replace(on_state=()))
+    return rest._replace(on_state=on_state)
 
 
 def lanes(x, like):
@@ -169,8 +252,8 @@ def lanes(x, like):
 
 @cache
 def fresh_of(name: str) -> dict:
-    """The initial state, of B lanes, as NumPy arrays by field."""
-    state = cell_of(name).initial_state(window(name)[0].params, B)
+    """The initial state, of one lane, as NumPy arrays by field."""
+    state = cell_of(name).initial_state(window(name)[0].params, 1)
     return jax.tree.map(np.asarray, state)._asdict()
 
 
