@@ -20,7 +20,7 @@ Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 Clip = Literal["none", "norm", "value"]
 Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine"]
 Reduction = Literal["token", "time_sum"]
-Average = Literal["none", "ema", "tail"]
+Average = Literal["none", "ema", "ema_corrected", "tail"]
 AttentionPlace = Literal["none", "luong", "bahdanau"]
 AttentionScore = Literal["dot", "general", "additive"]
 
@@ -238,9 +238,11 @@ class OptimConfig:
     """Steps over which the learning rate rises linearly from 0."""
     average: Average = "none"
     """Parameters used for evaluation: none: the last; ema: an exponential moving
-    average; tail: the plain mean from step `average_from` on (Polyak)."""
+    average that begins with the initial ones; ema_corrected: without these, so that it
+    may be used from the first step on; tail: the plain mean from step `average_from` on
+    (Polyak)."""
     average_decay: float = 0.999
-    """For ema."""
+    """For ema and ema_corrected."""
     average_from: int = 0
     """For tail, in steps."""
 

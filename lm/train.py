@@ -224,11 +224,16 @@ def update_norms(
 
 
 def averaged(optim: OptimConfig, average, params: Params, step):
-    """The parameter average after a step: ema, or tail (Polyak & Juditsky 1992)."""
+    """The parameter average after a step: tail (Polyak & Juditsky 1992), ema of decay
+    d, or ema_corrected, divided by 1 − d^(step + 1) as moments are (Kingma & Ba 2015,
+    §3), which comes to a larger share of the newest."""
     if optim.average == "none":
         return None
+    decay = optim.average_decay
     if optim.average == "ema":
-        share = 1 - optim.average_decay
+        share = 1 - decay
+    elif optim.average == "ema_corrected":
+        share = (1 - decay) / (1 - decay ** (step + 1))
     else:
         share = 1 / jnp.maximum(1, step + 1 - optim.average_from)
     return jax.tree.map(lambda a, p: a + share * (p - a), average, params)

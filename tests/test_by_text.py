@@ -107,7 +107,7 @@ def test_a_long_text_is_evaluated_before_its_first_epoch_ends():
 def test_it_may_end_anywhere():
     """Nothing is planned for a last step; the time bounds it."""
     base = load_named("default")
-    assert (base.optim.schedule, base.optim.average) == ("constant", "ema")
+    assert (base.optim.schedule, base.optim.average) == ("constant", "ema_corrected")
     assert base.train.minutes > 0 and base.train.patience > 0
 
 

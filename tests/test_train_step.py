@@ -275,6 +275,13 @@ class TestAverages:
         got = self.go(average="ema", average_decay=0.5)
         assert got == pytest.approx([5.5, 4.25, 4.625, 5.8125])
 
+    def test_ema_corrected(self):
+        """Σ ½ⁱ w_{t−i} / Σ ½ⁱ: the initial 10 is in none of them."""
+        got = self.go(average="ema_corrected", average_decay=0.5)
+        weights = [0.5 ** np.arange(n)[::-1] for n in range(1, 5)]
+        want = [np.average(self.STEPS[: len(w)], weights=w) for w in weights]
+        assert got == pytest.approx(want)
+
     def test_tail(self):
         assert self.go(average="tail") == pytest.approx([1, 2, 3, 4])
         got = self.go(average="tail", average_from=2)

@@ -30,7 +30,7 @@ CONFIG = Config(
         ),
     ),
     optim=OptimConfig(
-        optimizer="adam", learning_rate=0.003, clip_at=1.0, average="ema"
+        optimizer="adam", learning_rate=0.003, clip_at=1.0, average="ema_corrected"
     ),
     train=TrainConfig(epochs=100, minutes=20, patience=15),
 )

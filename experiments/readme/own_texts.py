@@ -14,14 +14,23 @@ def own_texts(rows: dict[str, Row]) -> str:
             continue
         found = row["metrics"]["test"]["perplexity"]
         beside = row["metrics"]["baselines"][BASELINE]["test"]["perplexity"]
+        mixed = row["metrics"]["scores"]["test"].get("mixed_perplexity")
         lines.append(
             (
                 name.removeprefix(BEGINS).replace("_", " "),
                 f"{row['metrics']['parameters']:,}",
                 f"**{found:.2f}**",
                 f"{beside:.2f} ({found / beside - 1:+.1%})",
+                f"{mixed:.2f}" if mixed else "–",
                 measured(row),
             )
         )
-    head = ("text", "parameters", "test perplexity", "Kneser–Ney 5-gram", "command")
+    head = (
+        "text",
+        "parameters",
+        "test perplexity",
+        "Kneser–Ney 5-gram",
+        "mixed",
+        "command",
+    )
     return markdown(head, lines)
