@@ -105,6 +105,7 @@ def test_solutions_are_folded_and_bookkeeping_is_left_out():
         (["7"], "the number of a chapter is 7"),
         (["1", "2", "--record"], "--record is of all chapters in full, or of one"),
         (["4", "--weights", "none.npz"], "none.npz is not there"),
+        (["1", "--weights", "none.npz"], "--weights are for chapter 4"),
     ],
 )
 def test_a_mistake_is_one_line(words, said, capsys):

@@ -1,5 +1,7 @@
 """Files of the tutorial's own programs: the same outputs as its equations give."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -29,11 +31,11 @@ def softmax(z):
 
 def part_2(a, words):
     """rnn_theano.py: its forward pass, columns and all."""
-    s, os = np.zeros(H), []
+    s, probabilities = np.zeros(len(a["W"])), []
     for x in words:
         s = np.tanh(a["U"][:, x] + a["W"] @ s)
-        os.append(softmax(a["V"] @ s))
-    return np.array(os)
+        probabilities.append(softmax(a["V"] @ s))
+    return np.array(probabilities)
 
 
 def part_4(a, words):
@@ -49,29 +51,46 @@ def part_4(a, words):
         c = np.tanh(U[n + 2] @ x + W[n + 2] @ (s * r) + b[n + 2])
         return (1 - z) * c + z * s
 
-    s1, s2, os = np.zeros(H), np.zeros(H), []
+    s1, s2 = np.zeros((2, len(a["E"])))
+    probabilities = []
     for x in words:
         s1 = layer(0, a["E"][:, x], s1)
         s2 = layer(3, s1, s2)
-        os.append(softmax(a["V"] @ s2 + a["c"]))
-    return np.array(os)
+        probabilities.append(softmax(a["V"] @ s2 + a["c"]))
+    return np.array(probabilities)
+
+
+FORWARD = {2: part_2, 4: part_4}
+
+
+def ours(path):
+    """P of each next word in SENTENCE, (T, C), by the model made of such a file."""
+    model, params = load_tutorial(path)
+    ids_TB = np.array(SENTENCE)[:, None]
+    _, hs = model.apply(params, ids_TB, model.initial_state(params, 1))
+    return jax.nn.softmax(model.logits(params, hs))[:, 0]
 
 
 # Of P(word 1 | the sentence), as the two programs above gave it once.
 GOLDEN = {2: 0.582799467, 4: 0.073747632}
 
 
-@pytest.mark.parametrize("part, forward", [(2, part_2), (4, part_4)])
-def test_its_weights_give_its_probabilities(part, forward, tmp_path):
+@pytest.mark.parametrize("part", FORWARD)
+def test_its_weights_give_its_probabilities(part, tmp_path):
     path, arrays = tmp_path / "weights.npz", arrays_of(part)
     np.savez(path, **arrays)
-    model, params = load_tutorial(path)
-    ids_TB = np.array(SENTENCE)[:, None]
-    _, hs = model.apply(params, ids_TB, model.initial_state(params, 1))
-    ours = jax.nn.softmax(model.logits(params, hs))[:, 0]
-    theirs = forward(arrays, SENTENCE)
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    theirs = FORWARD[part](arrays, SENTENCE)
+    np.testing.assert_allclose(ours(path), theirs, atol=1e-6)
     assert theirs[-1, 1] == pytest.approx(GOLDEN[part], abs=1e-9)
+
+
+def test_the_original_s_own_file_gives_its_probabilities():
+    path = os.environ.get("TUTORIAL_WEIGHTS")
+    if path is None:
+        pytest.skip("TUTORIAL_WEIGHTS names no file that the tutorial's programs saved")
+    arrays = dict(np.load(path))
+    theirs = FORWARD[4 if "E" in arrays else 2](arrays, SENTENCE)
+    np.testing.assert_allclose(ours(path), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize(

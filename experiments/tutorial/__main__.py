@@ -23,6 +23,7 @@ from experiments.tutorial import CHAPTERS
 from lm.config import ConfigError, within
 
 PROG = "python -m experiments.tutorial"
+WEIGHED = 1 + CHAPTERS.index("language_model")  # the chapter that reads --weights
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,17 @@ class Tutorial:
     out: Path | None = None
     """The page (default: runs/tutorial.html, or runs/tutorial_N.html of one)."""
     record: bool = False
-    """Write experiments/results/tutorial.json, all claims and what was measured, or
-    tutorial_N.json of chapter N, on another machine than the others say."""
+    """Write experiments/results/tutorial.json: all claims, and what was measured. Of
+    chapter N alone, on another machine say, tutorial_N.json."""
 
     def __post_init__(self):
         for number in self.chapter:
             within("the number of a chapter", number, 1, len(CHAPTERS))
+        if self.weights and WEIGHED not in (self.chapter or (WEIGHED,)):
+            raise ConfigError(
+                f"--weights are for chapter {WEIGHED}, which is not among those asked "
+                f"for: add {WEIGHED}, or leave --weights out"
+            )
         if self.record and (len(self.chapter) > 1 or self.small or self.weights):
             raise ConfigError(
                 "--record is of all chapters in full, or of one: without --small, "

@@ -36,7 +36,7 @@ SMALL = False  # True: sizes for a quick look
 # %%
 claims = Claims()
 STEPS, WORDS, CORPUS = (2, 60, "grammar") if SMALL else (1_500, 8_000, "stdlib_docs")
-WINDOW, BIASES = (12, (0, 2)) if SMALL else (160, (0, 1, 2, 3, 4))
+WINDOW, BIASES = (12, (0, 2)) if SMALL else (400, (0, 1, 2, 3, 4))
 BATCHES, ROUNDS, H = ((1, 2), 2, 8) if SMALL else ((1, 2, 4, 8, 16, 32, 64), 10, 128)
 
 # %% [markdown]
@@ -72,7 +72,7 @@ cell = make_cell("gru_tutorial", 5)
 p = cell.init(jax.random.key(0), 3)
 x, s = jax.random.normal(jax.random.key(1), (2, 3)), jnp.full((2, 5), 0.3)
 by_cell = cell.step(p, cell.initial_state(p, 2)._replace(h=s), cell.project(p, x)).h
-print(f"the four lines and the cell are {abs(gru(p, s, x) - by_cell).max():.0e} apart")
+print(f"the four lines and the cell are {abs(gru(p, s, x) - by_cell).max():.0g} apart")
 
 # %% [markdown]
 # With $r = 1$ and $z = 0$ it is the plain network of chapter 4, says the original.
@@ -86,24 +86,24 @@ open_gates = p | {
 }
 plain = jnp.tanh(x @ p["w_x"][:, 2 * half :] + s @ p["w_h"][:, 2 * half :])
 apart = float(abs(gru(open_gates, s, x) - plain).max())
-print(f"gates held open by their biases: {apart:.0e} from tanh(U x + W s)")
+print(f"gates held open by their biases: {apart:.0g} from tanh(U x + W s)")
 
 # %% tags=["claim"]
 claims.add(
     "a GRU with r = 1 and z = 0 is the plain network",
     "yes",
-    f"{apart:.0e} apart",
+    f"{apart:.0g} apart",
     apart < 1e-6,
 )
 
 # %% [markdown]
 # ## The LSTM
 #
-# $$\begin{align*} i &= \sigma(U^i x_t + W^i h_{t-1} + b^i) &
+# $$\begin{align*} i &= \sigma(U^i x_t + W^i h_{t-1} + b^i) \\
 # f &= \sigma(U^f x_t + W^f h_{t-1} + b^f) \\
-# g &= \tanh(U^g x_t + W^g h_{t-1} + b^g) &
+# g &= \tanh(U^g x_t + W^g h_{t-1} + b^g) \\
 # o &= \sigma(U^o x_t + W^o h_{t-1} + b^o) \\
-# c_t &= f \odot c_{t-1} + i \odot g & h_t &= o \odot \tanh(c_t) \end{align*}$$
+# c_t &= f \odot c_{t-1} + i \odot g \\ h_t &= o \odot \tanh(c_t) \end{align*}$$
 
 
 # %%
@@ -125,13 +125,13 @@ before = memory.initial_state(q, 2)._replace(h=s, c=-s)
 after = memory.step(q, before, memory.project(q, x))
 by_hand, _ = lstm(q, s, -s, x, memory.blocks)
 apart = float(abs(by_hand - after.h).max())
-print(f"the lines and the cell are {apart:.0e} apart")
+print(f"the lines and the cell are {apart:.0g} apart")
 
 # %% tags=["claim"]
 claims.add(
     "an LSTM",
     "in the title; its code has none",
-    f"six lines, {apart:.0e} from the cell `lstm`",
+    f"six lines, {apart:.0g} from the cell lstm of this project",
     apart < 1e-6,
 )
 sizes = {}
@@ -214,7 +214,8 @@ show(Grid(("layer", "mean of update", "mean of reset"), rows))
 # $$\sigma(b_f)^k = 0.01 \quad\Rightarrow\quad k = \frac{\ln 0.01}{\ln \sigma(b_f)}$$
 #
 # Measured: the norm of $\partial \ell_t / \partial c_{t-k}$ on random words, of a
-# network with small weights, relative to $k = 1$.
+# network with very small weights, relative to $k = 1$. (Larger ones are a second path,
+# from $c$ through $h$ and $W$ to the next $c$, and reach further.)
 
 # %%
 text = random_batch(50, WINDOW, 8)._replace(fresh=np.ones(8, bool))
@@ -231,7 +232,7 @@ def memory_norms(params):
 
 
 rows, horizons = [], {}
-init = InitConfig(weights="normal", scale=0.005)
+init = InitConfig(weights="normal", scale=0.0005)
 small = build(ModelConfig("lstm", hidden=H // 2, embedding=H // 2, init=init), 50)
 drawn = small.init(jax.random.key(0))
 for bias in BIASES:
@@ -250,7 +251,7 @@ lines = {
     "theory": (several, theory),
     "measured": (BIASES, [far for far, _ in horizons.values()]),
 }
-reading = f"Horizon of an untrained LSTM; lags are counted up to {WINDOW - 2}."
+reading = f"Horizon of an untrained LSTM; lags are counted up to {WINDOW - 2:,}."
 show(curves(lines, reading, "forget bias", "horizon in steps", log="y"))
 
 # %% tags=["claim"]
@@ -335,7 +336,7 @@ after = coupled.step(q, begin, coupled.project(q, x))
 z = dict(zip(coupled.blocks, jnp.split(coupled.project(q, x), 3, axis=1), strict=True))
 i, o = jax.nn.sigmoid(z["input"]), jax.nn.sigmoid(z["output"])
 by_hand = o * jnp.tanh((1 - i) * begin.c + i * jnp.tanh(z["candidate"]))
-print(f"one step from 0: {float(abs(by_hand - after.h).max()):.0e} apart")
+print(f"one step from 0: {float(abs(by_hand - after.h).max()):.0g} apart")
 print(f"columns: {q['w_x'].shape[1]} in place of {memory.init(key, 3)['w_x'].shape[1]}")
 
 # %% [markdown]

@@ -23,6 +23,7 @@ from experiments.figures.page import (
     section,
     table_block,
 )
+from experiments.figures.style import WIDTH
 from experiments.tutorial.running import Chapter, Piece
 from experiments.tutorial.shown import CLAIM_HEAD
 
@@ -95,7 +96,10 @@ def piece_block(chapter: str, piece: Piece) -> Html:
 def thing_block(thing: Any) -> Html:
     """What a cell showed: a figure, a table, or printed text."""
     if isinstance(thing, Figure):
-        return figure_block(thing)
+        block = figure_block(thing)
+        if thing.get_figwidth() > WIDTH:
+            return Html(f'<div class="broad" tabindex="0">\n{block}\n</div>')
+        return block
     if isinstance(thing, str):
         return pre_block(thing.rstrip())
     return Html(thing._repr_html_())

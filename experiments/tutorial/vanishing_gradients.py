@@ -99,28 +99,29 @@ sizes = sizes[:-1]  # before the first character the state is 0, and so is its t
 reading = "Norm of the term of ∂ℓ/∂W that k steps back contribute, untrained."
 line = {"terms": (range(1, len(sizes)), sizes[1:])}
 show(curves(line, reading, "lag t − k", "norm", log="y"))
-print(f"sum of the terms and gradient are {apart:.0e} apart, relatively")
+print(f"sum of the terms and gradient are {apart:.0g} apart, relatively")
 
 # %% tags=["claim"]
 claims.add(
     "∂ℓ/∂W is a sum over k",
     "derived",
-    f"sum of all terms {apart:.0e} from the gradient",
+    f"sum of all terms {apart:.0g} from the gradient",
     apart < 1e-4,
 )
 claims.add(
     "far terms become zero",
     "shown for a product of matrices",
-    f"at lag {len(sizes) - 1} {sizes[-1] / sizes[1]:.0e} of that at lag 1",
+    f"at lag {len(sizes) - 1} {sizes[-1] / sizes[1]:.0g} of that at lag 1",
     sizes[-1] < 0.1 * sizes[1],
 )
 
 # %% [markdown]
 # ## One step's Jacobian
 #
-# $$\frac{\partial s_j}{\partial s_{j-1}} = \operatorname{diag}(1 - s_j^2)\, W, \qquad
-# \left\lVert \frac{\partial s_j}{\partial s_{j-1}} \right\rVert \le
-# \max_i (1 - s_{j,i}^2) \cdot \lVert W \rVert$$
+# $$\begin{align*} \frac{\partial s_j}{\partial s_{j-1}} &=
+# \operatorname{diag}(1 - s_j^2)\, W \\
+# \left\lVert \frac{\partial s_j}{\partial s_{j-1}} \right\rVert &\le
+# \max_i (1 - s_{j,i}^2) \cdot \lVert W \rVert \end{align*}$$
 #
 # The original says that this norm is at most 1 for tanh and at most 1/4 for the
 # logistic function. That is true of the slope, the first factor. $W$ is in it too, and
@@ -202,10 +203,10 @@ for number, state, _ in training(plain, adam):
         reached[f"after {number} steps"] = reach(plain, trained)
 curves_of = {name: relative for name, (relative, _) in reached.items()}
 show(lag_profiles(curves_of, "a tanh network"))
-print({name: horizon for name, (_, horizon) in reached.items()})
+told = [f"{name} {horizon}" for name, (_, horizon) in reached.items()]
+print("horizon in characters:", ", ".join(told))
 
 # %% tags=["claim"]
-told = [f"{name} {horizon}" for name, (_, horizon) in reached.items()]
 claims.add(
     "plain RNNs do not learn long-range dependencies",
     "argued",
@@ -238,7 +239,7 @@ rows = [
     (name, f"{norms.max():.3g}", f"{nats[-len(nats) // 5 :].mean():.3f}")
     for name, (nats, norms) in found.items()
 ]
-show(Grid(("", "largest gradient norm", "loss of the last fifth"), rows))
+show(Grid(("", "largest norm, not clipped yet", "loss of the last fifth"), rows))
 
 # %% tags=["claim"]
 ends = {name: nats[-len(nats) // 5 :].mean() for name, (nats, _) in found.items()}
@@ -274,6 +275,39 @@ claims.add(
     "is done, its error not known",
     f"loses {errors['untrained'][four]:.1%} of the gradient untrained, "
     f"{errors['trained'][four]:.1%} trained",
+)
+
+# %% [markdown]
+# ## Initialisation
+#
+# How far an untrained network reaches is decided by where $W$ starts. Two ways to draw
+# it, even in $\pm 1/\sqrt H$ and orthogonal, each times a gain $g$. The first has
+# singular values from 0 to about $2g/\sqrt3$, the second has all at $g$:
+
+# %%
+GAINS = (0.5, 1.0) if SMALL else (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+look, starts = lag_measure(plain, text, LAGS), {}
+for way, name in (("same", "even"), ("orthogonal", "orthogonal")):
+    starts[name] = []
+    for gain in GAINS:
+        params = network(recurrent=way, gain=gain).init(jax.random.key(0))
+        norms_LKB = jnp.asarray(look(params)["lag_norms_LKB"])
+        starts[name].append(int(profile_of(norms_LKB).horizon_L[0]))
+lines = {name: (GAINS, found) for name, found in starts.items()}
+reading = f"Horizon of untrained tanh networks; lags are counted up to {LAGS}."
+show(curves(lines, reading, "gain of W", "horizon, characters"))
+
+# %% tags=["claim"]
+ends = [
+    f"{name} {found[0]} at g = {GAINS[0]}, {found[GAINS.index(1)]} at 1, {max(found)} "
+    "at most"
+    for name, found in starts.items()
+]
+claims.add(
+    "a proper start of W reduces vanishing",
+    "yes",
+    f"untrained horizon: {'; '.join(ends)}",
+    max(starts["orthogonal"]) > starts["even"][GAINS.index(1)],
 )
 
 # %% [markdown]
@@ -325,8 +359,8 @@ print(f"k ln ρ = {steps * np.log(ρ):.3f}; ρ^k itself is {ρ**steps:.1e}")
 # %% [markdown]
 # ## Exercise 2: the logistic function
 #
-# Its slope is at most 1/4. How far does a logistic network reach, and by what factor
-# would $W$ have to grow to make up for it?
+# Its slope is at most 1/4. At most how far does a logistic network reach, and by what
+# factor would $W$ have to grow to make up for it?
 
 # %% tags=["solution"]
 slopes = {}
@@ -337,10 +371,21 @@ for name, φ in (("tanh", jnp.tanh), ("logistic", jax.nn.sigmoid)):
     states = φ(jax.random.normal(jax.random.key(1), (100, H)))
     slope = states * (1 - states) if name == "logistic" else 1 - states**2
     norms = jacobians.singular_values(slope[:, :, None] * W.T[None])[:, 0]
-    print(f"{name:9} largest slope {slopes[name]:.2f}, mean ‖J‖ {norms.mean():.3f}")
+    mean = float(norms.mean())
+    print(f"{name:9} largest slope {slopes[name]:.2f}, mean ‖J‖ {mean:.3f}", end=", ")
+    print(f"1 % at {np.log(0.01) / np.log(mean):.0f} steps" if mean < 1 else "no bound")
 
 # %% [markdown] tags=["solution"]
-# The slope is four times smaller, so $W$ would have to be four times as large.
+# The slope is four times smaller, so $W$ would have to be four times as large. The norm
+# of a product is at most the product of norms, so the steps are an upper bound.
+
+# %% tags=["claim"]
+claims.add(
+    "the slope of the logistic function is at most 1/4",
+    "≤ 1/4",
+    f"{slopes['logistic']:.2f} at most",
+    slopes["logistic"] <= 0.25,
+)
 
 # %% [markdown]
 # ## Exercise 3: foretell the horizon
