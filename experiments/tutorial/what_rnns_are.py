@@ -39,7 +39,7 @@ SMALL = False  # True: sizes for a quick look
 claims = Claims()
 SENTENCES, STEPS = (300, 2) if SMALL else (20_000, 1_500)
 OPINIONS, OPINION_STEPS = (20, 2) if SMALL else (2_000, 250)
-RULE_STEPS = 2 if SMALL else 1_000
+RULE_STEPS = 2 if SMALL else 2_500
 LAGS, LANES = (5, 4) if SMALL else (30, 64)
 
 # %% [markdown]
