@@ -308,7 +308,8 @@ def descend(points, falling):
         params = tuple(p - η * g for p, g in zip(params, slopes, strict=True))
         if step % 250 == 0:
             found.append((step, loss(params, X, y)))
-    return tuple(zip(*found, strict=True))
+    steps, nats = zip(*found, strict=True)
+    return steps, nats
 
 
 ways = {
