@@ -49,6 +49,26 @@ MATRICES = Product(
 )
 
 
+# What ∘ is, by the names of the table below.
+PRODUCTS = {"elementwise": ELEMENTWISE, "complex": COMPLEX, "matrices": MATRICES}
+AT_ONCE_FROM: dict[str, dict[str, int]] = {"cpu": {}}
+"""{device: {what ∘ is: the least T from which on `associated` took less time than one
+step after another}}, as measured by experiments/benchmark, `parallel`; a test holds it
+to the rows. A device or a ∘ that is not here goes step by step: it was not measured, or
+was slower at once for every T from 64 to 16,384, as all are on CPUs."""
+
+
+def at_once(product: Product | None, steps: int, device: str) -> bool:
+    """Whether `associated` is the faster one on a device ("cpu", "gpu", "tpu"), by the
+    table: the same on every run, since the two differ in their last bits."""
+    least = AT_ONCE_FROM.get(device, {})
+    return any(
+        steps >= least.get(name, steps + 1)
+        for name, one in PRODUCTS.items()
+        if one is (product or ELEMENTWISE)
+    )
+
+
 def with_events(product: Product, coefficients: tuple[State, State], fresh, events):
     """(a, b) of every step with what happens to the state folded in.
 

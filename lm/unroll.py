@@ -5,10 +5,11 @@
     deferred    the default for factored cells: its backward pass is a reverse scan
                 that only emits the gradients of the gates; each weight matrix then
                 gets its gradient from one product over all steps and lanes.
-    sequential  for linear cells (lm.linear), and their default unless ∘ is a product
-                of matrices: h_t = a_t∘h_{t−1} + b_t, one step after another, with
-                (a, b) of all steps made before the loop.
+    sequential  for linear cells (lm.linear): h_t = a_t∘h_{t−1} + b_t, one step after
+                another, with (a, b) of all steps made before the loop.
     associated  for linear cells (lm.linear): all steps at once, in O(log T) turns.
+                Their default is one of these two, by T and the device, unless ∘ is a
+                product of matrices.
     chunked     for cells with a `stretch`, and their default where nothing is added to
                 the state (taps, zoneout): STRETCH steps at once, then the next.
     scanned     `lax.scan` and autodiff, for any cell. Weight gradients are summed
@@ -27,7 +28,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from lm.lanes import by_lane
-from lm.linear import ELEMENTWISE, MATRICES, lane_wise, sequential
+from lm.linear import (
+    ELEMENTWISE,
+    MATRICES,
+    associated,
+    at_once,
+    lane_wise,
+    sequential,
+)
 from lm.products import flat
 from lm.types import Array, Cell, Params, State
 
@@ -102,8 +110,9 @@ def unroll_projected(
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
     each = step_events(events, state)
-    drive = driver or default_driver(cell, each)
-    fresh = cell.initial_state(params, jax.tree.leaves(zs_TBG)[0].shape[1])
+    steps, lanes = jax.tree.leaves(zs_TBG)[0].shape[:2]
+    drive = driver or default_driver(cell, each, steps)
+    fresh = cell.initial_state(params, lanes)
     read = cell.readout
     if read is None or drive is chunked:
         return drive(cell, params, zs_TBG, state, fresh, each, reverse)
@@ -134,13 +143,13 @@ def step_events(events: Events, state: State) -> StepEvents:
     return StepEvents(reset, lax.stop_gradient(update), taps)
 
 
-def default_driver(cell: Cell, events: StepEvents) -> Driver:
+def default_driver(cell: Cell, events: StepEvents, steps: int) -> Driver:
     """The fastest that the cell allows; under `jax.disable_jit` the Python loop, which
     is the one to step through with a debugger.
 
-    Linear cells go one step after another: on CPUs all steps at once took longer at
-    every T from 64 to 16,384 (experiments/benchmark, `parallel`); no other device was
-    measured. An mLSTM's stretches were as fast as its steps, or faster.
+    Linear cells go all steps at once or one after another as was measured for their T
+    on this device (`lm.linear.AT_ONCE_FROM`). An mLSTM's stretches were as fast as its
+    steps, or faster.
     """
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped
@@ -151,7 +160,8 @@ def default_driver(cell: Cell, events: StepEvents) -> Driver:
     plain = cell.product is ELEMENTWISE or lane_wise(events.update)
     cheap = cell.product is not MATRICES and cell.earlier is None
     if cell.coefficients and cheap and plain:
-        return sequential
+        device = jax.default_backend()
+        return associated if at_once(cell.product, steps, device) else sequential
     return scanned
 
 

@@ -9,6 +9,7 @@ from experiments.benchmark import (
     Benchmark,
     drivers,
     load,
+    parallel,
     rows_of,
     softmax,
     tables,
@@ -19,6 +20,7 @@ from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
 from experiments.benchmark.steps import step_cases, step_sides
 from experiments.results import rows as results
+from lm import linear
 from lm.config import ModelConfig, OptimConfig
 from lm.models.language_model import build
 from tests.source import ROOT
@@ -128,3 +130,26 @@ def test_both_ways_of_the_softmax_are_one_loss():
         given = hs, w if tied else w.T, np.ones(7, np.float32), np.arange(7)
         both = [nats(*given) for nats in softmax.nats_of(7, 7, tied).values()]
         np.testing.assert_allclose(*both, rtol=1e-5)
+
+
+def parallel_row(name, **gains):
+    """A row with these gains at T = 64, 256, …"""
+    cells = {
+        cell: {str(T): {"gain": gain} for T, gain in zip((64, 256), own, strict=True)}
+        for cell, own in gains.items()
+    }
+    return {"name": f"benchmark_parallel{name}", "metrics": cells}
+
+
+def test_the_table_of_drivers_is_what_was_measured():
+    assert linear.AT_ONCE_FROM == parallel.fastest(
+        list(rows_of("parallel", results.rows()).values())
+    ), "write into lm/linear.py what parallel.fastest says of the committed rows"
+    rows = [
+        parallel_row("", min_gru=(0.9, 0.8), lru=(1.1, 0.9)),
+        parallel_row(
+            "_gpu", min_gru=(1.5, 9), lru=(0.9, 2), mlstm=(5, 5), gated_delta_net=(5, 5)
+        ),
+    ]
+    gpu = {"elementwise": 64, "complex": 256}
+    assert parallel.fastest(rows) == {"cpu": {}, "gpu": gpu}

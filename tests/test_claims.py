@@ -1,15 +1,19 @@
-"""Claims of papers, each with its study: who copies over long times."""
+"""Claims of papers: who copies over long times, and what rows say of others."""
 
 import dataclasses
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
-from experiments.gradients import copying
+from experiments.gradients import copying, odyssey, parity
 from experiments.gradients.display import quiet
 from experiments.gradients.study import Job
+from experiments.readme import claims
+from experiments.results.intervals import Mean, difference, mean
 from experiments.run.files import RunError, read_json
+from lm.cells.papers import PAPERS, family_of
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
 
@@ -117,3 +121,107 @@ def test_curves_of_seeds_that_ended_early_keep_their_last_loss():
     row["curves"][0] = {"updates": [1], "losses": [row["floor"]]}
     *_, median = copying.figure_of([row]).axes[0].lines[:3]
     np.testing.assert_allclose(median.get_ydata()[-1], (1 + 0.2) / 2, rtol=1e-6)
+
+
+# --- what is read off rows ---------------------------------------------------------
+
+
+def zoo_row(cell, perplexity, half=0.1, seeds=3):
+    """As much of a zoo's row as the claims read."""
+    text = {"perplexity": perplexity, "perplexity_half": half, "seeds": seeds}
+    if perplexity is None:
+        text = {"failed": "diverged"}
+    return {"metrics": {"cell": cell, "text": text}}
+
+
+def zoo_rows(**perplexities):
+    given = {"lstm_peephole": 5.0, "lstm": 5.1} | perplexities
+    return {f"zoo_{cell}": zoo_row(cell, p) for cell, p in given.items()}
+
+
+def test_the_difference_of_two_means_is_welchs():
+    """Beside SciPy's test of the same samples."""
+    a, b = [5.0, 5.2, 5.1], [4.0, 4.8, 4.5, 4.4]
+    found = difference(mean(a), mean(b), (3, 4))
+    interval = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found.value == pytest.approx(np.mean(a) - np.mean(b))
+    assert found.value - found.half == pytest.approx(interval.low)
+    assert found.value + found.half == pytest.approx(interval.high)
+    assert math.isnan(difference(mean(a), Mean(4.0, math.nan), (3, 1)).half)
+    assert difference(Mean(2.0, 0.0), Mean(1.5, 0.0), (3, 3)) == (0.5, 0.0)
+
+
+def test_greffs_variants_are_the_registered_ones():
+    (paper,) = [p for p in PAPERS[family_of("lstm_nfg")] if "lstm_nfg" in p.cells]
+    assert {odyssey.VANILLA, *odyssey.CHANGED} == {*paper.cells, odyssey.PLAIN}
+
+
+@pytest.mark.parametrize(
+    ("worst", "winner", "verdicts"),
+    [
+        ({"lstm_nfg": 9.0, "lstm_noaf": 8.0}, 4.95, ["yes", "yes"]),
+        ({"lstm_nfg": None, "lstm_noaf": 8.0}, 4.5, ["no", "yes"]),
+        ({"lstm_nfg": 5.2, "lstm_noaf": 8.0, "lstm_nig": 7.0}, 4.95, ["yes", "no"]),
+        ({"lstm_nfg": 5.05, "lstm_noaf": 8.0}, 4.95, ["yes", "no"]),
+    ],
+)
+def test_greffs_claims_are_read_off_the_rows(worst, winner, verdicts):
+    """4.95 is within the interval of the vanilla's 5, 4.5 is not."""
+    text = claims.claims(zoo_rows(**worst, lstm_cifg=winner))
+    lines = [line.split(" | ") for line in text.splitlines()[2:]]
+    assert [line[3] for line in lines] == verdicts
+    count = len(worst) + 2
+    judged = count - (None in worst.values())
+    assert lines[0][2].startswith(f"{verdicts[0] == 'no':d} of {judged} have")
+    rows = zoo_rows(**worst, lstm_cifg=winner).values()
+    table = odyssey.table([row["metrics"] for row in rows])
+    assert table.body[0][0] == "lstm_cifg" and len(table.body) == count
+    by_cell = {line[0]: line for line in table.body}
+    assert by_cell["lstm"][3].startswith("+0.1 ± ") and by_cell["lstm"][4] == "–"
+
+
+def test_without_rows_nothing_is_claimed():
+    assert claims.claims({}) == claims.variants({}) == ""
+    assert claims.variants({"zoo_lstm": zoo_row("lstm", 5.0)}) == ""
+    only = {"zoo_lstm_peephole": zoo_row("lstm_peephole", 5.0)}
+    assert claims.claims(only) == "" and claims.variants(only).count("\n") == 2
+
+
+def study_rows(name, rows):
+    row = {"command": f"python -m experiments.gradients {name}"}
+    return {f"study_{name}": row | {"metrics": {"rows": rows}}}
+
+
+def claimed(rows):
+    """[(what was found, whether it holds), …]"""
+    lines = [line.split(" | ") for line in claims.claims(rows).splitlines()[2:]]
+    return [(line[2], line[3] == "yes") for line in lines]
+
+
+@pytest.mark.parametrize(("plain", "fails"), [(9.0, True), (6.1, False), (5.0, False)])
+def test_the_claim_about_depth(plain, fails):
+    def stack(layers, residual, perplexity):
+        told = {"perplexity": perplexity, "perplexity_half": 0.1, "seeds": 3}
+        return {"layers": layers, "residual": residual, **told}
+
+    rows = [stack(1, False, 6.0), stack(8, False, plain), stack(8, True, 6.05)]
+    ((told, holds),) = claimed(study_rows("depth", rows))
+    assert holds is fails and f"8 layers: perplexity {plain:g} ± 0.1 without" in told
+    assert "3 seeds" in told
+
+
+def test_the_claims_about_parity_and_copying():
+    rows = [
+        parity.row_of(parity.Parity(), cell, shares)
+        for cell, shares in (("min_gru", [0.5, 0.6]), ("lstm", [1.0, 0.99]))
+    ]
+    (cannot, can) = claimed(study_rows("parity", rows))
+    assert cannot == (cannot[0], True) and "min_gru 0 of 2 [0.00, 0.66]" in cannot[0]
+    assert can == (can[0], True) and "lstm 2 of 2 [0.34, 1.00]" in can[0]
+    rows = [found("scornn", [0.1, 0.2]), found("lstm", [1.0, 1.0])]
+    (kept,) = claimed(study_rows("copying", rows))
+    assert kept[1] and "scornn 2 of 2" in kept[0] and "lstm 0 of 2" in kept[0]
+    rows = [found("lstm_chrono", [1.0, 1.0]), found("lstm", [1.0, 1.0])]
+    assert not claimed(study_rows("copying", rows))[0][1]
+    short = found("scornn", [0.1], length=20), found("lstm", [1.0], length=20)
+    assert claimed(study_rows("copying", short)) == []

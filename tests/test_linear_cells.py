@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lm.unroll
+from lm import linear
 from lm.adapters import flax_cell
 from lm.cells import make_cell
 from lm.cells.gated_delta_net import gated_delta_net
@@ -17,11 +18,20 @@ from lm.cells.s5 import hippo_frequencies
 from lm.cells.slstm import slstm
 from lm.config import InitConfig, ModelConfig, OptimConfig
 from lm.gradflow import through_time
+from lm.linear import sequential
 from lm.losses import token_nats
 from lm.models.language_model import build
 from lm.train import init_state, make_train_step, norms, numbers_of
 from lm.types import Batch
-from lm.unroll import Events, chunked, scanned, unroll, unroll_projected
+from lm.unroll import (
+    Events,
+    StepEvents,
+    chunked,
+    default_driver,
+    scanned,
+    unroll,
+    unroll_projected,
+)
 from tests import zoo
 from tests.steps import Whole
 from tests.zoo import B, D, H, T, close
@@ -284,3 +294,24 @@ def test_what_learns_at_a_rate_of_its_own(optimizer):
         close(update, share * plain["layers"][0][name], rtol=2e-4, atol=1e-6)
     close(slow["embedding"], plain["embedding"])
     close(told[0], norms(slow), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "steps", "driver"),
+    [
+        ("lru", 63, sequential),
+        ("lru", 64, zoo.associated),
+        ("min_gru", 64, sequential),
+        ("gated_delta_net", 64, scanned),
+        ("mlstm", 64, chunked),
+    ],
+)
+def test_the_loop_is_chosen_from_steps_device_and_product(
+    cell, steps, driver, monkeypatch
+):
+    table = {jax.default_backend(): {"complex": 64, "matrices": 1}, "other": {}}
+    monkeypatch.setattr(linear, "AT_ONCE_FROM", table)
+    found = default_driver(make_cell(cell, 4), StepEvents(), steps)
+    assert found is driver
+    assert not linear.at_once(linear.COMPLEX, 10**6, "other")
+    assert not linear.at_once(linear.COMPLEX, 10**6, "another")

@@ -19,6 +19,7 @@ from experiments.readme.tree import first_sentence, readmes
 from experiments.run.files import RunError
 from tests.source import ROOT, files
 from tests.source import parse as tree_of
+from tests.sweeps import sweep_here, table, write_space
 
 READMES = {path: path.read_text(encoding="utf-8") for path in readmes(ROOT)}
 LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
@@ -163,32 +164,44 @@ def test_the_application_of_ones_own_trains_is_probed_and_reported(tmp_path):
         del APPLICATIONS["sign"]
 
 
-def test_the_new_cell_trains_and_samples(monkeypatch, tmp_path):
-    """The README's cell, registered by one line, in a run from end to end."""
+@pytest.mark.usefixtures("compile_cache")
+def test_the_new_cell_trains_samples_sweeps_and_is_plotted(monkeypatch, tmp_path):
+    """The README's cell, registered by one line, in a run from end to end, on a page
+    with its lag profile, and in a sweep over cells."""
     import dataclasses
 
     from experiments.config import Config, TrainConfig
     from experiments.console.command_line import Options
     from experiments.generate import Generate, generate
+    from experiments.report.build import report
     from experiments.train.session import train
     from lm.cells import CELLS
     from lm.config import ModelConfig
 
     found: dict = {}
     exec(compile(python_block("def mgu"), "README.md", "exec"), found)
-    monkeypatch.setitem(CELLS, "mgu", found["mgu"])
+    monkeypatch.setitem(CELLS, "own", found["mgu"])
     data = dataclasses.replace(
         load_named("tour").data, corpus="grammar", grammar_sentences=60
     )
     config = Config(
         data=dataclasses.replace(data, batch=4, window=8),
-        model=ModelConfig(cell="mgu", hidden=8, embedding=8),
+        model=ModelConfig(cell="own", hidden=8, embedding=8),
         train=TrainConfig(epochs=0, steps=3, samples=0),
     )
     run_dir = train(config, Options(tmp_path / "run"), ())
     assert run_dir is not None
     texts = generate(Generate(run=str(run_dir), samples=2, max_tokens=5))
     assert len(texts) == 2
+    page = report([run_dir], tmp_path / "page.html", spectra=False)
+    assert "lag" in page.read_text(encoding="utf-8")
+    cells = {"choice": ["own", "tanh"]}
+    fields = {"model.cell": cells, "optim.learning_rate": 0.01}
+    sweep_here(write_space(tmp_path, **fields), "--sweep-dir", tmp_path / "sweep")
+    trials = table(tmp_path / "sweep")
+    assert {t["fields"]["model.cell"] for t in trials} == {"own", "tanh"}
+    assert {t["state"] for t in trials} == {"complete"}
+    assert "own" in (tmp_path / "sweep" / "sweep.html").read_text(encoding="utf-8")
 
 
 def test_every_named_config_says_what_it_reproduces():

@@ -13,8 +13,10 @@ from experiments.gradients import measures, runs
 from experiments.gradients.display import quiet
 from experiments.gradients.study import Job
 from experiments.run.files import read_json
+from experiments.run.metrics import read_metrics
 from experiments.train import session
 from experiments.train.dry_run import dry_run
+from experiments.train.plan import plan
 from lm.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -87,3 +89,16 @@ def test_a_softmax_in_blocks_is_told():
     assert "67,108,864 logits: made 1,280 words at a time" in line
     sentences = DataConfig(reading="sentences", batch=700, max_length=10)
     assert "7,000 tokens" in told_of_softmax(sentences, 10_000)[0]
+
+
+def test_the_loop_of_linear_cells_is_told_and_kept(lossy, tmp_path, capsys):
+    config = replace(lossy, model=ModelConfig("min_gru", 2, hidden=4, embedding=4))
+    run = session.train(config, Options(tmp_path / "run"), ())
+    said = "loop over time: 0, 1 step by step, as measured for cpu"
+    assert said in capsys.readouterr().out
+    first = next(read_metrics(run / "metrics.jsonl"))
+    assert first["loops"] == {"0": "sequential", "1": "sequential"}
+    zoneout = replace(config.model.dropout, zoneout=0.1)
+    model = replace(config.model, cell="lru", dropout=zoneout)
+    assert set(plan(replace(config, model=model)).loops.values()) == {"scanned"}
+    assert plan(lossy).loops == {}

@@ -147,6 +147,25 @@ def test_a_cell_that_diverged_is_told_and_comes_last():
     assert zoo.doublings([1.0]) == [1, 2]
 
 
+def test_a_yardstick_is_asked_of_text_alone(tmp_path):
+    """It stands in the table by name, and in no comparison of cells."""
+    text = dataclasses.replace(SIZE.text, parameters=3_000)
+    size = dataclasses.replace(SIZE, text=text, cells=("transformer",))
+    (row,) = zoo.run(size, Job(tmp_path, 1, Counting())).rows
+    assert row["memory"] == {} and row["text"]["hidden"] % zoo_cell.HEADS == 0
+    assert abs(row["text"]["parameters"] / 3_000 - 1) < 0.3, "in steps of four units"
+    assert zoo.headline([row]) == "No cell has a row yet."
+    assert zoo.headline([*ROWS, row]) == zoo.headline(ROWS)
+    best = made("transformer", 1.0, ratio=0.1)
+    del best["memory"]["copy_memory"]
+    assert zoo.headline([*ROWS, best]) == zoo.headline(ROWS)
+    assert zoo.table([*ROWS, best]).body[0][0] == "transformer (yardstick)"
+    axes = zoo.figure_of([*ROWS, best]).axes[0]
+    assert "transformer" in {text.get_text() for text in axes.texts}
+    line = max(axes.lines, key=lambda line: len(line.get_xdata()))
+    assert list(line.get_xdata()) == [0.5, 1.0, 2.0], "tanh, lstm, mut1"
+
+
 def test_readmes_are_made_of_the_rows_that_there_are():
     row = {"command": "", "seconds": 90.0, "hardware": {"cores": 2}}
     found = {f"zoo_{made['cell']}": row | {"metrics": made} for made in ROWS}

@@ -88,6 +88,12 @@ def layer_norm_tf_step(p, x, s):
     return new | {"h": σ(o) * np.tanh(c), "c": c}
 
 
+def layer_norm_out_step(p, x, s):
+    i, f, g, o = np.split(affine(p, x) + s["h"] @ p["w_h"], 4, axis=1)
+    new = lstm_of(σ(i), σ(f), np.tanh(g), σ(o), s)
+    return new | {"h": σ(o) * np.tanh(p["gain_c"] * normed(new["c"]) + p["b_c"])}
+
+
 def janet_step(p, x, s, β=1):
     a, g = np.split(affine(p, x) + s["h"] @ p["w_h"], 2, axis=1)
     f, i, g = σ(a), 1 - σ(a - β), np.tanh(g)
@@ -157,6 +163,7 @@ LSTM = {
     "lstm_projected": Entry(projected_step, HC, form="general"),
     "layer_norm_lstm": Entry(layer_norm_step, HC, biases=("b", "b_c")),
     "layer_norm_lstm_tf": Entry(layer_norm_tf_step, HC, biases=("b", "b_c")),
+    "layer_norm_lstm_out": Entry(layer_norm_out_step, HC, biases=("b", "b_c")),
     "janet": Entry(janet_step),
     "janet_chrono": Entry(janet_step),
     "multiplicative_lstm": Entry(multiplicative_lstm_step, HC, form="general"),

@@ -19,7 +19,8 @@ class Benchmark(NamedTuple):
     measure  (**options) -> a row's metrics; prints what it finds on the way.
     table    its rows, as they are in experiments/results, to a Markdown table.
     options  names of the command's fields that `measure` takes.
-    row      the name of its row; fields of the command may stand in it.
+    row      the name of its row; fields of the command may stand in it, and `on`:
+             "_gpu" where the device is one, "" on CPUs.
     figure   (metrics) -> a Figure, which stands beside the row under its name.
     """
 

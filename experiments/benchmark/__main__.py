@@ -72,10 +72,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{name}: {value}")
         if not given.dry:
             command = f"{prog} {portable([given.name, *words_of(options)])}"
-            row = benchmark.row.format(**fields)
+            row = benchmark.row.format(**fields, on=on_device())
             write_row(row, command, seconds, metrics)
             if benchmark.figure is not None:
                 save(benchmark.figure(metrics), RESULTS / f"{row}.png")
+
+
+def on_device() -> str:
+    """The end of a row's name that says where it was measured."""
+    import jax
+
+    device = jax.default_backend()
+    return "" if device == "cpu" else f"_{device}"
 
 
 def words_of(options: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """All steps at once against one after another: time by T, for a cell of each kind.
 
 Value and gradient of one layer (H = 64, 4 lanes) by the step-by-step driver and by the
-parallel one, the two taking turns.
+parallel one, the two taking turns. `lm.linear.AT_ONCE_FROM` is the rows' `fastest`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds, ratio
 from lm.cells import make_cell
-from lm.linear import associated, sequential
+from lm.linear import ELEMENTWISE, PRODUCTS, associated, sequential
 from lm.unroll import Driver, chunked, scanned, unroll
 
 STEPS = (64, 256, 1024, 4096, 16_384)
@@ -64,16 +64,44 @@ def gradient_of(name: str, steps: int, driver: Driver):
     return lambda: jax.block_until_ready(both(params, xs))
 
 
+def fastest(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """{device: {what ∘ is: the least T from which on all steps at once took less time,
+    at every T measured}}, of what `lm.unroll.default_driver` chooses between."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        least = found.setdefault(device_of(row), {})
+        for name, by_steps in row["metrics"].items():
+            if CASES[name][:2] != (sequential, associated):
+                continue
+            slower = [int(T) for T, told in by_steps.items() if told["gain"] <= 1]
+            faster = [int(T) for T in by_steps if int(T) > max(slower, default=0)]
+            if faster:
+                least[product_of(name)] = min(faster)
+    return found
+
+
+def product_of(cell: str) -> str:
+    """What ∘ of a linear cell is called."""
+    own = make_cell(cell, HIDDEN).product or ELEMENTWISE
+    return next(name for name, product in PRODUCTS.items() if product is own)
+
+
+def device_of(row: Row) -> str:
+    """Where a row was measured: "cpu", "gpu"."""
+    return row["name"].removeprefix("benchmark_parallel").strip("_") or "cpu"
+
+
 def table(rows: Sequence[Row]) -> str:
     """ms one by one / at once, by T."""
-    found, lines = rows[0]["metrics"], []
-    for name, by_steps in found.items():
-        told = [name]
-        for steps in STEPS:
-            one = by_steps.get(str(steps))
-            told.append("–" if one is None else cut(one))
-        lines.append(told)
-    return markdown(("cell", *(f"T = {steps:,}" for steps in STEPS)), lines)
+    lines = []
+    for row in rows:
+        for name, by_steps in row["metrics"].items():
+            told = [name, device_of(row)]
+            for steps in STEPS:
+                one = by_steps.get(str(steps))
+                told.append("–" if one is None else cut(one))
+            lines.append(told)
+    return markdown(("cell", "device", *(f"T = {steps:,}" for steps in STEPS)), lines)
 
 
 def cut(told: dict[str, Any]) -> str:
@@ -82,4 +110,4 @@ def cut(told: dict[str, Any]) -> str:
     return f"{one:.3g} / {other:.3g} ({told['gain']:.2f}×)"
 
 
-BENCHMARK = Benchmark(measure, table)
+BENCHMARK = Benchmark(measure, table, row="benchmark_{name}{on}")

@@ -116,6 +116,7 @@ def settings_of(study: Study) -> list[str]:
 def settings_asked(study: Study, given: Given) -> Any:
     """What the size sets, with the cells and times that the command asks for."""
     from lm.cells import CELLS
+    from lm.structure import WHOLE
 
     settings = study.sizes[given.asked(study)]
     takes = {own.name for own in dataclasses.fields(settings)}
@@ -124,8 +125,8 @@ def settings_asked(study: Study, given: Given) -> Any:
         every = given.cells == "all"
         asked["cells"] = tuple(CELLS if every else given.cells.split(","))
         for cell in asked["cells"]:
-            if cell not in CELLS:
-                raise ConfigError(unknown("--cells", cell, CELLS))
+            if cell not in CELLS and cell not in WHOLE:
+                raise ConfigError(unknown("--cells", cell, [*CELLS, *WHOLE]))
     if given.times:
         asked["times"] = True
     for name in asked:

@@ -2,7 +2,9 @@
 
 Its rows stand by themselves, one a cell; the table, the sentence and the figure are
 made of those that there are. `--cells lstm,gru` or `--cells all` measures cells that
-have none; `--times` the step times, when nothing else runs.
+have none; `--times` the step times, when nothing else runs. `--cells transformer` adds
+a yardstick: of as many parameters, in the same loop and on the same text, asked for no
+memory task, and in no comparison of cells.
 """
 
 import math
@@ -40,6 +42,7 @@ from experiments.run.files import RunError
 from experiments.train.processes import run_all
 from lm.cells import CELLS
 from lm.cells.papers import PAPERS, family_of
+from lm.structure import WHOLE
 
 COPYING = "copy_memory"
 NOT_ASKED = {"reach": 0}
@@ -52,6 +55,7 @@ LASTING = (
     "gru_chrono",
     "janet_chrono",
 )
+YARDSTICKS = "yardsticks, not recurrent"
 COMMAND = "python -m experiments.gradients zoo"
 EXPECTS = (
     "At one budget of parameters and of updates no cell predicts characters better "
@@ -105,7 +109,7 @@ def run(size: Zoo, job: Job) -> Result:
     if size.times:
         timed(size, folder, settings, job)
     found = rows_in(folder, settings)
-    rows = [found[cell]["metrics"] for cell in CELLS if cell in found]
+    rows = [found[cell]["metrics"] for cell in (*CELLS, *WHOLE) if cell in found]
     if not rows:
         raise RunError(
             "no cell has a row yet: give --cells NAME,NAME or --cells all to measure"
@@ -114,7 +118,10 @@ def run(size: Zoo, job: Job) -> Result:
 
 
 def headline(rows: Sequence[dict[str, Any]]) -> str:
-    """The sentence, from the rows alone."""
+    """The sentence, from the rows alone; yardsticks are left out."""
+    rows = [row for row in rows if row["cell"] not in WHOLE]
+    if not rows:
+        return "No cell has a row yet."
     found = {row["cell"]: perplexity_of(row) for row in rows}
     best = min(found, key=lambda cell: found[cell])
     opening = f"Of {len(rows)} cells {best} predicts best (perplexity "
@@ -166,16 +173,17 @@ def table(rows: Rows) -> Table:
 def line_of(row: dict[str, Any]) -> tuple[str, ...]:
     """What a line of the table says of the text."""
     text, step = row["text"], row.get("step")
+    name = row["cell"] + (" (yardstick)" if row["cell"] in WHOLE else "")
     time = f"{step['ratio']:.2f}×" if step else "–"
     if "failed" in text:
-        return row["cell"], str(text["hidden"]), "", time, "", "diverged", "", ""
+        return name, str(text["hidden"]), "", time, "", "diverged", "", ""
     many = f" ({text['diverged']} diverged)" if text["diverged"] else ""
     before, after = (
         ("over " if horizon[0] >= text["lags"] else "") + span(horizon)
         for horizon in text["horizon"]
     )
     return (
-        row["cell"],
+        name,
         str(text["hidden"]),
         f"{text['parameters']:,}",
         time,
@@ -208,12 +216,13 @@ def figure_of(rows: Rows) -> Figure:
         if not shown:
             nothing_here(axes, "no step times yet: --times measures them")
             return figure
-        for number, family in enumerate((*PAPERS, "others")):
-            own = [row for row in shown if family_of(row["cell"]) == family]
+        for number, family in enumerate((*PAPERS, "others", YARDSTICKS)):
+            own = [row for row in shown if kind_of(row["cell"]) == family]
             draw_family(axes, number, family, own)
-        front = undominated(shown)
+        front = undominated([row for row in shown if row["cell"] not in WHOLE])
         axes.plot(*zip(*map(place, front), strict=True), color=INK, lw=0.8, alpha=0.5)
-        for row in (*front, *(r for r in shown if r["cell"] == BESIDE)):
+        named = (*WHOLE, BESIDE)
+        for row in (*front, *(r for r in shown if r["cell"] in named)):
             axes.annotate(
                 row["cell"].replace("_", " "),
                 place(row),
@@ -234,6 +243,11 @@ def figure_of(rows: Rows) -> Figure:
         handles = axes.get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=2)
     return figure
+
+
+def kind_of(cell: str) -> str:
+    """The family that a point is marked by."""
+    return YARDSTICKS if cell in WHOLE else family_of(cell)
 
 
 def doublings(ratios: Sequence[float]) -> list[float]:

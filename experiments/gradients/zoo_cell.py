@@ -28,6 +28,7 @@ from experiments.results.rows import Row, row_files, write_row
 from experiments.run.files import RunError, plain
 from experiments.train.processes import Heard
 from lm.config import ModelConfig, OptimConfig
+from lm.structure import WHOLE
 
 PREFIX = "zoo_"
 HEADS = 4  # widths are multiples of it, so that cells with heads have as many
@@ -213,8 +214,11 @@ def text_of(size: Zoo, cell: str, job: Job) -> dict[str, Any]:
 
 def memory_of(size: Zoo, cell: str, job: Job) -> dict[str, Any]:
     """{task: the width, the lengths that were tried, seeds that solved each, and the
-    longest that half of them solve; 0: none}."""
-    found = {}
+    longest that half of them solve; 0: none}; {} of a yardstick, which is asked of text
+    alone."""
+    found: dict[str, Any] = {}
+    if cell in WHOLE:
+        return found
     for rungs in ladders(size, cell, job.seeds):
         first = rungs[0][0]
         rows = climb(job.directory, rungs, job.stop, job.display.advance)

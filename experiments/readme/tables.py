@@ -6,6 +6,7 @@ from collections.abc import Callable
 from experiments.benchmark import tables as benchmarks
 from experiments.readme import many_runs as study_tables
 from experiments.readme.applications import applications
+from experiments.readme.claims import claims, variants
 from experiments.readme.own_texts import own_texts
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import RESULTS, Row
@@ -153,6 +154,8 @@ TABLES: dict[str, Callable[[dict[str, Row]], str]] = {
     "long_memory": study_tables.long_memory,
     "copying": study_tables.copying,
     "zoo": study_tables.zoo,
+    "lstm_variants": variants,
+    "claims": claims,
     "pascanu": study_tables.pascanu,
     "sweeps": study_tables.sweeps,
     "applications": applications,

@@ -35,6 +35,23 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(float(xs.mean()), float(half))
 
 
+def difference(a: Mean, b: Mean, counts: tuple[int, int]) -> Mean:
+    """a − b of means over two sets of seeds, so many in each, with half of its 95 %
+    interval (Welch 1947); the interval is nan where one of theirs is.
+
+    half = t_ν √(s_a² + s_b²),  ν = (s_a² + s_b²)² / (s_a⁴/(n_a − 1) + s_b⁴/(n_b − 1)),
+    s the standard error of a mean: its half interval over t of n − 1
+    """
+    value, degrees = a.value - b.value, np.asarray(counts) - 1
+    if min(degrees) < 1 or math.isnan(a.half + b.half):
+        return Mean(value, math.nan)
+    squares = (np.asarray([a.half, b.half]) / stdtrit(degrees, 0.975)) ** 2
+    if not squares.any():
+        return Mean(value, 0.0)
+    ν = squares.sum() ** 2 / (squares**2 / degrees).sum()
+    return Mean(value, float(stdtrit(ν, 0.975) * math.sqrt(squares.sum())))
+
+
 def wilson(hits: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a share hits / count (Wilson 1927); (nan, nan) of none.
 

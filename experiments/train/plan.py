@@ -18,6 +18,7 @@ from experiments.train.keys import init_key
 from experiments.train.position import planned_steps
 from lm.config import ConfigError
 from lm.train import TrainState, group_names, init_state, numbers_of
+from lm.unroll import StepEvents, default_driver
 
 Again = Callable[[Any], Any] | None
 
@@ -47,6 +48,26 @@ class Plan:
                 self.config, self.prepared, split, evaluation=True
             )
         return self._evaluations[split]
+
+    @cached_property
+    def loops(self) -> dict[str, str]:
+        """{part's name: the driver that `lm.unroll` goes by} of the parts that could go
+        all steps at once, or many: by their T and the device, from a table."""
+        parts = [p for p in self.problem.parts if p.cell.coefficients or p.cell.stretch]
+        if not parts:
+            return {}
+        batch = self.reading.batch_at(0, 0, 0)
+        taps = jax.eval_shape(
+            lambda params: self.problem.taps(params, batch), self.shapes.params
+        )
+        dropout = getattr(getattr(self.config, "model", None), "dropout", None)
+        found = {}
+        for part in parts:
+            at = taps[part.name]
+            events = StepEvents(update=at if dropout and dropout.zoneout else None)
+            steps = len(jax.tree.leaves(at)[0])
+            found[part.name] = default_driver(part.cell, events, steps).__name__
+        return found
 
     @cached_property
     def probed(self) -> Any:

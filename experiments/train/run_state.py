@@ -82,7 +82,8 @@ class RunState:
         written beyond it is dropped."""
         found = self.run.resume(self.checkpoints, template, Position.load)
         if found is None:
-            self.run.log(step=0, groups=self.plan.names)
+            loops = {"loops": self.plan.loops} if self.plan.loops else {}
+            self.run.log(step=0, groups=self.plan.names, **loops)
             return None
         state, meta = found
         self.at = Position.load(meta)

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from experiments.config import RunConfig
 from experiments.console.command_line import Options
 from experiments.console.interrupts import interrupts
@@ -18,6 +20,15 @@ from experiments.train.run_state import Outcome, RunState
 from experiments.train.scores import optimum_told, told
 from experiments.train.shared import devices_of, make_executor
 from lm.train import count_parameters
+
+# What the drivers of lm.unroll are called in the line on them.
+WAYS = {
+    "sequential": "step by step",
+    "scanned": "step by step",
+    "looped": "step by step",
+    "chunked": "in stretches",
+    "associated": "all steps at once",
+}
 
 
 def train(
@@ -99,6 +110,18 @@ class Announcement(Callback):
         for line in (*self.notes, *run.plan.prepared.notes):
             print(line)
         print(describe(run, self.devices), flush=True)
+        if run.plan.loops:
+            print(loops_told(run.plan), flush=True)
+
+
+def loops_told(plan: Plan) -> str:
+    """A line on which of their loops linear cells go by."""
+    by_driver: dict[str, list[str]] = {}
+    for part, driver in plan.loops.items():
+        by_driver.setdefault(driver, []).append(part)
+    device = jax.default_backend()
+    each = (f"{', '.join(own)} {WAYS[driver]}" for driver, own in by_driver.items())
+    return f"loop over time: {'; '.join(each)}, as measured for {device}"
 
 
 def describe(run: RunState, devices: int) -> str:

@@ -22,7 +22,11 @@ from lm.cells.lmu import lmu, parallel_lmu
 from lm.cells.lru import lru
 from lm.cells.lstm import lstm
 from lm.cells.lstm_kin import janet, lstm_capped, lstm_projected
-from lm.cells.lstm_normed import layer_norm_lstm, layer_norm_lstm_tf
+from lm.cells.lstm_normed import (
+    layer_norm_lstm,
+    layer_norm_lstm_out,
+    layer_norm_lstm_tf,
+)
 from lm.cells.min_gru import min_gru
 from lm.cells.min_lstm import min_lstm
 from lm.cells.mlstm import mlstm
@@ -76,6 +80,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "lstm_projected": lstm_projected,
     "layer_norm_lstm": layer_norm_lstm,
     "layer_norm_lstm_tf": layer_norm_lstm_tf,
+    "layer_norm_lstm_out": layer_norm_lstm_out,
     "janet": janet,
     "janet_chrono": janet_chrono,
     "multiplicative_lstm": multiplicative_lstm,

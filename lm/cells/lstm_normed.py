@@ -1,4 +1,4 @@
-"""Layer normalization in an LSTM: two cells that go by one name.
+"""Layer normalization in an LSTM: three cells that go by one name.
 
 LN(a) = (a − mean a) / √(var a + 10⁻⁵), over the last axis; packed i, f, g, o.
 
@@ -12,6 +12,12 @@ so that what is carried is c' itself. TensorFlow's LayerNormBasicLSTMCell
 
     i, f, g, o of γ ⊙ LN(x·W_x + h·W_h) + b, each LN over the H of one gate
     c' = γ_c ⊙ LN(f ⊙ c + i ⊙ g) + b_c    h' = o ⊙ tanh(c')
+
+and lamb, the code of Melis et al. 2020, normalizes the memory on its way out alone
+(`layer_norm_lstm_out`):
+
+    i, f, g, o of x·W_x + h·W_h + b
+    c' = f ⊙ c + i ⊙ g                    h' = o ⊙ tanh(γ_c ⊙ LN(c') + b_c)
 
 In the second the memory is scaled anew at every step. Gains start at 1, biases at 0,
 b_f at `init.forget_bias`. Factored. The claim: fewer updates to a given loss, above all
@@ -100,6 +106,26 @@ def layer_norm_lstm_tf(hidden: int, init: InitConfig, bias: bool = True) -> Cell
         project=lambda params, xs: affine({"w_x": params["w_x"]}, xs),
         pointwise=pointwise,
         gates=lambda params, z, r, state: named(*of_step(params, z, r)),
+        blocks=("input", "forget", "candidate", "output"),
+        retention="forget",
+    )
+
+
+def layer_norm_lstm_out(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
+    """The third cell above."""
+
+    def pointwise(params, z_BG, r_BG, state):
+        i, f, g, o = activations(z_BG, r_BG)
+        c = f * state.c + i * g
+        return LSTMState(h=o * jnp.tanh(scaled(params, "gain_c", "b_c", c)), c=c)
+
+    return factored(
+        "layer_norm_lstm_out",
+        hidden,
+        init=lambda key, d_in: draw_normed(key, d_in, hidden, (), init, bias),
+        initial_state=zeros(LSTMState, 2, hidden),
+        pointwise=pointwise,
+        gates=lambda params, z, r, state: named(*activations(z, r)),
         blocks=("input", "forget", "candidate", "output"),
         retention="forget",
     )

@@ -122,7 +122,7 @@ LSTM = (
         "more memory at equal parameters",
     ),
     paper(
-        "layer_norm_lstm layer_norm_lstm_tf",
+        "layer_norm_lstm layer_norm_lstm_tf layer_norm_lstm_out",
         "Ba, Kiros & Hinton 2016",
         "fewer updates to a given loss",
     ),
