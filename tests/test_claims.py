@@ -161,6 +161,7 @@ def test_greffs_variants_are_the_registered_ones():
     [
         ({"lstm_nfg": 9.0, "lstm_noaf": 8.0}, 4.95, ["yes", "yes"]),
         ({"lstm_nfg": None, "lstm_noaf": 8.0}, 4.5, ["no", "yes"]),
+        ({"lstm_nfg": 9.0, "lstm_noaf": math.inf}, 4.95, ["yes", "yes"]),
         ({"lstm_nfg": 5.2, "lstm_noaf": 8.0, "lstm_nig": 7.0}, 4.95, ["yes", "no"]),
         ({"lstm_nfg": 5.05, "lstm_noaf": 8.0}, 4.95, ["yes", "no"]),
     ],
@@ -171,7 +172,7 @@ def test_greffs_claims_are_read_off_the_rows(worst, winner, verdicts):
     lines = [line.split(" | ") for line in text.splitlines()[2:]]
     assert [line[3] for line in lines] == verdicts
     count = len(worst) + 2
-    judged = count - (None in worst.values())
+    judged = count - sum(p in (None, math.inf) for p in worst.values())
     assert lines[0][2].startswith(f"{verdicts[0] == 'no':d} of {judged} have")
     rows = zoo_rows(**worst, lstm_cifg=winner).values()
     table = odyssey.table([row["metrics"] for row in rows])
@@ -221,6 +222,7 @@ def test_the_claims_about_parity_and_copying():
     rows = [found("scornn", [0.1, 0.2]), found("lstm", [1.0, 1.0])]
     (kept,) = claimed(study_rows("copying", rows))
     assert kept[1] and "scornn 2 of 2" in kept[0] and "lstm 0 of 2" in kept[0]
+    assert kept[0].endswith("scornn 0.15 at T = 100, lstm 1 at T = 100")
     rows = [found("lstm_chrono", [1.0, 1.0]), found("lstm", [1.0, 1.0])]
     assert not claimed(study_rows("copying", rows))[0][1]
     short = found("scornn", [0.1], length=20), found("lstm", [1.0], length=20)

@@ -6,6 +6,7 @@ it is clearly worse. Here every variant has one budget of parameters and the bes
 few learning rates.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ Rows = Sequence[dict[str, Any]]
 
 class Variant(NamedTuple):
     """A variant's perplexity, and what it has more than the vanilla and than the plain
-    cell; None: no such row is there. Without numbers: every run diverged."""
+    cell; None: no such row is there. Without numbers: runs diverged."""
 
     cell: str
     perplexity: Mean | None
@@ -40,8 +41,8 @@ class Variant(NamedTuple):
 
 
 def mean_of(row: dict[str, Any] | None) -> Mean | None:
-    """A row's perplexity over its seeds; None where there is none."""
-    if row is None or "failed" in row["text"]:
+    """A row's perplexity over its seeds; None where there is none, or no number."""
+    if row is None or not math.isfinite(perplexity_of(row)[0]):
         return None
     return Mean(*perplexity_of(row))
 

@@ -4,6 +4,7 @@ A claim whose rows are not there yet has no line.
 """
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from experiments.gradients import copying, odyssey, parity
@@ -105,31 +106,40 @@ def grazzi(rows: dict[str, Row]) -> Iterator[Line]:
 
 
 def copied(rows: dict[str, Row]) -> Iterator[Line]:
-    """Of copying over 100 steps and more."""
+    """Of copying over 100 steps and more, the plain LSTM beside."""
     found = [row for row in recorded("copying", rows) if row["length"] >= 100]
-    for cells, claim, paper in (
+    for cells, how, paper in (
         (
             KEPT,
-            "a recurrent matrix kept orthogonal copies where an LSTM does not",
+            "a recurrent matrix kept orthogonal",
             "Helfrich et al. 2018; Lezcano-Casado & Martínez-Rubio 2019",
         ),
         (
             (CHRONO,),
-            "so does an LSTM whose gates start at time constants up to T",
+            "an LSTM whose gates start at time constants up to T",
             "Tallec & Ollivier 2018",
         ),
     ):
         own = [row for row in found if row["variant"] in cells]
-        plain = [row for row in found if row["variant"] == "lstm"]
-        if own and plain:
-            lengths = sorted({row["length"] for row in own})
+        if own:
+            shown = own + [row for row in found if row["variant"] == "lstm"]
             told = (
-                f"below {copying.BELOW:.0%} of the loss without memory at T = "
-                f"{', '.join(map(str, lengths))}: {counted([*own, *plain], 'below')}"
+                f"below {copying.BELOW:.0%} of the loss without memory: "
+                f"{counted(shown, 'below')}; loss over it {losses(shown)}"
             )
             able = any(2 * row["below"] > row["seeds"] for row in own)
-            others = all(2 * row["below"] <= row["seeds"] for row in plain)
-            yield claim, paper, told, able and others, command_of(rows, "copying")
+            claim = f"{how} copies over 100 steps and more"
+            yield claim, paper, told, able, command_of(rows, "copying")
+
+
+def losses(rows: list[dict[str, Any]]) -> str:
+    """ "lstm 0.88 at T = 100, …": medians over seeds."""
+    return ", ".join(
+        f"{row['variant']} {median(row['loss']) / row['floor']:.2g} at T = "
+        f"{row['length']}"
+        for row in rows
+        if row["loss"]
+    )
 
 
 def counted(rows: list[dict[str, Any]], name: str) -> str:
