@@ -112,14 +112,20 @@ def signed(difference: Mean | None) -> str:
     return f"{sign}{value}" + (f" ± {half}" if half else "")
 
 
-def unbeaten(rows: Rows) -> tuple[str, bool] | None:
-    """(what was found, whether no variant beats the vanilla cell); None without it."""
-    found = [one for one in variants(rows) if one.vanilla is not None]
-    if not found:
+def unbeaten(rows: Rows, than: str) -> tuple[str, bool] | None:
+    """(what was found, whether no variant beats that cell, the vanilla or the plain
+    one); None without it."""
+    pairs = [
+        (one, one.vanilla if than == VANILLA else one.plain)
+        for one in variants(rows)
+        if one.cell != than
+    ]
+    pairs = [(one, beyond) for one, beyond in pairs if beyond is not None]
+    if not pairs:
         return None
-    winners = [one for one in found if better(one.vanilla)]
-    named = "".join(f", {one.cell} {signed(one.vanilla)}" for one in winners)
-    told = f"{len(winners)} of {len(found)} have a lower perplexity beyond the interval"
+    winners = [(one, beyond) for one, beyond in pairs if better(beyond)]
+    named = "".join(f", {one.cell} {signed(beyond)}" for one, beyond in winners)
+    told = f"{len(winners)} of {len(pairs)} have a lower perplexity beyond the interval"
     return f"{told} of the difference{named}", not winners
 
 

@@ -4,6 +4,7 @@ A claim whose rows are not there yet has no line.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -44,7 +45,14 @@ def greff(rows: dict[str, Row]) -> Iterator[Line]:
     seeds = max((row["text"].get("seeds", 0) for row in found), default=0)
     command = f"python -m experiments.gradients zoo --cells {cells}"
     for claim, judge in (
-        ("no variant of the LSTM is better than the vanilla one", odyssey.unbeaten),
+        (
+            "no variant of the LSTM is better than the vanilla one, with peepholes",
+            partial(odyssey.unbeaten, than=odyssey.VANILLA),
+        ),
+        (
+            "nor than the plain one, without them",
+            partial(odyssey.unbeaten, than=odyssey.PLAIN),
+        ),
         ("forget gate and output activation matter most", odyssey.matters),
     ):
         judged = judge(found)
