@@ -95,7 +95,7 @@ def test_the_loop_of_linear_cells_is_told_and_kept(lossy, tmp_path, capsys):
     config = replace(lossy, model=ModelConfig("min_gru", 2, hidden=4, embedding=4))
     run = session.train(config, Options(tmp_path / "run"), ())
     said = "loop over time: 0, 1 step by step, as measured for cpu"
-    assert said in capsys.readouterr().out
+    assert run is not None and said in capsys.readouterr().out
     first = next(read_metrics(run / "metrics.jsonl"))
     assert first["loops"] == {"0": "sequential", "1": "sequential"}
     zoneout = replace(config.model.dropout, zoneout=0.1)
