@@ -222,7 +222,7 @@ def figure_of(rows: Rows) -> Figure:
         front = undominated([row for row in shown if row["cell"] not in WHOLE])
         axes.plot(*zip(*map(place, front), strict=True), color=INK, lw=0.8, alpha=0.5)
         named = (*WHOLE, BESIDE)
-        for row in (*front, *(r for r in shown if r["cell"] in named)):
+        for row in (row for row in shown if row in front or row["cell"] in named):
             axes.annotate(
                 row["cell"].replace("_", " "),
                 place(row),
