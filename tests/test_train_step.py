@@ -110,7 +110,7 @@ def test_what_a_step_reports():
         _, hs = model.apply(params, data.inputs, begin, Context(driver=looped))
         return token_nats(model.logits(params, hs), data.targets).mean()
 
-    value, grads = jax.value_and_grad(loss)(state.params)
+    value, grads = jax.jit(jax.value_and_grad(loss))(state.params)
 
     assert float(info.loss.mean()) == pytest.approx(float(value), rel=1e-5)
     assert info.loss.count == T * B and after.step == state.step + 1
