@@ -101,13 +101,15 @@ def probabilities(model: NGram, tokens: TokenArray) -> np.ndarray:
     return result[text.places > 0]
 
 
-def nats(dataset: Dataset, order: int) -> dict[str, np.ndarray]:
-    """−ln p (N,) of each token of valid and of test, by an n-gram model of train."""
-    model = fit(dataset.splits["train"], dataset.vocabulary.size, order)
-    return {
-        split: -np.log(probabilities(model, dataset.splits[split]))
-        for split in ("valid", "test")
-    }
+def nats(
+    texts: Mapping[str, TokenArray],
+    size: int,
+    order: int,
+    splits: Sequence[str] = ("valid", "test"),
+) -> dict[str, np.ndarray]:
+    """−ln p (N,) of each token of some splits, by an n-gram model of train."""
+    model = fit(texts["train"], size, order)
+    return {split: -np.log(probabilities(model, texts[split])) for split in splits}
 
 
 def summed_up(nats: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -121,7 +123,7 @@ def summed_up(nats: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
 
 def baseline(dataset: Dataset, order: int) -> dict[str, dict[str, float]]:
     """Nats per token and perplexity on valid and test of an n-gram model of train."""
-    return summed_up(nats(dataset, order))
+    return summed_up(nats(dataset.splits, dataset.vocabulary.size, order))
 
 
 def _padded(tokens: TokenArray, size: int) -> _Padded:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_pipeline.types import TokenArray
+from experiments import ngram
 from experiments.applications.language_model.reading import setting_of
 from experiments.applications.language_model.trained import Trained
 from experiments.evaluate import per_token
@@ -24,7 +25,6 @@ from experiments.evaluate.rows import (
 )
 from experiments.evaluate.segments import beginning
 from experiments.evaluate.tuning import climb, edges
-from experiments.ngram import fit, probabilities
 from experiments.run.files import RunError, check_place
 from experiments.train.trained import load_trained, splits_of_run
 from lm.adaptive.dynamic import Rule, Statistics
@@ -149,9 +149,9 @@ def _difference(one: Run, other: Run) -> str:
 
 def _add_ngram(others, text, trained: Trained, order: int) -> None:
     """Puts the nats of a Kneser–Ney n-gram of train beside the other components."""
-    model = fit(text["train"], trained.vocabulary.size, order)
+    found = ngram.nats(text, trained.vocabulary.size, order, tuple(others))
     for split, known in others.items():
-        known[f"{order}-gram"] = -np.log(probabilities(model, text[split]))
+        known[f"{order}-gram"] = found[split]
 
 
 def _valid_passes(runs, options: Evaluate, adapting):

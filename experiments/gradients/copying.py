@@ -34,8 +34,10 @@ BELOW = 0.9  # of the floor; the loss of 10,000 sequences scatters by far less
 EPS = 1e-16
 PILOT_SEED = 1000
 RIGHT = 0.99  # share of sequences without a mistake that counts as solved
-# Kept orthogonal, or started so, or with gates that stay open for T steps at first.
-LASTING = ("scornn", "exprnn", "orthogonal", "lstm_chrono", "gru_chrono")
+# Expected to copy: kept orthogonal, or started so, or with gates that stay open for T
+# steps at first.
+KEPT, CHRONO = ("scornn", "exprnn"), ("lstm_chrono", "gru_chrono")
+LASTING = (*KEPT, "orthogonal", *CHRONO)
 PASSING = ("lstm", "gru", "tanh")
 
 EXPECTS = (
@@ -148,26 +150,27 @@ def whole(config: MemoryConfig, directory: Path) -> Whole:
 def tuned(size: Copying, job: Job) -> list[Variant]:
     """Every cell at every length, at the rate whose pilot came to the lowest loss; the
     first rate, where all diverged."""
-    asked = [
-        Variant(cell, length, rate)
+    choices = [
+        [Variant(cell, length, rate) for rate in size.rates]
         for length in size.lengths
         for cell in size.cells
-        for rate in size.rates
     ]
-    count = len(size.rates)
-    if count == 1:
-        return asked
-    pilots = [config_of(size, one, PILOT_SEED, size.pilots) for one in asked]
+    if len(size.rates) == 1:
+        return [one for (one,) in choices]
+    asked = [one for rates in choices for one in rates]
     folder = job.directory / "pilots"
-    summaries = conclude_all([whole(config, folder) for config in pilots], job)
-    losses = [
-        math.inf if "diverged" in found else found["scores"]["valid"]["loss"]
-        for found in summaries
+    pilots = [
+        whole(config_of(size, one, PILOT_SEED, size.pilots), folder) for one in asked
     ]
-    return [
-        asked[min(range(first, first + count), key=lambda at: losses[at])]
-        for first in range(0, len(asked), count)
-    ]
+    losses = dict(zip(asked, map(valid_loss, conclude_all(pilots, job)), strict=True))
+    return [min(rates, key=losses.__getitem__) for rates in choices]
+
+
+def valid_loss(summary: dict[str, Any]) -> float:
+    """Of a run; infinite where it diverged."""
+    if "diverged" in summary:
+        return math.inf
+    return float(summary["scores"]["valid"]["loss"])
 
 
 def curve(of: Whole) -> dict[str, list[float]]:

@@ -6,12 +6,11 @@ it is clearly worse. Here every variant has one budget of parameters and the bes
 few learning rates.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from experiments.gradients.study import Table
-from experiments.gradients.zoo_cell import perplexity_of
+from experiments.gradients.zoo_cell import mean_perplexity, perplexity_of
 from experiments.results.intervals import Mean, difference
 
 VANILLA, PLAIN = "lstm_peephole", "lstm"
@@ -40,27 +39,25 @@ class Variant(NamedTuple):
     plain: Mean | None
 
 
-def mean_of(row: dict[str, Any] | None) -> Mean | None:
-    """A row's perplexity over its seeds; None where there is none, or no number."""
-    if row is None or not math.isfinite(perplexity_of(row)[0]):
-        return None
-    return Mean(*perplexity_of(row))
-
-
 def variants(rows: Rows) -> list[Variant]:
     """Of the variants that have a row, the best first; those that diverged last."""
     by_cell = {row["cell"]: row for row in rows}
 
     def beyond(cell: str, other: str) -> Mean | None:
-        one, two = by_cell[cell], by_cell.get(other)
-        a, b = mean_of(one), mean_of(two)
-        if a is None or b is None or two is None:
+        if other not in by_cell:
+            return None
+        one, two = by_cell[cell], by_cell[other]
+        a, b = mean_perplexity(one), mean_perplexity(two)
+        if a is None or b is None:
             return None
         return difference(a, b, (ended(one), ended(two)))
 
     found = [
         Variant(
-            cell, mean_of(by_cell[cell]), beyond(cell, VANILLA), beyond(cell, PLAIN)
+            cell,
+            mean_perplexity(by_cell[cell]),
+            beyond(cell, VANILLA),
+            beyond(cell, PLAIN),
         )
         for cell in CHANGED
         if cell in by_cell

@@ -23,6 +23,7 @@ from experiments.figures.style import (
     nothing_here,
     styled,
 )
+from experiments.gradients import copying
 from experiments.gradients.cells import Cells
 from experiments.gradients.ladders import Climb
 from experiments.gradients.panels import Rows
@@ -30,6 +31,7 @@ from experiments.gradients.study import Job, Result, Study, Table
 from experiments.gradients.zoo_cell import (
     PREFIX,
     Zoo,
+    mean_perplexity,
     measured,
     perplexity_of,
     rows_in,
@@ -37,7 +39,7 @@ from experiments.gradients.zoo_cell import (
     work_of,
 )
 from experiments.gradients.zoo_times import BESIDE, timed
-from experiments.results.intervals import Mean, rounded, span
+from experiments.results.intervals import rounded, span
 from experiments.run.files import RunError
 from experiments.train.processes import run_all
 from lm.cells import CELLS
@@ -46,15 +48,8 @@ from lm.structure import WHOLE
 
 COPYING = "copy_memory"
 NOT_ASKED = {"reach": 0}
-# Expected to copy longest: kept orthogonal, or started there, or with long constants.
-LASTING = (
-    "orthogonal",
-    "exprnn",
-    "scornn",
-    "lstm_chrono",
-    "gru_chrono",
-    "janet_chrono",
-)
+# Expected to copy longest.
+LASTING = (*copying.LASTING, "janet_chrono")
 YARDSTICKS = "yardsticks, not recurrent"
 COMMAND = "python -m experiments.gradients zoo"
 EXPECTS = (
@@ -130,15 +125,15 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
         return f"{opening}); {BESIDE} is not among them, to compare."
     mean, half = found[BESIDE]
     better = [cell for cell, (m, h) in found.items() if m + h < mean - half]
-    far, copying, lasting = reached(rows, COPYING), "none copies", False
+    far, copied, lasting = reached(rows, COPYING), "none copies", False
     if any(far.values()):
-        copying = f"the longest copying, T {max(far.values())}, is by {those(far)}"
+        copied = f"the longest copying, T {max(far.values())}, is by {those(far)}"
         lasting = any(cell in LASTING for cell in longest(far))
     hopes = not better, lasting
     verdict = ("unexpected", "half as expected", "as expected")[sum(hopes)]
     return (
         f"{opening}; LSTM {rounded(mean, 3)}); {len(better)} beat LSTM beyond both "
-        f"intervals; {copying}: {verdict}."
+        f"intervals; {copied}: {verdict}."
     )
 
 
@@ -188,7 +183,7 @@ def line_of(row: dict[str, Any]) -> tuple[str, ...]:
         f"{text['parameters']:,}",
         time,
         f"{text['learning_rate']:g}",
-        f"{Mean(*perplexity_of(row))}{many}",
+        f"{mean_perplexity(row) or 'diverged'}{many}",
         before,
         after,
     )

@@ -24,6 +24,7 @@ from experiments.gradients.rates import tuned
 from experiments.gradients.runs import AllDiverged, trained
 from experiments.gradients.study import Job
 from experiments.gradients.widths import parameters_in, width
+from experiments.results.intervals import Mean
 from experiments.results.rows import Row, row_files, write_row
 from experiments.run.files import RunError, plain
 from experiments.train.processes import Heard
@@ -238,3 +239,9 @@ def perplexity_of(metrics: dict[str, Any]) -> tuple[float, float]:
     if "failed" in text:
         return math.inf, math.nan
     return float(text["perplexity"]), float(text["perplexity_half"])
+
+
+def mean_perplexity(metrics: dict[str, Any]) -> Mean | None:
+    """Of a row, over its seeds; None where it is not a number, since some diverged."""
+    mean, half = perplexity_of(metrics)
+    return Mean(mean, half) if math.isfinite(mean) else None

@@ -15,8 +15,6 @@ from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 
 Line = tuple[str, str, str, bool, str]
-KEPT = ("scornn", "exprnn")
-CHRONO = "lstm_chrono"
 
 
 def claims(rows: dict[str, Row]) -> str:
@@ -118,12 +116,12 @@ def copied(rows: dict[str, Row]) -> Iterator[Line]:
     found = [row for row in recorded("copying", rows) if row["length"] >= 100]
     for cells, how, paper in (
         (
-            KEPT,
+            copying.KEPT,
             "a recurrent matrix kept orthogonal",
             "Helfrich et al. 2018; Lezcano-Casado & Martínez-Rubio 2019",
         ),
         (
-            (CHRONO,),
+            ("lstm_chrono",),
             "an LSTM whose gates start at time constants up to T",
             "Tallec & Ollivier 2018",
         ),
@@ -136,7 +134,7 @@ def copied(rows: dict[str, Row]) -> Iterator[Line]:
                 f"{counted(shown, 'below')}; loss over it {losses(shown)}"
             )
             able = any(2 * row["below"] > row["seeds"] for row in own)
-            claim = f"{how} copies over 100 steps and more"
+            claim = f"{how} remembers in copying over 100 steps and more"
             yield claim, paper, told, able, command_of(rows, "copying")
 
 

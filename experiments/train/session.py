@@ -21,14 +21,8 @@ from experiments.train.scores import optimum_told, told
 from experiments.train.shared import devices_of, make_executor
 from lm.train import count_parameters
 
-# What the drivers of lm.unroll are called in the line on them.
-WAYS = {
-    "sequential": "step by step",
-    "scanned": "step by step",
-    "looped": "step by step",
-    "chunked": "in stretches",
-    "associated": "all steps at once",
-}
+# The drivers of lm.unroll that do not go step by step, in the line on them.
+AT_ONCE = {"chunked": "in stretches", "associated": "all steps at once"}
 
 
 def train(
@@ -120,7 +114,10 @@ def loops_told(plan: Plan) -> str:
     for part, driver in plan.loops.items():
         by_driver.setdefault(driver, []).append(part)
     device = jax.default_backend()
-    each = (f"{', '.join(own)} {WAYS[driver]}" for driver, own in by_driver.items())
+    each = (
+        f"{', '.join(own)} {AT_ONCE.get(driver, 'step by step')}"
+        for driver, own in by_driver.items()
+    )
     return f"loop over time: {'; '.join(each)}, as measured for {device}"
 
 

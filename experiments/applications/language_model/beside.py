@@ -19,7 +19,7 @@ def beside(trained: Trained, dataset: Dataset, order: int) -> Final:
     """Of valid and test: nats per token and perplexity of an interpolated Kneser–Ney
     n-gram of train, among the baselines; among the scores the perplexity of the
     mixture, and the n-gram's share 1 − w in it."""
-    theirs = ngram.nats(dataset, order)
+    theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
     both = {
         split: np.stack([score_tokens(trained, dataset.splits[split]), nats_N])
         for split, nats_N in theirs.items()

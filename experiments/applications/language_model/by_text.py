@@ -4,9 +4,8 @@ A text is surveyed once, by its words, and a table says what a text of that leng
 learnt by. It is read at a constant rate until validation no longer improves or the time
 is over, and the weights are averaged, so that it may end anywhere (sweep `averaging`).
 A long text is cut into fewer pieces than would fit it best, since the softmax over them
-takes most of the time: 20 MB of code, read twice, came to 1.07 nats a character with
-4,000 pieces, and to 1.25 where the same time was spent on 10,000. All of it is a pure
-function of the text, so a resumed run chooses the same.
+takes most of the time, in which more of it can be read. All of it is a pure function of
+the text, so a resumed run chooses the same.
 """
 
 import math
