@@ -157,12 +157,16 @@ class Config(RunConfig):
     ngram: int = field(default=0, metadata=PACING)
     """Order of the Kneser-Ney n-gram of the same tokens whose perplexity stands beside
     at the end; 0: none."""
+    cache: int = field(default=0, metadata=PACING)
+    """Tokens in a neural cache, with which valid and test are read once more at the
+    end; 0: none."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self):
         super().__post_init__()
         within("ngram", self.ngram, 0, 20)
+        within("cache", self.cache, 0, 100_000)
         check_dropout(self.optim, self.model)
 
 

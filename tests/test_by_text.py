@@ -65,7 +65,7 @@ def chosen(corpus: str) -> tuple[Config, str]:
 def test_the_text_chooses_how_it_is_cut_and_says_why(texts, text, tokenizer, why):
     config, told = chosen(texts[text])
     assert config.data.tokenizer == tokenizer
-    assert why in told and "at most 20 minutes" in told
+    assert why in told and "of training, 20 in all" in told
 
 
 def test_the_text_is_surveyed_by_its_training_split_alone(texts):
@@ -111,11 +111,11 @@ def test_it_may_end_anywhere():
     assert base.train.minutes > 0 and base.train.patience > 0
 
 
-def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
+def test_a_flag_counts_before_the_text_and_ngram_and_cache_stand_beside(
     texts, tmp_path, capsys
 ):
     run = tmp_path / "run"
-    given = "--train.steps 2 --model.hidden 6 --model.embedding 6 --ngram 2"
+    given = "--train.steps 2 --model.hidden 6 --model.embedding 6 --ngram 2 --cache 20"
     words = ["--data.corpus", texts["repeating"], "--run-dir", str(run)]
     main([*words, *given.split(), "--gradflow.every", "0", "--train.samples", "0"])
     printed = capsys.readouterr().out
@@ -130,20 +130,23 @@ def test_a_flag_counts_before_the_text_and_the_ngram_stands_beside(
     for split in ("valid", "test"):
         assert beside[split] == pytest.approx(expected[split])
     assert "Kneser-Ney 2-gram: valid" in printed
-    asked = Evaluate(run=(str(run),), ngram=2)
-    (static, both) = evaluate(asked)["rows"]
-    assert (static["name"], both["name"]) == ("static", "+ 2-gram")
+    asked = Evaluate(run=(str(run),), ngram=2, cache=20)
+    static, cache, _, every = evaluate(asked)["rows"]
+    assert (cache["name"], every["name"]) == ("+ cache", "all of it")
     for split in ("valid", "test"):
         found = summary["scores"][split]
-        assert found["mixed_perplexity"] == pytest.approx(both[split], rel=1e-4)
+        assert found["cached_perplexity"] == pytest.approx(cache[split], rel=1e-4)
+        assert found["mixed_perplexity"] == pytest.approx(every[split], rel=1e-4)
         assert found["mixed_perplexity"] != pytest.approx(static[split], rel=1e-3)
-        assert found["ngram_share"] == pytest.approx(
-            both["weights"]["2-gram"], abs=1e-2
-        )
+        for name, share, row in (
+            ("cache", "cache_share", cache),
+            ("2-gram", "ngram_share", every),
+        ):
+            assert found[share] == pytest.approx(row["weights"][name], abs=1e-2)
 
 
 def test_only_language_models_are_chosen_by_text():
-    with pytest.raises(ConfigError, match="by_text is True and ngram 5"):
-        CorrectionConfig(by_text=True, ngram=5)
+    with pytest.raises(ConfigError, match="by_text is True, ngram 5 and cache 9"):
+        CorrectionConfig(by_text=True, ngram=5, cache=9)
     config = load_named("tour")
     assert choose(config) == (config, ())

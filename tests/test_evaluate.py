@@ -9,10 +9,10 @@ import pytest
 
 from data_pipeline.config import DataConfig
 from experiments.applications.language_model.scoring import score_tokens
+from experiments.applications.language_model.segments import beginning, segments_of
 from experiments.benchmark import adaptation
 from experiments.evaluate import __main__ as command
 from experiments.evaluate.options import Evaluate
-from experiments.evaluate.segments import beginning, segments_of
 from experiments.ngram import fit, probabilities
 from experiments.train.trained import load_trained, splits_of_run
 from lm.config import ConfigError, OptimConfig

@@ -9,10 +9,11 @@ import numpy as np
 from data_pipeline.types import TokenArray
 from experiments import ngram
 from experiments.applications.language_model.reading import setting_of
+from experiments.applications.language_model.segment_passes import Pass, Reader
+from experiments.applications.language_model.segments import beginning
 from experiments.applications.language_model.trained import Trained
 from experiments.evaluate import per_token
 from experiments.evaluate.options import Evaluate
-from experiments.evaluate.passes import Pass, Reader
 from experiments.evaluate.rows import (
     Split,
     Tuned,
@@ -23,7 +24,6 @@ from experiments.evaluate.rows import (
     tuned,
     wanted,
 )
-from experiments.evaluate.segments import beginning
 from experiments.evaluate.tuning import climb, edges
 from experiments.run.files import RunError, check_place
 from experiments.train.trained import load_trained, splits_of_run

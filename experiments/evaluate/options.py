@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lm.adaptive import SHARPNESS
 from lm.config import ConfigError, at_least, within
 
 TUNE = "tune"
 # Those of lamb (Melis et al. 2020), 1.06 to .80, and three more.
 TEMPERATURES = tuple(round(0.8 + 0.02 * n, 2) for n in range(17))
-SHARPNESS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0)
 # Per 5 tokens, as those of Krause et al. 2018 are, who scale them likewise.
 RATES = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4)
 DECAYS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.evaluate.passes import Pass
+from experiments.applications.language_model.segment_passes import Pass
 from experiments.evaluate.tuning import climb, edges
 from lm.adaptive.mixture import em_weights, mixed
 from lm.losses import perplexity

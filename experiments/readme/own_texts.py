@@ -14,23 +14,29 @@ def own_texts(rows: dict[str, Row]) -> str:
             continue
         found = row["metrics"]["test"]["perplexity"]
         beside = row["metrics"]["baselines"][BASELINE]["test"]["perplexity"]
-        mixed = row["metrics"]["scores"]["test"].get("mixed_perplexity")
+        more = row["metrics"]["scores"]["test"]
+        cached, mixed = (more.get(f"{name}_perplexity") for name in ("cached", "mixed"))
         lines.append(
             (
                 name.removeprefix(BEGINS).replace("_", " "),
                 f"{row['metrics']['parameters']:,}",
-                f"**{found:.2f}**",
-                f"{beside:.2f} ({found / beside - 1:+.1%})",
-                f"{mixed:.2f}" if mixed else "–",
+                f"{beside:.2f}",
+                *(_against(beside, each) for each in (found, cached, mixed)),
                 measured(row),
             )
         )
     head = (
         "text",
         "parameters",
-        "test perplexity",
         "Kneser–Ney 5-gram",
-        "mixed",
+        "network",
+        "with its cache",
+        "and the 5-gram",
         "command",
     )
     return markdown(head, lines)
+
+
+def _against(beside: float, found: float | None) -> str:
+    """A test perplexity, and by how much it is below the n-gram's."""
+    return f"{found:.2f} ({found / beside - 1:+.0%})" if found else "–"

@@ -42,8 +42,9 @@ class CorrectionConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.by_text or self.ngram:
+        if self.by_text or self.ngram or self.cache:
             raise ConfigError(
-                f"by_text is {self.by_text} and ngram {self.ngram}: they are for "
-                "language models; leave them off for correction"
+                f"by_text is {self.by_text}, ngram {self.ngram} and cache "
+                f"{self.cache}: they are for language models; leave them off for "
+                "correction"
             )

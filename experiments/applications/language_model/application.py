@@ -135,13 +135,13 @@ def write(
 
 
 def final(config: Config, prepared: Prepared, params: Any) -> Final:
-    """The n-gram beside it, of the order that `ngram` says."""
-    if not config.ngram:
+    """The n-gram beside it and its cache, as `ngram` and `cache` say."""
+    if not (config.ngram or config.cache):
         return Final()
     dataset = prepared.source
     model = model_of(config, prepared)
     trained = Trained(config, dataset.vocabulary, model, params, step=0)
-    return beside(trained, dataset, config.ngram)
+    return beside(trained, dataset, config.ngram, config.cache)
 
 
 def told(config: Config) -> str:

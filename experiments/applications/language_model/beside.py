@@ -1,36 +1,87 @@
-"""What stands beside a trained model: the n-gram of its text, alone and mixed with it.
+"""What stands beside a trained model: its neural cache, and the n-gram of its text.
 
-A network and an n-gram err at different tokens, so that p = w p_network + (1 − w)
-p_ngram, with the w that EM finds on the validation split, is better than either.
+A network, a cache of the words that it has read (Grave et al. 2017) and an n-gram err
+at different tokens, so that p = Σ w p_k, with the w that EM finds on the validation
+split, is better than each. The cache has one number more, its sharpness θ, chosen on
+that split too. The parameters stay as they were trained.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
-from data_pipeline.types import Dataset
+from data_pipeline.types import Dataset, TokenArray
 from experiments import ngram
 from experiments.applications.application import Final
 from experiments.applications.language_model.scoring import score_tokens
+from experiments.applications.language_model.segment_passes import Reader
 from experiments.applications.language_model.trained import Trained
+from lm.adaptive import SHARPNESS
 from lm.adaptive.mixture import em_weights, mixed
 from lm.losses import perplexity
 
+VALID, TEST = "valid", "test"
+# A long stream is read in lanes of so many caches each, at most 4; by so many tokens.
+CACHES, LANES, SEGMENT = 10, 4, 50
 
-def beside(trained: Trained, dataset: Dataset, order: int) -> Final:
+
+def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     """Of valid and test: nats per token and perplexity of an interpolated Kneser–Ney
-    n-gram of train, among the baselines; among the scores the perplexity of the
-    mixture, and the n-gram's share 1 − w in it."""
-    theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
-    both = {
-        split: np.stack([score_tokens(trained, dataset.splits[split]), nats_N])
-        for split, nats_N in theirs.items()
+    n-gram of train, among the baselines; among the scores the perplexities of the
+    network with its cache ("cached_perplexity") and of all together
+    ("mixed_perplexity"), with the shares of cache and n-gram.
+
+    order  of the n-gram; 0: none.
+    cache  tokens in the cache; 0: none.
+    """
+    parts = {s: [score_tokens(trained, dataset.splits[s])] for s in (VALID, TEST)}
+    scores: dict[str, dict[str, float]] = {VALID: {}, TEST: {}}
+    baselines = {}
+
+    def add(theirs: Mapping[str, np.ndarray], name: str, share: str) -> None:
+        for split, nats_N in theirs.items():
+            parts[split].append(nats_N)
+        weights_K = em_weights(np.stack(parts[VALID])).weights_K
+        for split, nats in parts.items():
+            both = perplexity(float(np.mean(mixed(np.stack(nats), weights_K))))
+            scores[split] |= {name: both, share: float(weights_K[-1])}
+
+    if cache:
+        add(
+            cached(trained, dataset, parts[VALID][0], cache),
+            "cached_perplexity",
+            "cache_share",
+        )
+    if order:
+        theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
+        baselines[f"Kneser-Ney {order}-gram"] = ngram.summed_up(theirs)
+        add(theirs, "mixed_perplexity", "ngram_share")
+    return Final(scores, baselines)
+
+
+def cached(
+    trained: Trained, dataset: Dataset, valid_N: np.ndarray, size: int
+) -> dict[str, np.ndarray]:
+    """nats (N,) of valid and test by the cache alone, with the θ whose mixture with the
+    network's own nats valid_N is the best."""
+    reader = Reader(trained, lambda words: None)
+
+    def read(tokens: TokenArray, θs: tuple[float, ...]) -> dict[float, np.ndarray]:
+        lanes = lanes_of(tokens, size, trained.config.data.reading)
+        segments = reader.segments(tokens, lanes, SEGMENT)
+        return reader.fixed(segments, (1.0,), size, θs).cache
+
+    valid = read(dataset.splits[VALID], SHARPNESS)
+    found = {θ: em_weights(np.stack([valid_N, nats])).nats for θ, nats in valid.items()}
+    best = min(found, key=lambda θ: found[θ])
+    return {
+        VALID: valid[best],
+        TEST: read(dataset.splits[TEST], (best,))[best],
     }
-    weights_K = em_weights(both["valid"]).weights_K
-    share = float(weights_K[1])
-    scores = {
-        split: {
-            "mixed_perplexity": perplexity(float(np.mean(mixed(nats_KN, weights_K)))),
-            "ngram_share": share,
-        }
-        for split, nats_KN in both.items()
-    }
-    return Final(scores, {f"Kneser-Ney {order}-gram": ngram.summed_up(theirs)})
+
+
+def lanes_of(tokens: TokenArray, size: int, reading: str) -> int:
+    """Lanes in which a split is read: each has a cache of its own, empty at first."""
+    if reading != "streams":
+        return 1
+    return max(1, min(LANES, len(tokens.ids) // (CACHES * size)))

@@ -28,6 +28,7 @@ LETTERS = 5  # of a word, in their place
 LONG = 1_000_000  # words from which on a text is cut into
 LONG_PIECES = 4_000  # pieces at most,
 BETWEEN = 1_000_000  # and evaluated after so many words
+READING = 2  # minutes after a training, for valid and test
 
 
 class Survey(NamedTuple):
@@ -172,6 +173,8 @@ def _told(config: Config, found: Survey, why: str) -> Iterator[str]:
         f"data.batch {config.data.batch}"
     )
     if config.train.minutes:
+        minutes = config.train.minutes
         yield (
-            f"at most {config.train.minutes:g} minutes (--train.minutes 0 lifts that)"
+            f"at most {minutes:g} minutes of training, {minutes + READING:g} in all "
+            "(--train.minutes 0 lifts that)"
         )

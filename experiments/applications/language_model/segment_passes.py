@@ -10,8 +10,12 @@ import numpy as np
 
 from data_pipeline.types import TokenArray
 from experiments.applications.language_model.passes import LOGITS
+from experiments.applications.language_model.segments import (
+    Segments,
+    beginning,
+    segments_of,
+)
 from experiments.applications.language_model.trained import Trained
-from experiments.evaluate.segments import Segments, beginning, segments_of
 from lm.adaptive.cache import empty_memory, make_cache_step
 from lm.adaptive.dynamic import (
     Outputs,
