@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -16,6 +17,9 @@ import jax
 import pytest
 from jax._src import compiler
 from jax.experimental.compilation_cache import compilation_cache
+
+from data_pipeline import buckets
+from data_pipeline.buckets import bucket_lengths
 
 # Who started the tests (nohup, a job in the background) may ignore these signals, and
 # so would all processes of theirs; what is tested is what they do otherwise.
@@ -69,8 +73,8 @@ def quick(cases: list[pytest.Item]) -> list[pytest.Item]:
 PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
 OPTIMIZED = set(
-    "golden_steps scan_time train app_sentiment app_sequences app_signals benchmark "
-    "data_tasks distributed engine lost_process population population_parts "
+    "golden_steps scan_time train app_sequences app_signals benchmark "
+    "data_tasks distributed engine lost_process population "
     "restart restart_deep run study_parts sweep_faults sweep_population "
     "sweep_postgres sweep_processes sweep_study".split()
 )
@@ -144,6 +148,36 @@ def programs(request, compiled) -> Iterator[None]:
 def compile_cache(compiled) -> Path:
     """Where what is compiled is kept, for processes that a test starts."""
     return compiled
+
+
+@pytest.fixture(scope="module")
+def few_lengths() -> Iterator[None]:
+    """Sequences are padded to one of two lengths at most: each is compiled."""
+
+    def fewer(lengths, most):
+        return bucket_lengths(lengths, min(most, 2))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buckets, "bucket_lengths", fewer)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_program() -> Iterator[None]:
+    """Commands that score, one after another: each makes its model and step anew, and
+    here those of one config are the same functions, which are compiled once."""
+    from experiments.applications.language_model import scoring, trained
+    from experiments.score import pairs
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (
+            (trained, "build"),
+            (pairs, "make_score_step"),
+            (scoring, "make_score_step"),
+            (scoring, "make_details_step"),
+        ):
+            patch.setattr(module, name, cache(getattr(module, name)))
+        yield
 
 
 @pytest.fixture

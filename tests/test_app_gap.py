@@ -170,7 +170,7 @@ SMALL = GapConfig(
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, few_lengths):
     run = tmp_path_factory.mktemp("run") / "run"
     assert train(SMALL, Options(run), []) == run
     return run

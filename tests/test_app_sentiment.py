@@ -19,7 +19,7 @@ from experiments.train.plan import plan
 from experiments.train.session import train
 from lm.config import ConfigError, ModelConfig
 
-pytestmark = pytest.mark.usefixtures("compile_cache")
+pytestmark = pytest.mark.usefixtures("compile_cache", "few_lengths")
 
 
 def label_of(text: str) -> int:

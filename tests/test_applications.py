@@ -48,16 +48,15 @@ from experiments.applications.translation.config import (
     TranslationConfig,
 )
 from experiments.config import Config, GradflowConfig, TrainConfig
-from experiments.console.command_line import Options
 from experiments.report.build import report
 from experiments.run.files import read_json
 from experiments.run.probes import read_probe
-from experiments.train.session import train
 from lm.config import ModelConfig
 from lm.gradflow.gates import seen
+from tests.runs import trained
 from tests.tiny_run import TEXT
 
-pytestmark = pytest.mark.usefixtures("compile_cache")
+pytestmark = pytest.mark.usefixtures("compile_cache", "few_lengths")
 TRAIN = TrainConfig(
     epochs=0, steps=4, eval_every=2, eval_batch=4, checkpoint_every=1, keep=9, samples=1
 )
@@ -160,8 +159,7 @@ def whole(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     config = configs(folder)[request.param]
     run = tmp_path_factory.mktemp("run") / "whole"
-    assert train(config, Options(run), []) == run
-    return request.param, config, run
+    return request.param, config, trained(config, run)
 
 
 def test_it_goes_on_bit_for_bit(whole, tmp_path):
@@ -176,7 +174,7 @@ def test_it_goes_on_bit_for_bit(whole, tmp_path):
         for folder in (cut / "checkpoints").iterdir():
             if folder.name.isdigit() and int(folder.name) > step:
                 shutil.rmtree(folder)
-        train(config, Options(cut), [])
+        trained(config, cut)
         same, summary = restore_best(cut), read_json(cut / "summary.json")
         assert same.step == wanted.step
         for a, b in zip(

@@ -92,6 +92,12 @@ def alone(config: Config, batches: list[Batch], shared: Config | None = None):
 
 
 @functools.cache
+def shared_init(config: ModelConfig, optim: OptimConfig):
+    problem = build(config, V).problem
+    return jax.jit(population.make_population_init(problem, optim, B))
+
+
+@functools.cache
 def shared_step(config: ModelConfig, optim: OptimConfig):
     return jax.jit(population.make_population_step(build(config, V).problem, optim))
 
@@ -104,8 +110,7 @@ class Together:
         self.keys = jax.vmap(jax.random.key)(np.array([c.seed for c in members]))
         self.numbers = stacked([numbers_of(c) for c in members])
         inits = stacked([init_numbers(c.model.init) for c in members])
-        self.init = population.make_population_init(build(model, V).problem, optim, B)
-        self.states = self.init(self.keys, inits, self.numbers)
+        self.states = shared_init(model, optim)(self.keys, inits, self.numbers)
         self.step = shared_step(model, optim)
 
     def run(self, texts: list[list[Batch]]):

@@ -65,10 +65,16 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
     assert found is not None
     state, _ = found
     columns = read_probe(unbroken)
-    for probe, params in ((0, fresh.params), (3, state.params)):
+
+    @jax.jit
+    def measured(params):
         given = problem, params, problem.carry(params, 3), batch
-        profile = lag_profile(*given)
         norms_LT = stacked(norms_through_time(*given))
+        statistics = state_statistics(*given), gate_statistics(*given)
+        return lag_profile(*given), norms_LT, *statistics
+
+    for probe, params in ((0, fresh.params), (3, state.params)):
+        profile, norms_LT, states, gates = jax.device_get(measured(params))
         got = {name: column[probe] for name, column in columns.items()}
         np.testing.assert_allclose(got["lag_LK"], profile.raw_LK, rtol=1e-4)
         np.testing.assert_allclose(got["norms_LT"], norms_LT, rtol=1e-4)
@@ -77,12 +83,10 @@ def test_a_probe_is_a_direct_call_of_the_instruments(unbroken):
         share_LK = got["lag_LK"] / got["lag_LK"][:, :1]
         assert (got["lag_low_LK"] <= share_LK * (1 + 1e-5)).all()
         assert (share_LK <= got["lag_high_LK"] * (1 + 1e-5)).all()
-        states = state_statistics(*given).values()
         np.testing.assert_allclose(
-            got["state_norm_L"], [np.mean(s.norm_T) for s in states], rtol=1e-4
+            got["state_norm_L"], [np.mean(s.norm_T) for s in states.values()], rtol=1e-4
         )
-        gates = gate_statistics(*given).values()
-        for number, layer in enumerate(gates):
+        for number, layer in enumerate(gates.values()):
             for name, gate in layer.items():
                 np.testing.assert_allclose(
                     got[f"gates_{number}_{name}"], gate.histogram, atol=1e-6

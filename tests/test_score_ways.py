@@ -21,7 +21,7 @@ from experiments.score import __main__ as score
 from experiments.train.trained import load_trained
 from tests.tiny_run import alone, make_run, records, refused
 
-pytestmark = pytest.mark.usefixtures("compile_cache")
+pytestmark = pytest.mark.usefixtures("compile_cache", "one_program")
 READ = [
     (reading, tokenizer)
     for reading in ("streams", "sentences")
