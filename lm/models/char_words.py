@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from lm import dropout as drop
 from lm.cells import make_cell
 from lm.cells.forms import add_bias, draw
-from lm.config import ConfigError, ModelConfig, SpellingConfig, unknown
+from lm.config import ConfigError, InitConfig, ModelConfig, SpellingConfig, unknown
 from lm.layers import bidirectional, recurrent
 from lm.losses import token_nats
 from lm.models.language_model import LanguageModel, build, last_token
@@ -70,7 +70,7 @@ def convolution(config: SpellingConfig, model: ModelConfig, signs: int) -> Spell
     def init(key: Array) -> Params:
         key, key_signs, key_out, *keys = jax.random.split(key, 3 + config.widths)
         params: dict[str, Any] = {
-            "signs": jax.random.normal(key_signs, (signs, config.characters)),
+            "signs": characters(key_signs, (signs, config.characters), model.init),
             "out": draw(key_out, (width, model.embedding), model.init),
         }
         for own, (w, count) in zip(keys, counts.items(), strict=True):
@@ -101,6 +101,14 @@ def convolution(config: SpellingConfig, model: ModelConfig, signs: int) -> Spell
     return Speller(init, apply)
 
 
+def characters(key: Array, shape: tuple[int, ...], init: InitConfig) -> Array:
+    """Vectors of characters: N(0, 1); drawn as all weights are where these have one
+    scale whatever their fan-in, as Kim's U(±.05)."""
+    if init.weights in ("uniform", "normal"):
+        return draw(key, shape, init)
+    return jax.random.normal(key, shape)
+
+
 def strongest(params: Params, cs_NWC: Array, lengths_N: Array, w: int) -> Array:
     """Each filter's largest answer over the windows of w characters: (N, filters)."""
     count = cs_NWC.shape[1] - w + 1
@@ -127,7 +135,7 @@ def bilstm(config: SpellingConfig, model: ModelConfig, signs: int) -> Speller:
     def init(key: Array) -> Params:
         key_signs, key_layer, key_out = jax.random.split(key, 3)
         return {
-            "signs": jax.random.normal(key_signs, (signs, config.characters)),
+            "signs": characters(key_signs, (signs, config.characters), model.init),
             "layer": layer.init(key_layer, config.characters),
             "out": draw(key_out, (layer.d_out, model.embedding), model.init),
         }
