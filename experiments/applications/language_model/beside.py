@@ -15,6 +15,7 @@ from experiments import ngram
 from experiments.applications.application import Final
 from experiments.applications.language_model.scoring import score_tokens
 from experiments.applications.language_model.segment_passes import Reader
+from experiments.applications.language_model.segments import beginning
 from experiments.applications.language_model.trained import Trained
 from lm.adaptive import SHARPNESS
 from lm.adaptive.mixture import em_weights, mixed
@@ -23,6 +24,7 @@ from lm.losses import perplexity
 VALID, TEST = "valid", "test"
 # A long stream is read in lanes of so many caches each, at most 4; by so many tokens.
 CACHES, LANES, SEGMENT = 10, 4, 50
+TUNED = 50_000  # tokens of valid at most by which θ is chosen
 
 
 def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
@@ -63,7 +65,7 @@ def cached(
     trained: Trained, dataset: Dataset, valid_N: np.ndarray, size: int
 ) -> dict[str, np.ndarray]:
     """nats (N,) of valid and test by the cache alone, with the θ whose mixture with the
-    network's own nats valid_N is the best."""
+    network's own nats valid_N is the best at the beginning of valid."""
     reader = Reader(trained, lambda words: None)
 
     def read(tokens: TokenArray, θs: tuple[float, ...]) -> dict[float, np.ndarray]:
@@ -71,13 +73,13 @@ def cached(
         segments = reader.segments(tokens, lanes, SEGMENT)
         return reader.fixed(segments, (1.0,), size, θs).cache
 
-    valid = read(dataset.splits[VALID], SHARPNESS)
-    found = {θ: em_weights(np.stack([valid_N, nats])).nats for θ, nats in valid.items()}
-    best = min(found, key=lambda θ: found[θ])
-    return {
-        VALID: valid[best],
-        TEST: read(dataset.splits[TEST], (best,))[best],
+    begin = beginning(dataset.splits[VALID], TUNED)
+    both = {
+        θ: np.stack([valid_N[: len(nats)], nats])
+        for θ, nats in read(begin, SHARPNESS).items()
     }
+    best = min(SHARPNESS, key=lambda θ: em_weights(both[θ]).nats)
+    return {s: read(dataset.splits[s], (best,))[best] for s in (VALID, TEST)}
 
 
 def lanes_of(tokens: TokenArray, size: int, reading: str) -> int:
