@@ -1,5 +1,7 @@
 """∂L/∂h_t against its definition, and where it is known exactly."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,10 +57,14 @@ def test_the_definition_by_starting_again_at_every_step(cell):
     def now(h, t):
         return jnp.sum(weights[t] * token_nats(model.logits(params, h), TARGETS[t]))
 
-    for t in (0, T - 2):
+    @partial(jax.jit, static_argnums=1)
+    def again(state, t):
         reached, hs = model.apply(params, IDS[: t + 1], state, Context(driver=looped))
         want = jax.grad(rest)(reached, t)
-        top = want[-1]._replace(h=want[-1].h + jax.grad(now)(hs[-1], t))
+        return want[-1]._replace(h=want[-1].h + jax.grad(now)(hs[-1], t))
+
+    for t in (0, T - 2):
+        top = again(state, t)
         # A layer below reaches the loss through this one at t too: only the top here.
         close(jax.tree.map(lambda g, t=t: g[t], got["1"]), top, rtol=1e-4, atol=1e-5)
     hidden = through_time.hidden_gradient(model.parts[1].cell, got["1"])
