@@ -101,7 +101,7 @@ def convolution(config: SpellingConfig, model: ModelConfig, signs: int) -> Spell
     return Speller(init, apply)
 
 
-def characters(key: Array, shape: tuple[int, ...], init: InitConfig) -> Array:
+def characters(key: Array, shape: tuple[int, int], init: InitConfig) -> Array:
     """Vectors of characters: N(0, 1); drawn as all weights are where these have one
     scale whatever their fan-in, as Kim's U(±.05)."""
     if init.weights in ("uniform", "normal"):
