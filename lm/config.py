@@ -106,7 +106,7 @@ class ModelConfig:
     cell: str = "lstm"
     """A name in lm.cells.CELLS: tanh, relu, irnn, lstm, gru, gru_reset_before, …; or
     flax:NAME, a cell of Flax's, started as Flax does: flax:GRUCell, …; or
-    transformer, a decoder of such blocks as a yardstick."""
+    transformer or hawk, whole blocks, the first one a yardstick."""
     layers: int = 1
     """Number of stacked layers, 1 to 8."""
     hidden: int = 200

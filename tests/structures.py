@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm.cells import make_cell
+from lm.cells.rg_lru import rg_lru
 from lm.config import InitConfig
 from lm.lanes import by_lane
 from lm.layers import recurrent
@@ -18,8 +19,9 @@ from lm.structure.blocks import entered, feedforward, prenorm_block
 from lm.structure.clockwork import clockwork
 from lm.structure.dilated import dilated
 from lm.structure.gated_block import gated
+from lm.structure.hawk import unchanged
 from lm.structure.highway import highway
-from lm.structure.normed import normed
+from lm.structure.normed import normed, rms_prenormed
 from lm.structure.transformer import attending, self_attention
 from lm.types import Context, Layer
 
@@ -40,11 +42,21 @@ def feed(gated: bool) -> Layer:
     return feedforward(H, 5, INIT, True, gated)
 
 
+def unit() -> Layer:
+    return recurrent(rg_lru(6, INIT, heads=2, entered=False))
+
+
+def hawk() -> Layer:
+    mix = gated(unit(), H, INIT, True, behind=unchanged, gate=jax.nn.gelu)
+    return prenorm_block(mix, feed(True), before=rms_prenormed)
+
+
 LAYERS = {
     "highway": lambda: highway(one(), INIT),
     "normed": lambda: normed(one()),
     "prenorm block": lambda: entered(prenorm_block(one("gru"), feed(True)), INIT),
     "gated block": lambda: gated(one(units=6), H, INIT),
+    "hawk": hawk,
     "dilated": lambda: dilated(one(), 3),
     "clockwork": lambda: clockwork((one(units=2),) * 3),
     "attentive": lambda: attentive(one(), "general", 3, INIT),

@@ -124,18 +124,52 @@ def test_a_prenorm_block_adds_what_mixes_steps_and_then_what_mixes_units():
     close(ys, want, rtol=1e-4, atol=1e-5)
 
 
+def convolved(params, us):
+    """Σ_k w_k ⊙ u_{t−k} + b of 4 taps."""
+    zs = np.zeros_like(us) + params["b"]
+    for t in range(T):
+        for k in range(min(4, t + 1)):
+            zs[t] += params["w"][k] * us[t - k]
+    return zs
+
+
 @pytest.mark.slow
 def test_a_gated_block_convolves_and_gates():
     _, params, _, ys, *_ = made("gated block")
-    us = PLAIN.xs @ params["up"]["w_x"]
-    zs = np.zeros_like(us) + params["conv"]["b"]
-    for t in range(T):
-        for k in range(min(4, t + 1)):
-            zs[t] += params["conv"]["w"][k] * us[t - k]
+    zs = convolved(params["conv"], PLAIN.xs @ params["up"]["w_x"])
     zs = zs * sigmoid(zs)
     gate = np.asarray(PLAIN.xs @ params["gate"]["w_x"])
     hs = plain(one(units=6), params["layer"], jnp.asarray(zs))
     close(ys, (hs * gate * sigmoid(gate)) @ params["down"]["w_x"], rtol=1e-4, atol=1e-5)
+
+
+def root_mean_square(x):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+
+
+@pytest.mark.slow
+def test_a_hawk_block_is_griffins_recurrent_block():
+    """De et al. 2024, figure 2; equations 1 to 4 by a loop over steps."""
+    _, params, _, ys, *_ = made("hawk")
+    own = params["mix"]["layer"]
+    us = root_mean_square(PLAIN.xs)
+    cs = convolved(own["conv"], us @ own["up"]["w_x"] + own["up"]["b"])
+    unit, h, hs = own["layer"], np.zeros((B, 6)), []
+    blocks = {n: np.kron(np.eye(2), np.ones((3, 3))) for n in "ri"}
+    for n, whole in blocks.items():
+        for head in range(2):
+            at = slice(3 * head, 3 * head + 3)
+            whole[at, at] = unit[f"w_{n}"][head]
+    for c in cs:
+        r, i = (sigmoid(c @ blocks[n] + unit[f"b_{n}"]) for n in "ri")
+        a = np.exp(-8 * r * np.log1p(np.exp(unit["decay"])))
+        h = a * h + np.sqrt(1 - a * a) * i * c
+        hs.append(h)
+    gate = gelu(us @ own["gate"]["w_x"] + own["gate"]["b"])
+    mixed = PLAIN.xs + (hs * gate) @ own["down"]["w_x"] + own["down"]["b"]
+    fed_on = fed(params["feed"]["layer"], root_mean_square(mixed), True)
+    close(ys, mixed + fed_on, rtol=1e-4, atol=1e-5)
+    assert "w_x" not in unit
 
 
 def test_a_dilated_layer_is_d_layers_that_each_read_every_dth_step():

@@ -62,7 +62,8 @@ def test_all_that_takes_a_language_model_takes_it(name):
         assert jax.tree.structure(gradient) == jax.tree.structure(params)
         assert {part.name for part in model.parts} == set(kept)
         for part in model.parts:
-            assert part.of(params)["w_x"].ndim == 2
+            own = part.of(params)
+            assert "w_r" in own if name == "hawk" else own["w_x"].ndim == 2
         cut = problem.truncated
         assert cut is not None
         measured = partial(lag_norms, cut(2) if changes else problem)
@@ -181,6 +182,8 @@ def test_what_cannot_be_is_refused_in_one_line():
     )
     drops = DropoutConfig(zoneout=0.1)
     fails("set both to 0", lambda: stack_of(ModelConfig("transformer", dropout=drops)))
+    drops = DropoutConfig(weight=0.1)
+    fails("no recurrent matrices", lambda: stack_of(ModelConfig("hawk", dropout=drops)))
     cell = place_of(config("plain"), 0).one().parts[0].cell
     wide = ModelConfig(hidden=H, structure="gated_block")
     fails("has 8: choose one by model.cell", lambda: stack_of(wide, cell))

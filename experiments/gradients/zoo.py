@@ -50,7 +50,7 @@ COPYING = "copy_memory"
 NOT_ASKED = {"reach": 0}
 # Expected to copy longest.
 LASTING = (*copying.LASTING, "janet_chrono")
-YARDSTICKS = "yardsticks, not recurrent"
+YARDSTICKS = "yardsticks"
 COMMAND = "python -m experiments.gradients zoo"
 EXPECTS = (
     "At one budget of parameters and of updates no cell predicts characters better "

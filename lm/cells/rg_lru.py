@@ -74,8 +74,19 @@ def start_of(key: Array, hidden: int) -> Array:
     return jnp.log(jnp.expm1(-0.5 * jnp.log(square)))
 
 
-def rg_lru(hidden: int, init: InitConfig, bias: bool = True, *, heads: int = 4) -> Cell:
-    """The equations above; zs are packed u, r, i. `heads` as in lm.cells.heads."""
+def rg_lru(
+    hidden: int,
+    init: InitConfig,
+    bias: bool = True,
+    *,
+    heads: int = 4,
+    entered: bool = True,
+) -> Cell:
+    """The equations above; zs are packed u, r, i.
+
+    heads    as in lm.cells.heads.
+    entered  by u = x·W_x + b_x; else u is x itself, H wide.
+    """
     heads = heads_of(hidden, heads)
     width = hidden // heads
 
@@ -86,16 +97,18 @@ def rg_lru(hidden: int, init: InitConfig, bias: bool = True, *, heads: int = 4) 
             return jax.random.normal(key, (heads, width, width)) / width**0.5
 
         params = {
-            "w_x": draw(key_x, (d_in, hidden), init),
             "w_r": diagonal(key_r),
             "w_i": diagonal(key_i),
             "decay": start_of(key_a, hidden),
         }
-        names = ("b", "b_r", "b_i") if bias else ()
+        names = ("b_r", "b_i") if bias else ()
+        if entered:
+            params["w_x"] = draw(key_x, (d_in, hidden), init)
+            names += ("b",) if bias else ()
         return params | {name: jnp.zeros(hidden) for name in names}
 
     def project(params, xs):
-        u = affine(params, xs)
+        u = affine(params, xs) if entered else xs
         return jnp.concatenate([u, gate(params, u, "r"), gate(params, u, "i")], -1)
 
     def gate(params, u, name):

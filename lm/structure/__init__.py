@@ -14,6 +14,7 @@ from lm.structure.blocks import blocks
 from lm.structure.clockwork import clockworks
 from lm.structure.dilated import dilations
 from lm.structure.gated_block import gated_blocks
+from lm.structure.hawk import hawk
 from lm.structure.highway import highways
 from lm.structure.normed import normalized
 from lm.structure.place import Place
@@ -45,6 +46,7 @@ STRUCTURES: dict[str, Structure] = {
 # In place of a cell, with a structure of their own.
 WHOLE: dict[str, Structure] = {
     "transformer": transformer,
+    "hawk": hawk,
 }
 
 

@@ -14,6 +14,7 @@ A first layer whose input is not as wide as its output projects it: x·W_e. Recu
 states are those of `mix`. gelu by tanh (Hendrycks & Gimpel 2016).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,6 +28,7 @@ from lm.structure.normed import normed, prenormed
 from lm.structure.place import Place
 from lm.types import Array, Context, Layer, Params, State
 
+Around = Callable[[Layer], Layer]
 WIDENED = 4 / 3  # of xLSTM's block around an sLSTM
 
 
@@ -62,12 +64,13 @@ def feedforward(
     )
 
 
-def prenorm_block(mix: Layer, feed: Layer) -> Layer:
+def prenorm_block(mix: Layer, feed: Layer, before: Around = prenormed) -> Layer:
     """The equations above; the state is that of `mix`.
 
-    feed  without a state.
+    feed    without a state.
+    before  (layer) -> the same with a norm on what it reads.
     """
-    mixing, feeding = residual(prenormed(mix)), residual(prenormed(feed))
+    mixing, feeding = residual(before(mix)), residual(before(feed))
 
     def init(key: Array, d_in: int) -> Params:
         first, second = jax.random.split(key)
@@ -107,12 +110,12 @@ def entered(layer: Layer, init: InitConfig) -> Layer:
     return around(layer, init_enter, before=before, d_in=layer.d_out)
 
 
-def at_place(place: Place, block: Layer) -> Layer:
+def at_place(place: Place, block: Layer, behind: Around = normed) -> Layer:
     """A block that needs its input as wide as its output, at a place: the first one is
     `entered` where word vectors are not, what the last one hands up is normalized."""
     if not place.number and place.config.embedding != block.d_out:
         block = entered(block, place.config.init)
-    return normed(block) if place.last else block
+    return behind(block) if place.last else block
 
 
 def blocks(place: Place) -> Layer:

@@ -4,11 +4,11 @@
 
 u·W_u and u·W_g are E = 2·H wide, and so is the cell: Beck et al. 2024, "xLSTM" ("pre
 up-projection"), around any cell in place of the mLSTM, whose q, k and v have
-projections of their own there. Griffin's recurrent block (De et al. 2024, section 2.2)
-is the same with gelu on the gate, none behind the convolution and E = 4/3·H. conv₄ is
-causal and unit by unit, Σ_{k<4} w_k ⊙ x_{t−k} + b; its last 3 inputs are carried.
+projections of their own there. Griffin's recurrent block is `lm.structure.hawk`. conv₄
+is causal and unit by unit, Σ_{k<4} w_k ⊙ x_{t−k} + b; its last 3 inputs are carried.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +24,7 @@ from lm.structure.past import Past, moved_on, none_yet, places_of, visible, with
 from lm.structure.place import Place
 from lm.types import Array, Context, Layer, Params, State
 
+Activation = Callable[[Array], Array]
 WIDENED, TAPS = 2, 4
 
 
@@ -46,18 +47,33 @@ def convolved(params: Params, rows_BPE: Array, seen_BTP: Array) -> Array:
     return jnp.swapaxes(total, 0, 1)
 
 
-def gated(cell: Layer, width: int, init: InitConfig) -> Layer:
-    """(cell(z) ⊙ silu(u·W_g))·W_d of what is read, to `width` units."""
+def gated(
+    cell: Layer,
+    width: int,
+    init: InitConfig,
+    bias: bool = False,
+    behind: Activation = jax.nn.silu,
+    gate: Activation = jax.nn.silu,
+) -> Layer:
+    """(cell(z) ⊙ silu(u·W_g))·W_d of what is read, to `width` units.
+
+    bias          of the three matrices.
+    behind, gate  in place of silu behind the convolution and on the gate.
+    """
     E = cell.d_out
 
+    def matrix(key: Array, d_in: int, d_out: int) -> Params:
+        drawn = {"w_x": draw(key, (d_in, d_out), init)}
+        return drawn | ({"b": jnp.zeros(d_out)} if bias else {})
+
     def init_params(key: Array, d_in: int) -> Params:
-        inside, up, gate, conv, down = jax.random.split(key, 5)
+        inside, up, lets, conv, down = jax.random.split(key, 5)
         return {
             "layer": cell.init(inside, E),
-            "up": {"w_x": draw(up, (d_in, E), init)},
-            "gate": {"w_x": draw(gate, (d_in, E), init)},
+            "up": matrix(up, d_in, E),
+            "gate": matrix(lets, d_in, E),
             "conv": {"w": draw(conv, (TAPS, E), init), "b": jnp.zeros(E)},
-            "down": {"w_x": draw(down, (E, width), init)},
+            "down": matrix(down, E, width),
         }
 
     def initial_state(params: Params, batch: int) -> State:
@@ -71,9 +87,9 @@ def gated(cell: Layer, width: int, init: InitConfig) -> Layer:
         rows = with_window(state.past, affine(params["up"], xs))
         places = places_of(state.past, context, leading(xs))
         seen = visible(places, TAPS - 1, own=True)
-        zs = jax.nn.silu(convolved(params["conv"], rows, seen))
+        zs = behind(convolved(params["conv"], rows, seen))
         inner, ys = cell.apply(params["layer"], zs, state.cell, context)
-        ys = ys * jax.nn.silu(affine(params["gate"], xs))
+        ys = ys * gate(affine(params["gate"], xs))
         after = Gated(inner, moved_on(rows, places, TAPS - 1))
         return after, affine(params["down"], ys)
 
@@ -89,7 +105,7 @@ def gated(cell: Layer, width: int, init: InitConfig) -> Layer:
 
 def gated_blocks(place: Place) -> Layer:
     """x + (cell(silu(conv₄(u·W_u))) ⊙ silu(u·W_g))·W_d, u = LN(x), the cell 2·H wide:
-    xLSTM's block around an mLSTM, near Griffin's (De et al. 2024)."""
+    xLSTM's block around an mLSTM."""
     H, init = place.config.hidden, place.config.init
     inside = place.drop(place.whole(gated(place.of(WIDENED * H), H, init)))
     return at_place(place, residual(prenormed(inside)))
