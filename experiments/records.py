@@ -22,7 +22,7 @@ from experiments.run.files import read_json, write_text_atomic
 from lm.config import ConfigError, at_least
 
 KEPT = ("valid", "test", "scores", "tokens_per_second", "steps", "parameters")
-KEPT += ("baseline", "baselines", "optimum")
+KEPT += ("baseline", "baselines", "optimum", "chosen")
 
 
 @dataclass(frozen=True)

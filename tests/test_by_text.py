@@ -138,11 +138,13 @@ def test_a_flag_counts_before_the_text_and_ngram_and_cache_stand_beside(
         assert found["cached_perplexity"] == pytest.approx(cache[split], rel=1e-4)
         assert found["mixed_perplexity"] == pytest.approx(every[split], rel=1e-4)
         assert found["mixed_perplexity"] != pytest.approx(static[split], rel=1e-3)
-        for name, share, row in (
-            ("cache", "cache_share", cache),
-            ("2-gram", "ngram_share", every),
-        ):
-            assert found[share] == pytest.approx(row["weights"][name], abs=1e-2)
+    chosen = summary["chosen"]
+    for name, share, row in (
+        ("cache", "cache_share", cache),
+        ("2-gram", "ngram_share", every),
+    ):
+        assert chosen[share] == pytest.approx(row["weights"][name], abs=1e-2)
+    assert chosen["cache_θ"] == cache["chosen"]["θ"]
 
 
 def test_only_language_models_are_chosen_by_text():

@@ -47,12 +47,15 @@ class Final(NamedTuple):
     baselines  {what is no neural network: {split: {name: number}}}, on the same splits.
     optimum    {name: the best score that there can be on the test split}, where it is
                known only now; else it is among `Prepared.facts`.
+    chosen     {name: number} that the validation split chose for the scores, as a
+               mixture's weights.
     examples   JSON values, kept in RUN/examples.json for `Application.section`.
     """
 
     scores: Mapping[str, Mapping[str, float]] = {}
     baselines: Mapping[str, Mapping[str, Mapping[str, float]]] = {}
     optimum: Mapping[str, float] = {}
+    chosen: Mapping[str, float] = {}
     examples: Any = None
 
 

@@ -245,6 +245,7 @@ class RunState:
             },
             **({"baselines": final.baselines} if final.baselines else {}),
             **({"optimum": final.optimum} if final.optimum else {}),
+            **({"chosen": final.chosen} if final.chosen else {}),
             "best_step": step,
             "stopped": self.stopped(),
             "tokens_per_second": at.step_tokens / max(at.step_seconds, 1e-9),

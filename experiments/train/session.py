@@ -148,6 +148,8 @@ def lines_of(outcome: Outcome) -> list[str]:
         lines.append(
             f"{name}: " + "; ".join(f"{s} {told(n)}" for s, n in found.items())
         )
+    if "chosen" in summary:
+        lines.append(f"chosen on valid: {told(summary['chosen'])}")
     if "optimum" in summary:
         lines.append(f"exact optimum  {optimum_told(summary['optimum'])}")
     lines.append(f"stopped by {summary['stopped']}")

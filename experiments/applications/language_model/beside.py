@@ -31,41 +31,40 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     """Of valid and test: nats per token and perplexity of an interpolated Kneser–Ney
     n-gram of train, among the baselines; among the scores the perplexities of the
     network with its cache ("cached_perplexity") and of all together
-    ("mixed_perplexity"), with the shares of cache and n-gram.
+    ("mixed_perplexity"). Chosen: θ, the cache's share, and the n-gram's among all.
 
     order  of the n-gram; 0: none.
     cache  tokens in the cache; 0: none.
     """
     parts = {s: [score_tokens(trained, dataset.splits[s])] for s in (VALID, TEST)}
     scores: dict[str, dict[str, float]] = {VALID: {}, TEST: {}}
-    baselines = {}
+    baselines, chosen = {}, {}
 
-    def add(theirs: Mapping[str, np.ndarray], name: str, share: str) -> None:
+    def add(name: str, theirs: Mapping[str, np.ndarray]) -> float:
+        """Mixed with what is there: a score; the share of what is added."""
         for split, nats_N in theirs.items():
             parts[split].append(nats_N)
         weights_K = em_weights(np.stack(parts[VALID])).weights_K
         for split, nats in parts.items():
-            both = perplexity(float(np.mean(mixed(np.stack(nats), weights_K))))
-            scores[split] |= {name: both, share: float(weights_K[-1])}
+            both = mixed(np.stack(nats), weights_K)
+            scores[split][name] = perplexity(float(np.mean(both)))
+        return float(weights_K[-1])
 
     if cache:
-        add(
-            cached(trained, dataset, parts[VALID][0], cache),
-            "cached_perplexity",
-            "cache_share",
-        )
+        θ, theirs = cached(trained, dataset, parts[VALID][0], cache)
+        chosen |= {"cache_θ": θ, "cache_share": add("cached_perplexity", theirs)}
     if order:
         theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
         baselines[f"Kneser-Ney {order}-gram"] = ngram.summed_up(theirs)
-        add(theirs, "mixed_perplexity", "ngram_share")
-    return Final(scores, baselines)
+        chosen["ngram_share"] = add("mixed_perplexity", theirs)
+    return Final(scores, baselines, chosen=chosen)
 
 
 def cached(
     trained: Trained, dataset: Dataset, valid_N: np.ndarray, size: int
-) -> dict[str, np.ndarray]:
-    """nats (N,) of valid and test by the cache alone, with the θ whose mixture with the
-    network's own nats valid_N is the best at the beginning of valid."""
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The θ whose mixture with the network's own nats valid_N is the best at the
+    beginning of valid, and nats (N,) of valid and test by the cache alone."""
     reader = Reader(trained, lambda words: None)
 
     def read(tokens: TokenArray, θs: tuple[float, ...]) -> dict[float, np.ndarray]:
@@ -79,7 +78,7 @@ def cached(
         for θ, nats in read(begin, SHARPNESS).items()
     }
     best = min(SHARPNESS, key=lambda θ: em_weights(both[θ]).nats)
-    return {s: read(dataset.splits[s], (best,))[best] for s in (VALID, TEST)}
+    return best, {s: read(dataset.splits[s], (best,))[best] for s in (VALID, TEST)}
 
 
 def lanes_of(tokens: TokenArray, size: int, reading: str) -> int:
