@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from data_pipeline.dataset import prepare
@@ -23,6 +24,7 @@ from experiments.evaluate.evaluation import evaluate
 from experiments.evaluate.options import Evaluate
 from experiments.run.files import read_json
 from experiments.train.__main__ import main
+from lm.adaptive.mixture import em_weights, mixed
 from lm.config import ConfigError
 
 pytestmark = pytest.mark.usefixtures("compile_cache")
@@ -124,7 +126,8 @@ def test_a_flag_counts_before_the_text_and_ngram_and_cache_stand_beside(
     assert (kept["data"]["batch"], kept["train"]["steps"]) == (SIZES[0].batch, 2)
     assert printed.startswith("chosen by the text (")
     config, _ = parse([*words, "--ngram", "2"], "")
-    expected = ngram.baseline(prepare(config.data), 2)
+    dataset = prepare(config.data)
+    expected = ngram.baseline(dataset, 2)
     summary = read_json(run / "summary.json")
     beside = summary["baselines"]["Kneser-Ney 2-gram"]
     for split in ("valid", "test"):
@@ -145,6 +148,26 @@ def test_a_flag_counts_before_the_text_and_ngram_and_cache_stand_beside(
     ):
         assert chosen[share] == pytest.approx(row["weights"][name], abs=1e-2)
     assert chosen["cache_θ"] == cache["chosen"]["θ"]
+    late = summary["baselines"]["Kneser-Ney 2-gram, its cache"]
+    for split, want in counted(dataset, 20).items():
+        assert late[split]["perplexity"] == pytest.approx(want, rel=1e-4)
+
+
+def counted(dataset, size: int) -> dict[str, float]:
+    """Perplexity of a 2-gram mixed with the shares of words among the last `size`."""
+    theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, 2)
+    pairs = {}
+    for split, nats_N in theirs.items():
+        ids = dataset.splits[split].ids.tolist()
+        lately = [ids[max(0, n - size) : n] for n in range(len(ids))]
+        p = [
+            was.count(w) / len(was) for was, w in zip(lately[1:], ids[1:], strict=True)
+        ]
+        with np.errstate(divide="ignore"):
+            own = -np.log([1 / dataset.vocabulary.size, *p])
+        pairs[split] = np.stack([nats_N, own])
+    weights = em_weights(pairs["valid"]).weights_K
+    return {s: float(np.exp(mixed(both, weights).mean())) for s, both in pairs.items()}
 
 
 def test_only_language_models_are_chosen_by_text():

@@ -3,7 +3,8 @@
 A network, a cache of the words that it has read (Grave et al. 2017) and an n-gram err
 at different tokens, so that p = Σ w p_k, with the w that EM finds on the validation
 split, is better than each. The cache has one number more, its sharpness θ, chosen on
-that split too. The parameters stay as they were trained.
+that split too. The parameters stay as they were trained. With θ = 0 it counts the words
+of late, whatever the state: that cache (Kuhn & De Mori 1990) the n-gram gets as well.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from lm.adaptive import SHARPNESS
 from lm.adaptive.mixture import em_weights, mixed
 from lm.losses import perplexity
 
+ByName = Mapping[str, np.ndarray]
 VALID, TEST = "valid", "test"
 # A long stream is read in lanes of so many caches each, at most 4; by so many tokens.
 CACHES, LANES, SEGMENT = 10, 4, 50
@@ -29,9 +31,10 @@ TUNED = 50_000  # tokens of valid at most by which θ is chosen
 
 def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     """Of valid and test: nats per token and perplexity of an interpolated Kneser–Ney
-    n-gram of train, among the baselines; among the scores the perplexities of the
-    network with its cache ("cached_perplexity") and of all together
-    ("mixed_perplexity"). Chosen: θ, the cache's share, and the n-gram's among all.
+    n-gram of train, alone and with a cache, among the baselines; among the scores the
+    perplexities of the network with its cache ("cached_perplexity") and of network,
+    cache and n-gram ("mixed_perplexity"). Chosen: θ, the cache's share, and the
+    n-gram's among all.
 
     order  of the n-gram; 0: none.
     cache  tokens in the cache; 0: none.
@@ -40,31 +43,42 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     scores: dict[str, dict[str, float]] = {VALID: {}, TEST: {}}
     baselines, chosen = {}, {}
 
-    def add(name: str, theirs: Mapping[str, np.ndarray]) -> float:
+    def add(name: str, theirs: ByName) -> float:
         """Mixed with what is there: a score; the share of what is added."""
         for split, nats_N in theirs.items():
             parts[split].append(nats_N)
         weights_K = em_weights(np.stack(parts[VALID])).weights_K
         for split, nats in parts.items():
-            both = mixed(np.stack(nats), weights_K)
-            scores[split][name] = perplexity(float(np.mean(both)))
+            together = mixed(np.stack(nats), weights_K)
+            scores[split][name] = perplexity(float(np.mean(together)))
         return float(weights_K[-1])
 
+    counts: dict[str, np.ndarray] = {}
     if cache:
-        θ, theirs = cached(trained, dataset, parts[VALID][0], cache)
+        θ, theirs, counts = cached(trained, dataset, parts[VALID][0], cache)
         chosen |= {"cache_θ": θ, "cache_share": add("cached_perplexity", theirs)}
     if order:
         theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
-        baselines[f"Kneser-Ney {order}-gram"] = ngram.summed_up(theirs)
+        name = f"Kneser-Ney {order}-gram"
+        baselines[name] = ngram.summed_up(theirs)
+        if counts:
+            baselines[f"{name}, its cache"] = ngram.summed_up(both(theirs, counts))
         chosen["ngram_share"] = add("mixed_perplexity", theirs)
     return Final(scores, baselines, chosen=chosen)
 
 
+def both(one: ByName, other: ByName) -> dict[str, np.ndarray]:
+    """nats (N,) of the mixture of two, its weights found on valid."""
+    weights_K = em_weights(np.stack([one[VALID], other[VALID]])).weights_K
+    return {s: mixed(np.stack([one[s], other[s]]), weights_K) for s in one}
+
+
 def cached(
     trained: Trained, dataset: Dataset, valid_N: np.ndarray, size: int
-) -> tuple[float, dict[str, np.ndarray]]:
+) -> tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The θ whose mixture with the network's own nats valid_N is the best at the
-    beginning of valid, and nats (N,) of valid and test by the cache alone."""
+    beginning of valid, and nats (N,) of valid and test by the cache alone; the same
+    with θ = 0."""
     reader = Reader(trained, lambda words: None)
 
     def read(tokens: TokenArray, θs: tuple[float, ...]) -> dict[float, np.ndarray]:
@@ -73,12 +87,14 @@ def cached(
         return reader.fixed(segments, (1.0,), size, θs).cache
 
     begin = beginning(dataset.splits[VALID], TUNED)
-    both = {
+    pairs = {
         θ: np.stack([valid_N[: len(nats)], nats])
         for θ, nats in read(begin, SHARPNESS).items()
     }
-    best = min(SHARPNESS, key=lambda θ: em_weights(both[θ]).nats)
-    return best, {s: read(dataset.splits[s], (best,))[best] for s in (VALID, TEST)}
+    best = min(SHARPNESS, key=lambda θ: em_weights(pairs[θ]).nats)
+    whole = {s: read(dataset.splits[s], (best, 0.0)) for s in (VALID, TEST)}
+    own, counts = ({s: by[θ] for s, by in whole.items()} for θ in (best, 0.0))
+    return best, own, counts
 
 
 def lanes_of(tokens: TokenArray, size: int, reading: str) -> int:
