@@ -95,6 +95,14 @@ def test_words_are_spelt_with_their_ends():
     ]
 
 
+@pytest.mark.parametrize("make", [convolution, bilstm])
+def test_characters_are_drawn_as_kim_draws_all_or_normally(make):
+    for weights, least, most in (("uniform", 0.04, 0.05), ("glorot", 1.5, 9)):
+        model = ModelConfig(init=InitConfig(weights=weights, scale=0.05))
+        signs = make(SPELLING, model, 60).init(jax.random.key(0))["signs"]
+        assert least < np.abs(signs).max() <= most
+
+
 @pytest.mark.parametrize("how", ["streams", "sentences"])
 def test_every_input_is_spelt_by_its_own_characters(tmp_path, how):
     for name, text in (("train", "a b\na cc b\n"), ("valid", "b dab"), ("test", "a a")):

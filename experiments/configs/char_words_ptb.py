@@ -5,7 +5,7 @@ Reproduces  the order of Kim 2016's small models, test perplexity about 93 by
 Differs     one LSTM layer of 200 units, not two of 300; a matrix behind the highway so
             that only the word vectors differ; less dropout, and 6 epochs, not 25: what
             half an hour of two cores allows. The convolution, the draws and SGD are
-            Kim's: by Adam, words made of characters learnt much more slowly.
+            Kim's.
 Command     python -m experiments.train --config char_words_ptb \
                 --data.corpus ../shared/data/ptb
             (a folder with Penn Treebank's train, valid and test files)
