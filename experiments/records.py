@@ -1,7 +1,9 @@
 """A row of experiments/results/ from a finished run, and the READMEs from all rows.
 
-python -m experiments.records RUN NAME     a row from a finished run's summary
-python -m experiments.records --readme     the READMEs' tables and lists of files
+    python -m experiments.records RUN NAME     a row from a finished run's summary
+    python -m experiments.records --readme     the READMEs' tables and lists of files
+
+A row is a JSON file; all tables are made of rows alone.
 """
 
 import re

@@ -262,7 +262,7 @@ def test_help_says_what_is_asked_and_expected(capsys):
     with pytest.raises(SystemExit) as ended:
         command.main([])
     assert not ended.value.code
-    listed = capsys.readouterr().out
+    listed = " ".join(capsys.readouterr().out.split())
     for name, asks in QUESTIONS.items():
         study = load(name)
         assert name in listed and asks in listed and asks.endswith("?")

@@ -18,12 +18,14 @@ from tyro import _errors
 from data_pipeline.errors import DataError
 from data_pipeline.paths import user_path
 from experiments.config import kinds_of, load_named, named
+from experiments.console import help_text
 from experiments.console.failures import told
 from experiments.console.streams import Lasting, discard, prepare_streams
 from experiments.run.files import RunError, say
 from lm.config import ConfigError, at_least, unknown, within
 
 T = TypeVar("T")
+help_text.use()
 
 
 @dataclass(frozen=True)
