@@ -148,7 +148,7 @@ def test_a_flag_counts_before_the_text_and_ngram_and_cache_stand_beside(
     ):
         assert chosen[share] == pytest.approx(row["weights"][name], abs=1e-2)
     assert chosen["cache_θ"] == cache["chosen"]["θ"]
-    late = summary["baselines"]["Kneser-Ney 2-gram, its cache"]
+    late = summary["baselines"]["Kneser-Ney 2-gram + cache"]
     for split, want in counted(dataset, 20).items():
         assert late[split]["perplexity"] == pytest.approx(want, rel=1e-4)
 

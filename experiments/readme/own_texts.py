@@ -15,7 +15,7 @@ def own_texts(rows: dict[str, Row]) -> str:
         found = row["metrics"]["test"]["perplexity"]
         known = row["metrics"]["baselines"]
         beside = known[BASELINE]["test"]["perplexity"]
-        late = known.get(f"{BASELINE}, its cache")
+        late = known.get(f"{BASELINE} + cache")
         more = row["metrics"]["scores"]["test"]
         cached, mixed = (more.get(f"{name}_perplexity") for name in ("cached", "mixed"))
         lines.append(

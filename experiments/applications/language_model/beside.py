@@ -62,7 +62,7 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
         name = f"Kneser-Ney {order}-gram"
         baselines[name] = ngram.summed_up(theirs)
         if counts:
-            baselines[f"{name}, its cache"] = ngram.summed_up(both(theirs, counts))
+            baselines[f"{name} + cache"] = ngram.summed_up(both(theirs, counts))
         chosen["ngram_share"] = add("mixed_perplexity", theirs)
     return Final(scores, baselines, chosen=chosen)
 
