@@ -15,7 +15,7 @@ from data_pipeline.types import Dataset, TokenArray
 from experiments import ngram
 from experiments.applications.application import Final
 from experiments.applications.language_model.scoring import score_tokens
-from experiments.applications.language_model.segment_passes import Reader
+from experiments.applications.language_model.segment_passes import Pass, Reader
 from experiments.applications.language_model.segments import beginning
 from experiments.applications.language_model.trained import Trained
 from lm.adaptive import SHARPNESS
@@ -39,7 +39,7 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     order  of the n-gram; 0: none.
     cache  tokens in the cache; 0: none.
     """
-    parts = {s: [score_tokens(trained, dataset.splits[s])] for s in (VALID, TEST)}
+    parts: dict[str, list[np.ndarray]] = {VALID: [], TEST: []}
     scores: dict[str, dict[str, float]] = {VALID: {}, TEST: {}}
     baselines, chosen = {}, {}
 
@@ -55,8 +55,15 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
 
     counts: dict[str, np.ndarray] = {}
     if cache:
-        θ, theirs, counts = cached(trained, dataset, parts[VALID][0], cache)
-        chosen |= {"cache_θ": θ, "cache_share": add("cached_perplexity", theirs)}
+        θ, read = cached(trained, dataset, cache)
+        for split, found in read.items():
+            parts[split].append(found.model[1.0])
+        counts = {split: found.cache[0.0] for split, found in read.items()}
+        own = {split: found.cache[θ] for split, found in read.items()}
+        chosen |= {"cache_θ": θ, "cache_share": add("cached_perplexity", own)}
+    else:
+        for split, found in parts.items():
+            found.append(score_tokens(trained, dataset.splits[split]))
     if order:
         theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
         name = f"Kneser-Ney {order}-gram"
@@ -74,27 +81,24 @@ def both(one: ByName, other: ByName) -> dict[str, np.ndarray]:
 
 
 def cached(
-    trained: Trained, dataset: Dataset, valid_N: np.ndarray, size: int
-) -> tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The θ whose mixture with the network's own nats valid_N is the best at the
-    beginning of valid, and nats (N,) of valid and test by the cache alone; the same
-    with θ = 0."""
+    trained: Trained, dataset: Dataset, size: int
+) -> tuple[float, dict[str, Pass]]:
+    """The θ whose cache makes the best mixture with the network at the beginning of
+    valid, and what network and cache give in valid and test, by this θ and by 0."""
     reader = Reader(trained, lambda words: None)
 
-    def read(tokens: TokenArray, θs: tuple[float, ...]) -> dict[float, np.ndarray]:
+    def read(tokens: TokenArray, θs: tuple[float, ...]) -> Pass:
         lanes = lanes_of(tokens, size, trained.config.data.reading)
         segments = reader.segments(tokens, lanes, SEGMENT)
-        return reader.fixed(segments, (1.0,), size, θs).cache
+        return reader.fixed(segments, (1.0,), size, θs)
 
-    begin = beginning(dataset.splits[VALID], TUNED)
-    pairs = {
-        θ: np.stack([valid_N[: len(nats)], nats])
-        for θ, nats in read(begin, SHARPNESS).items()
-    }
-    best = min(SHARPNESS, key=lambda θ: em_weights(pairs[θ]).nats)
-    whole = {s: read(dataset.splits[s], (best, 0.0)) for s in (VALID, TEST)}
-    own, counts = ({s: by[θ] for s, by in whole.items()} for θ in (best, 0.0))
-    return best, own, counts
+    begin = read(beginning(dataset.splits[VALID], TUNED), SHARPNESS)
+
+    def loss(θ: float) -> float:
+        return em_weights(np.stack([begin.model[1.0], begin.cache[θ]])).nats
+
+    best = min(SHARPNESS, key=loss)
+    return best, {s: read(dataset.splits[s], (best, 0.0)) for s in (VALID, TEST)}
 
 
 def lanes_of(tokens: TokenArray, size: int, reading: str) -> int:
