@@ -181,6 +181,16 @@ def test_the_tutorials_file_becomes_a_run(tmp_path, capsys):
     assert "has 6 words" in refused(import_weights.main, argv, capsys)
 
 
+def test_a_head_of_any_length_is_read(tmp_path):
+    """That of 128 bytes begins as a pickle does."""
+    path, begins = tmp_path / "w.safetensors", set()
+    for blanks in range(0, 300, 8):
+        write_weights(path, {"x": ONE}, {"note": " " * blanks})
+        begins.add(path.read_bytes()[0])
+        assert read_weights(path)[1]["note"] == " " * blanks
+    assert 0x80 in begins
+
+
 def test_files_of_other_kinds_are_refused_in_one_line(run, tmp_path, capsys):
     path = tmp_path / "w.safetensors"
     argv = ["--weights", path, "--run-dir", tmp_path / "new"]

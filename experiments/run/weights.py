@@ -31,20 +31,27 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
         if head == ZIP and _arrays_alone(path):
             with np.load(path, allow_pickle=False) as npz:
                 return {name: npz[name] for name in npz.files}, {}
-        if head == ZIP or head[:1] == PICKLE:
-            raise RunError(
-                f"{path} is a pickle, as torch.save writes: it can run any program and "
-                "is not read; write the same by safetensors.torch.save_file("
-                "net.state_dict(), 'FILE.safetensors')"
-            )
+        if head == ZIP:
+            raise RunError(_pickled(path))
         try:
             with safe_open(path, framework="numpy") as stored:
                 arrays = {name: stored.get_tensor(name) for name in stored.keys()}
                 return arrays, stored.metadata() or {}
         except SafetensorError as error:
+            # A safetensors file begins with the length of its head: any byte.
+            if head[:1] == PICKLE:
+                raise RunError(_pickled(path)) from None
             raise RunError(
                 f"{path} is neither a .safetensors nor an .npz file: {error}"
             ) from None
+
+
+def _pickled(path: str | Path) -> str:
+    return (
+        f"{path} is a pickle, as torch.save writes: it can run any program and is not "
+        "read; write the same by safetensors.torch.save_file(net.state_dict(), "
+        "'FILE.safetensors')"
+    )
 
 
 def _arrays_alone(path: str | Path) -> bool:
