@@ -21,7 +21,7 @@ from lm.structure.dilated import dilated
 from lm.structure.gated_block import gated
 from lm.structure.hawk import unchanged
 from lm.structure.highway import highway
-from lm.structure.normed import normed, rms_prenormed
+from lm.structure.normed import RMS, normed
 from lm.structure.transformer import attending, self_attention
 from lm.types import Context, Layer
 
@@ -48,7 +48,7 @@ def unit() -> Layer:
 
 def hawk() -> Layer:
     mix = gated(unit(), H, INIT, True, behind=unchanged, gate=jax.nn.gelu)
-    return prenorm_block(mix, feed(True), before=rms_prenormed)
+    return prenorm_block(mix, feed(True), by=RMS)
 
 
 LAYERS = {

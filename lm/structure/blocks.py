@@ -14,7 +14,6 @@ A first layer whose input is not as wide as its output projects it: x·W_e. Recu
 states are those of `mix`. gelu by tanh (Hendrycks & Gimpel 2016).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,11 +23,10 @@ from lm.cells.forms import affine, draw
 from lm.config import InitConfig
 from lm.layers import inside, residual
 from lm.structure.around import around
-from lm.structure.normed import normed, prenormed
+from lm.structure.normed import LAYER, Norm, normed, prenormed
 from lm.structure.place import Place
 from lm.types import Array, Context, Layer, Params, State
 
-Around = Callable[[Layer], Layer]
 WIDENED = 4 / 3  # of xLSTM's block around an sLSTM
 
 
@@ -64,13 +62,13 @@ def feedforward(
     )
 
 
-def prenorm_block(mix: Layer, feed: Layer, before: Around = prenormed) -> Layer:
+def prenorm_block(mix: Layer, feed: Layer, by: Norm = LAYER) -> Layer:
     """The equations above; the state is that of `mix`.
 
-    feed    without a state.
-    before  (layer) -> the same with a norm on what it reads.
+    feed  without a state.
+    by    the norm on what both read.
     """
-    mixing, feeding = residual(before(mix)), residual(before(feed))
+    mixing, feeding = residual(prenormed(mix, by)), residual(prenormed(feed, by))
 
     def init(key: Array, d_in: int) -> Params:
         first, second = jax.random.split(key)
@@ -110,12 +108,12 @@ def entered(layer: Layer, init: InitConfig) -> Layer:
     return around(layer, init_enter, before=before, d_in=layer.d_out)
 
 
-def at_place(place: Place, block: Layer, behind: Around = normed) -> Layer:
+def at_place(place: Place, block: Layer, by: Norm = LAYER) -> Layer:
     """A block that needs its input as wide as its output, at a place: the first one is
     `entered` where word vectors are not, what the last one hands up is normalized."""
     if not place.number and place.config.embedding != block.d_out:
         block = entered(block, place.config.init)
-    return behind(block) if place.last else block
+    return normed(block, by) if place.last else block
 
 
 def blocks(place: Place) -> Layer:

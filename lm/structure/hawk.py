@@ -19,7 +19,7 @@ from lm.config import ConfigError
 from lm.layers import recurrent
 from lm.structure.blocks import at_place, feedforward, prenorm_block
 from lm.structure.gated_block import gated
-from lm.structure.normed import rms_normed, rms_prenormed
+from lm.structure.normed import RMS
 from lm.structure.place import Place
 from lm.types import Array, Layer
 
@@ -54,5 +54,5 @@ def hawk(place: Place, heads: int = 4) -> Layer:
     mix = gated(over_time, H, init, bias, behind=unchanged, gate=jax.nn.gelu)
     mix = place.drop(place.whole(mix))
     feed = feedforward(mix.d_out, FED * mix.d_out, init, bias, gated=True)
-    block = prenorm_block(mix, place.drop(feed), before=rms_prenormed)
-    return at_place(place, block, behind=rms_normed)
+    block = prenorm_block(mix, place.drop(feed), by=RMS)
+    return at_place(place, block, by=RMS)

@@ -9,6 +9,9 @@ are. Without mean and β (Zhang & Sennrich 2019, "Root mean square layer normali
     RMS(a) = γ ⊙ a / √(mean a² + 10⁻⁶)
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -18,6 +21,13 @@ from lm.structure.place import Place
 from lm.types import Array, Layer, Params
 
 RMS_EPSILON = 1e-6
+
+
+class Norm(NamedTuple):
+    """init (width) -> params; apply (params, xs) -> (…, H) normalized along H."""
+
+    init: Callable[[int], Params]
+    apply: Callable[[Params, Array], Array]
 
 
 def init_norm(width: int) -> Params:
@@ -32,15 +42,6 @@ def norm(params: Params, xs: Array) -> Array:
     return gain * standardized(xs) + bias
 
 
-def normed(layer: Layer) -> Layer:
-    """The layer, its output normalized."""
-
-    def init(key: Array, d_in: int) -> dict[str, Params]:
-        return {"norm": init_norm(layer.d_out)}
-
-    return around(layer, init, behind=lambda params, xs, ys: norm(params["norm"], ys))
-
-
 def rms(params: Params, xs: Array) -> Array:
     """γ ⊙ x / √(mean x² + 10⁻⁶) along the last axis of (…, H)."""
     gain = params["gain"].reshape((1,) * (xs.ndim - 1) + (-1,))
@@ -48,31 +49,32 @@ def rms(params: Params, xs: Array) -> Array:
     return gain * xs * jax.lax.rsqrt(mean + RMS_EPSILON)
 
 
-def rms_normed(layer: Layer) -> Layer:
-    """The layer, its output divided by its root mean square."""
+LAYER = Norm(init_norm, norm)
+RMS = Norm(lambda width: {"gain": jnp.ones(width)}, rms)
+
+
+def normed(layer: Layer, by: Norm = LAYER) -> Layer:
+    """The layer, its output normalized."""
 
     def init(key: Array, d_in: int) -> dict[str, Params]:
-        return {"norm": {"gain": jnp.ones(layer.d_out)}}
+        return {"norm": by.init(layer.d_out)}
 
-    return around(layer, init, behind=lambda params, xs, ys: rms(params["norm"], ys))
+    def behind(params: Params, xs: Array, ys: Array) -> Array:
+        return by.apply(params["norm"], ys)
 
-
-def rms_prenormed(layer: Layer) -> Layer:
-    """The layer, what it reads divided by its root mean square."""
-
-    def init(key: Array, d_in: int) -> dict[str, Params]:
-        return {"norm": {"gain": jnp.ones(d_in)}}
-
-    return around(layer, init, before=lambda params, xs: rms(params["norm"], xs))
+    return around(layer, init, behind=behind)
 
 
-def prenormed(layer: Layer) -> Layer:
+def prenormed(layer: Layer, by: Norm = LAYER) -> Layer:
     """The layer, what it reads normalized."""
 
     def init(key: Array, d_in: int) -> dict[str, Params]:
-        return {"norm": init_norm(d_in)}
+        return {"norm": by.init(d_in)}
 
-    return around(layer, init, before=lambda params, xs: norm(params["norm"], xs))
+    def before(params: Params, xs: Array) -> Array:
+        return by.apply(params["norm"], xs)
+
+    return around(layer, init, before=before)
 
 
 def normalized(place: Place) -> Layer:
