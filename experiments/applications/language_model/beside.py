@@ -7,7 +7,7 @@ that split too. The parameters stay as they were trained. With θ = 0 it counts 
 of late, whatever the state: that cache (Kuhn & De Mori 1990) the n-gram gets as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,45 +39,41 @@ def beside(trained: Trained, dataset: Dataset, order: int, cache: int) -> Final:
     order  of the n-gram; 0: none.
     cache  tokens in the cache; 0: none.
     """
-    parts: dict[str, list[np.ndarray]] = {VALID: [], TEST: []}
     scores: dict[str, dict[str, float]] = {VALID: {}, TEST: {}}
     baselines, chosen = {}, {}
 
-    def add(name: str, theirs: ByName) -> float:
-        """Mixed with what is there: a score; the share of what is added."""
-        for split, nats_N in theirs.items():
-            parts[split].append(nats_N)
-        weights_K = em_weights(np.stack(parts[VALID])).weights_K
-        for split, nats in parts.items():
-            together = mixed(np.stack(nats), weights_K)
-            scores[split][name] = perplexity(float(np.mean(together)))
-        return float(weights_K[-1])
+    def score(name: str, nats: ByName) -> None:
+        for split, nats_N in nats.items():
+            scores[split][name] = perplexity(float(np.mean(nats_N)))
 
-    counts: dict[str, np.ndarray] = {}
     if cache:
         θ, read = cached(trained, dataset, cache)
-        for split, found in read.items():
-            parts[split].append(found.model[1.0])
-        counts = {split: found.cache[0.0] for split, found in read.items()}
-        own = {split: found.cache[θ] for split, found in read.items()}
-        chosen |= {"cache_θ": θ, "cache_share": add("cached_perplexity", own)}
+        parts = [{s: one.model[1.0] for s, one in read.items()}]
+        parts.append({s: one.cache[θ] for s, one in read.items()})
+        together, share = mixture(parts)
+        score("cached_perplexity", together)
+        chosen |= {"cache_θ": θ, "cache_share": share}
     else:
-        for split, found in parts.items():
-            found.append(score_tokens(trained, dataset.splits[split]))
+        read = {}
+        parts = [{s: score_tokens(trained, dataset.splits[s]) for s in (VALID, TEST)}]
     if order:
         theirs = ngram.nats(dataset.splits, dataset.vocabulary.size, order)
         name = f"Kneser-Ney {order}-gram"
         baselines[name] = ngram.summed_up(theirs)
-        if counts:
-            baselines[f"{name} + cache"] = ngram.summed_up(both(theirs, counts))
-        chosen["ngram_share"] = add("mixed_perplexity", theirs)
+        if read:
+            counts = {s: one.cache[0.0] for s, one in read.items()}
+            late, _ = mixture([theirs, counts])
+            baselines[f"{name} + cache"] = ngram.summed_up(late)
+        together, chosen["ngram_share"] = mixture([*parts, theirs])
+        score("mixed_perplexity", together)
     return Final(scores, baselines, chosen=chosen)
 
 
-def both(one: ByName, other: ByName) -> dict[str, np.ndarray]:
-    """nats (N,) of the mixture of two, its weights found on valid."""
-    weights_K = em_weights(np.stack([one[VALID], other[VALID]])).weights_K
-    return {s: mixed(np.stack([one[s], other[s]]), weights_K) for s in one}
+def mixture(parts: Sequence[ByName]) -> tuple[dict[str, np.ndarray], float]:
+    """nats (N,) of a mixture, its weights found on valid, and the last one's share."""
+    weights_K = em_weights(np.stack([one[VALID] for one in parts])).weights_K
+    nats = {s: mixed(np.stack([one[s] for one in parts]), weights_K) for s in parts[0]}
+    return nats, float(weights_K[-1])
 
 
 def cached(
