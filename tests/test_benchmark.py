@@ -1,5 +1,7 @@
 """Benchmarks: all are registered, each gives its row, and what they time can run."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -10,15 +12,18 @@ from experiments.benchmark import (
     drivers,
     load,
     parallel,
+    peers,
     rows_of,
     softmax,
+    steps,
     tables,
 )
-from experiments.benchmark.__main__ import main
+from experiments.benchmark.__main__ import SUITES, main
 from experiments.benchmark.common import random_batch
 from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
-from experiments.benchmark.steps import step_cases, step_sides
+from experiments.peers import PEERS, installed
+from experiments.peers.case import Absent, Case
 from experiments.results import rows as results
 from lm import linear
 from lm.config import ModelConfig, OptimConfig
@@ -73,15 +78,81 @@ def test_random_text_is_a_batch():
     assert batch.mask.all() and not batch.fresh.any()
 
 
-def test_steps_and_their_twins_can_be_traced():
-    assert len(step_cases()) == 4
-    config = ModelConfig(cell="lstm", hidden=4, embedding=3)
-    sides = step_sides(7, 5, 3, config, OptimConfig())
-    assert set(sides) == {"ours", "plain_scan", "flax"}
-    for side in sides.values():
-        state, _ = jax.eval_shape(side.step, side.state, *side.given)
-        shapes = [jax.tree.map(lambda x: x.shape, s) for s in (state, side.state)]
-        assert shapes[0] == shapes[1]
+TINY = Case(
+    7, 5, 3, ModelConfig(cell="lstm", layers=2, hidden=4, embedding=3), OptimConfig()
+)
+
+
+def test_a_step_and_its_plain_twin_do_the_same():
+    made = {name: make() for name, make in peers.own_sides(TINY).items()}
+    assert set(made) == {"ours", "plain_scan"}
+    for side in made.values():
+        side()
+    ours, plain = (jax.tree.leaves(side.state.params) for side in made.values())
+    for a, b in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("embedding", [0, 3])
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_takes_the_same_model_s_step(peer, embedding):
+    """As many weight matrices as the operations that are counted, and a state that a
+    step hands on in the shapes that it took."""
+    if peer not in installed():
+        pytest.skip(f"{peer} is not installed")
+    model = dataclasses.replace(TINY.model, embedding=embedding)
+    case = TINY._replace(model=model, optim=OptimConfig("sgd", 0.1))
+    batch = random_batch(case.vocabulary, case.steps, case.lanes)
+    with jax.numpy_rank_promotion("allow"):
+        step = installed()[peer].make(case, batch)
+        step()
+    if peer == "torch":
+        return
+    params, _, carries = before = step.state
+    with jax.numpy_rank_promotion("allow"):
+        step()
+    shapes = [jax.tree.map(lambda x: x.shape, s) for s in (before, step.state)]
+    assert shapes[0] == shapes[1]
+    matrices = sum(x.size for x in jax.tree.leaves(params) if x.ndim == 2)
+    looked_up = 7 * embedding if embedding else 7 * 4 * 4
+    assert peers.flop(case) == 6 * (matrices - looked_up) * case.steps * case.lanes
+    assert len(jax.tree.leaves(carries)) == 4
+
+
+def test_a_peer_without_a_cell_says_so():
+    case = TINY._replace(model=dataclasses.replace(TINY.model, cell="mgu"))
+    with pytest.raises(Absent, match="mgu"):
+        installed()["flax"].make(case, random_batch(7, 5, 3))
+
+
+def test_cases_of_each_suite_have_every_peer_s_cells():
+    assert set(peers.SUITES) == set(SUITES)
+    assert set(steps.CASES) < set(peers.lm_cases())
+    for cases in peers.SUITES.values():
+        for case in cases().values():
+            assert case.model.cell == "lstm" and not case.optim.truncation
+            assert peers.flop(case) > 0
+
+
+def told_of(peak: float = 100.0):
+    """A row's metrics, of one tiny case."""
+    found = peers.compared(TINY, ["flax"], rounds=1)
+    assert found["gflop"] > 0 and found["flax"]["work_space_mb"] > 0
+    cases = {"zaremba_small lstm": found | {"share_of_peak": 0.5}}
+    return {
+        "peers": {"flax": "1"},
+        "absent": ["keras"],
+        "peak_gflops": peak,
+        "cases": cases,
+    }
+
+
+def test_the_table_of_peers_names_those_that_are_absent():
+    found = told_of()
+    told = peers.table([ROW | {"metrics": found}])
+    assert "flax 1" in told and "geometric mean" in told
+    assert "Not installed, so not measured: keras." in told
+    assert peers.figure(found).axes
 
 
 def test_instruments_can_be_traced():

@@ -25,8 +25,8 @@ STEPS = {
 MAY_STEP = {
     "lm": "defines the steps",
     "experiments/train": "the one training loop",
-    "experiments/benchmark/steps.py": "times single steps beside their peers",
-    "experiments/benchmark/peers.py": "the same step in Flax, to be timed",
+    "experiments/benchmark/peers.py": "times single steps beside their peers",
+    "experiments/peers": "the same step in other libraries, to be timed",
     "experiments/benchmark/probe.py": "times a step beside a probe",
     "experiments/benchmark/softmax.py": "compiles a step for what it takes of memory",
     "experiments/benchmark/population.py": "times steps of many runs at once",

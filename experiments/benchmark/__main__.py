@@ -17,6 +17,8 @@ from experiments.benchmark import BENCHMARKS, load
 from experiments.console.command_line import command_line, user_errors
 from lm.config import ConfigError, at_least, unknown
 
+SUITES = ("lm", "recurrence")
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -36,6 +38,8 @@ class Measure:
     """`pretrained`: how many of the ten."""
     application: str = "gap"
     """`variants`: of which."""
+    suite: str = "lm"
+    """`peers`: lm, whole models; recurrence, little else."""
     run: tuple[str, ...] = ("runs/ptb",)
     """`adaptation`: directory of the run that reads; `blimp`: those of several."""
     pairs: str = "blimp"
@@ -46,6 +50,8 @@ class Measure:
             raise ConfigError(unknown("benchmark", self.name, BENCHMARKS))
         at_least("--megabytes", self.megabytes, 1)
         at_least("--folds", self.folds, 1)
+        if self.suite not in SUITES:
+            raise ConfigError(unknown("suite", self.suite, SUITES))
         if not self.run or len(set(self.run)) < len(self.run):
             raise ConfigError(
                 f"--run is {' '.join(self.run) or 'empty'}: name each run once"

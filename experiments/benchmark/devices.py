@@ -19,7 +19,7 @@ from experiments.applications.application import Prepared
 from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import by_model, random_batch
-from experiments.benchmark.steps import step_cases
+from experiments.benchmark.peers import lm_cases
 from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
@@ -68,7 +68,7 @@ def stepper(plan: Plan, executor: One):
 
 def plan_of_case(name: str) -> Plan:
     """A case as something to train, on one batch of random text."""
-    vocabulary, window, lanes, config, optim = step_cases()[name]
+    vocabulary, window, lanes, config, optim = lm_cases()[name]
     reading = Once(random_batch(vocabulary, window, lanes))
     application = APPLICATION._replace(
         problem=lambda *_: build(config, vocabulary).problem,

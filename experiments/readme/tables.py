@@ -55,7 +55,7 @@ def published(rows: dict[str, Row]) -> str:
         row = rows["benchmark_steps"]
         found = row["metrics"]["zaremba_small"]
         step = f"**{found['ours']['median']:.0f} ms**"
-        flax = f"{found['flax_over_ours']:.2f} times as long in Flax's `nnx.RNN`"
+        flax = f"{found['flax']['over_ours']:.2f} times as long in Flax's `nnx.RNN`"
         lines.append(("a training step, Zaremba small", step, flax, measured(row)))
     return markdown(("what", "found", "beside", "command"), lines)
 

@@ -1,0 +1,88 @@
+"""PyTorch on the CPU, or on the GPU where it sees one: `nn.LSTM`, `nn.GRU`, `nn.RNN`,
+eager, with as many threads as there are cores."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from experiments.peers.case import Absent, Case, cell_of
+from lm.types import Batch
+
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "tanh": nn.RNN}
+
+
+class TorchLM(nn.Module):
+    """Embedding (or one-hot), stacked layers in one module, softmax."""
+
+    def __init__(self, case: Case):
+        super().__init__()
+        model = case.model
+        self.vocabulary = case.vocabulary
+        self.embed = (
+            nn.Embedding(case.vocabulary, model.embedding) if model.embedding else None
+        )
+        width, hidden = case.widths[0]
+        self.layers = cell_of(CELLS, case)(width, hidden, model.layers)
+        self.softmax = nn.Linear(hidden, case.vocabulary)
+
+    def forward(self, ids_TB, carry) -> tuple[Any, Any]:
+        """(carry, logits_TBV)."""
+        if self.embed is None:
+            xs = nn.functional.one_hot(ids_TB, self.vocabulary).float()
+        else:
+            xs = self.embed(ids_TB)
+        hs, carry = self.layers(xs, carry)
+        return carry, self.softmax(hs)
+
+
+def make(case: Case, batch: Batch) -> Callable[[], None]:
+    """Its training step: SGD, its gradient clipped by norm where the case clips.
+
+    Raises:
+      Absent: another optimizer, another way of clipping.
+    """
+    optim = case.optim
+    if optim.optimizer not in OPTIMIZERS or optim.clip == "value":
+        raise Absent(f"{optim.optimizer}, clipped by {optim.clip}")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = TorchLM(case).to(device)
+    rule = OPTIMIZERS[optim.optimizer](model.parameters(), lr=optim.learning_rate)
+    ids, targets = (
+        torch.as_tensor(array).long().to(device)
+        for array in (batch.inputs, batch.targets)
+    )
+    carry: Any = None
+
+    def step() -> None:
+        nonlocal carry
+        rule.zero_grad()
+        carry, logits = model(ids, carry)
+        carry = detached(carry)
+        flat = logits.view(-1, case.vocabulary), targets.view(-1)
+        loss = nn.functional.cross_entropy(*flat, reduction="sum") / case.denominator
+        loss.backward()
+        if optim.clip == "norm":
+            nn.utils.clip_grad_norm_(model.parameters(), optim.clip_at)
+        rule.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "adam": torch.optim.Adam,
+}
+
+
+def detached(carry: Any) -> Any:
+    """No gradient goes back into the window before."""
+    if isinstance(carry, tuple):
+        return tuple(part.detach() for part in carry)
+    return carry.detach()
