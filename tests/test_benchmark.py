@@ -14,7 +14,10 @@ from experiments.benchmark import (
     parallel,
     peers,
     rows_of,
+    sampling,
+    scaling,
     softmax,
+    startup,
     steps,
     tables,
 )
@@ -26,6 +29,7 @@ from experiments.peers import PEERS, installed
 from experiments.peers.case import Absent, Case
 from experiments.results import rows as results
 from lm import linear
+from lm.cells import make_cell
 from lm.config import ModelConfig, OptimConfig
 from lm.models.language_model import build
 from tests.source import ROOT
@@ -168,18 +172,51 @@ def test_instruments_can_be_traced():
 ROW = {"command": "python", "seconds": 60, "hardware": {"cores": 2}}
 
 
-def test_kept_gates_and_gates_made_anew_take_turns():
-    names = drivers.factored_cells()
-    assert {"lstm", "gru", "tanh", "slstm"} <= set(names) and "min_gru" not in names
+def test_time_is_measured_along_one_size():
+    sizes = {
+        name: {scaling.case_of(name, size) for size in all_of}
+        for name, all_of in scaling.ALONG.items()
+    }
+    assert all(len(sizes[name]) == len(scaling.ALONG[name]) for name in sizes)
+    longest = scaling.case_of("T", 100_000)
+    assert peers.flop(longest) == peers.flop(scaling.BASE) * 100_000 / 64 / 4
+
+
+def test_the_table_of_scaling(monkeypatch):
+    monkeypatch.setattr(scaling, "BASE", TINY)
+    monkeypatch.setattr(scaling, "ROUNDS", 1)
+    found = {"H": scaling.along("H", (4, 8))}
+    assert found["H"]["8"]["over_work"] > 0
+    told = scaling.table([ROW | {"metrics": found}])
+    assert "| H = 8 |" in told and scaling.figure(found).axes
+
+
+def test_seconds_until_the_first_step():
+    found = {"help": {"train": 0.512}, "first_step": {"tour": {"cold": 5, "warm": 2}}}
+    told = startup.table([ROW | {"metrics": found}])
+    assert "| `python -m experiments.train --help` | 0.51 | – |" in told
+    assert "| first step of the config `tour` | 5.0 | 2.0 |" in told
+
+
+def test_samples_of_one_text_and_of_many(monkeypatch):
+    monkeypatch.setattr(sampling, "LANES", {1: 6, 3: 4})
+    found = sampling.measure()
+    assert found["3"]["tokens"] == 12 and found["1"]["maximum"] > 0
+    assert "LSTM 1×128, 3 at once" in sampling.table([ROW | {"metrics": found}])
+
+
+def test_drivers_take_turns():
+    names = drivers.driven_cells()
+    assert {"lstm", "gru", "tanh", "slstm", "min_gru"} <= set(names)
     shape = drivers.Shape(4, 2, 3)
-    cells = {"lstm": {str(shape): drivers.compared("lstm", shape, 1)}}
-    found = cells["lstm"]["H 4, B 2, T 3"]
-    assert found["difference"] < 1e-5
-    assert found["gain"] == pytest.approx(
-        found["kept"]["minimum"] / found["anew"]["minimum"], rel=0.05
-    )
+    found = drivers.compared("lstm", shape, 1)
+    assert set(found) == {"ours", "scan", "kept"}
+    assert set(drivers.ways_of(make_cell("gru", 4), 3)) == {"ours", "scan", "anew"}
+    assert all(way["difference"] < 1e-5 for way in found.values())
+    cells = {"lstm": {str(shape): found}}
     told = drivers.table([ROW | {"metrics": {"cells": cells}}])
-    assert f"| `lstm` | anew | {found['gain']:.2f}× | {found['gain']:.2f}× |" in told
+    scan, kept = (f"{found[way]['over_ours']:.2f}×" for way in ("scan", "kept"))
+    assert f"| `lstm` | anew | {scan}, {kept} | {scan} |" in told
 
 
 def test_the_softmax_both_ways(monkeypatch):

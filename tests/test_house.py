@@ -39,6 +39,7 @@ CHILDREN = {
     "experiments.sweep.worker",
     "experiments.benchmark.devices",
     "experiments.benchmark.data",
+    "experiments.benchmark.startup",
 }
 COMMANDS = [module_of(path) for path in HOUSE if is_command(path)]
 COMMANDS = [n.removesuffix(".__main__") for n in COMMANDS if n not in CHILDREN]

@@ -41,9 +41,13 @@ BENCHMARKS = {
     "PyTorch, where installed, interleaved: `--suite` lm or recurrence",
     "softmax": "the loss over many words, all logits at once and a block of words at a "
     "time: work space and time",
-    "drivers": "gates kept for the backward pass against gates made anew in it, for "
-    "every factored cell",
-    "sampling": "tokens/s of one sample from a 1×128 character LSTM",
+    "drivers": "the driver of each cell against the plain scan, and gates kept for the "
+    "backward pass against gates made anew in it",
+    "scaling": "the time of a training step against T, B, H, V and L, beside what its "
+    "products have to do",
+    "startup": "seconds of --help and of a first training step, with and without "
+    "compiled programs kept",
+    "sampling": "tokens/s of one text, and of 64 at once, by a 1×128 character LSTM",
     "instruments": "seconds of every instrument of lm.gradflow at H 256, T 100, B 32",
     "probe": "a probe of the gradient flow against the training step, and its share of "
     "the training time at the default interval",

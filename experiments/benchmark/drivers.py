@@ -1,5 +1,6 @@
-"""Gates kept for the backward pass against gates made anew in it (`Cell.recompute`):
-value and gradient of the recurrence alone, for every factored cell and four shapes."""
+"""The driver of each cell against the plain scan: value and gradient of the recurrence
+alone, at four shapes; of factored cells also with gates kept for the backward pass
+against gates made anew in it (`Cell.recompute`)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,9 +16,16 @@ from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds
 from lm.cells import CELLS, make_cell
 from lm.types import Cell
-from lm.unroll import deferred, unroll_projected
+from lm.unroll import (
+    Driver,
+    StepEvents,
+    default_driver,
+    deferred,
+    scanned,
+    unroll_projected,
+)
 
-ROUNDS = 11
+ROUNDS = 7
 
 
 class Shape(NamedTuple):
@@ -43,7 +51,7 @@ SHAPES = (
 def measure() -> dict[str, Any]:
     """{"cells": {cell: {shape: see `compared`}}}."""
     found: dict[str, Any] = {}
-    for name in factored_cells():
+    for name in driven_cells():
         found[name] = {}
         for shape in SHAPES:
             found[name][str(shape)] = told = compared(name, shape, ROUNDS)
@@ -51,34 +59,57 @@ def measure() -> dict[str, Any]:
     return {"cells": found}
 
 
-def factored_cells() -> list[str]:
-    """The names of the cells that have the choice."""
-    return [name for name in CELLS if make_cell(name, 4).pointwise]
+def driven_cells() -> list[str]:
+    """The names of the cells that go by another driver than the plain scan."""
+    steps = SHAPES[0].steps
+    cells = {name: make_cell(name, 4) for name in CELLS}
+    drivers = {n: default_driver(c, StepEvents(), steps) for n, c in cells.items()}
+    return [name for name, driver in drivers.items() if driver is not scanned]
+
+
+def ways_of(cell: Cell, steps: int) -> dict[str, tuple[Cell, Driver]]:
+    """{way: the cell and its driver}: "ours", the default, and "scan"; of a factored
+    cell "kept" or "anew" as well, whichever is not the default."""
+    ways = {
+        "ours": (cell, default_driver(cell, StepEvents(), steps)),
+        "scan": (cell, scanned),
+    }
+    if cell.pointwise:
+        other = "kept" if cell.recompute else "anew"
+        ways[other] = (cell._replace(recompute=not cell.recompute), deferred)
+    return ways
 
 
 def compared(name: str, shape: Shape, rounds: int) -> dict[str, Any]:
-    """Both ways taking turns: ms of "kept" and "anew", "gain" (minimum kept / minimum
-    anew: above 1 anew is faster), "megabytes" of work space of both, and "difference",
-    the largest of a gradient between the two over its largest entry."""
+    """All ways taking turns: {way: {"median", "minimum" in ms, "megabytes" of work
+    space, "over_ours": by minima, "difference": the largest of a gradient from ours
+    over its largest entry}}."""
     cell = make_cell(name, shape.hidden)
-    calls, megabytes = {}, {}
-    for way, recompute in {"kept": False, "anew": True}.items():
-        calls[way], size = gradient_of(cell._replace(recompute=recompute), shape)
-        megabytes[way] = round(size / 1e6, 2)
-    kept, anew = (jax.tree.leaves(call()) for call in calls.values())
-    pairs = zip(kept, anew, strict=True)
-    difference = max(float(jnp.abs(k - a).max() / jnp.abs(k).max()) for k, a in pairs)
-    seconds = interleaved(calls, rounds)
-    fastest = {way: float(s.min()) for way, s in seconds.items()}
-    return {
-        **{way: milliseconds(s) for way, s in seconds.items()},
-        "gain": round(fastest["kept"] / fastest["anew"], 3),
-        "megabytes": megabytes,
-        "difference": float(f"{difference:.1e}"),
+    made = {
+        way: gradient_of(*given, shape)
+        for way, given in ways_of(cell, shape.steps).items()
     }
+    calls = {way: call for way, (call, _) in made.items()}
+    ours = jax.tree.leaves(calls["ours"]())
+    found: dict[str, Any] = {}
+    for way, (call, space) in made.items():
+        pairs = zip(ours, jax.tree.leaves(call()), strict=True)
+        apart = max(float(jnp.abs(a - b).max() / jnp.abs(a).max()) for a, b in pairs)
+        found[way] = {
+            "megabytes": float(f"{space / 1e6:.3g}"),
+            "difference": float(f"{apart:.1e}"),
+        }
+    seconds = interleaved(calls, rounds)
+    least = float(seconds["ours"].min())
+    for way, taken in seconds.items():
+        ratio = round(float(taken.min()) / least, 3)
+        found[way] |= milliseconds(taken) | {"over_ours": ratio}
+    return found
 
 
-def gradient_of(cell: Cell, shape: Shape) -> tuple[Callable[[], Any], int]:
+def gradient_of(
+    cell: Cell, driver: Driver, shape: Shape
+) -> tuple[Callable[[], Any], int]:
     """(a call that waits for value and gradient, XLA's work space in bytes): in the
     parameters, zs and the first state."""
     H, B, T = shape
@@ -87,7 +118,7 @@ def gradient_of(cell: Cell, shape: Shape) -> tuple[Callable[[], Any], int]:
     given = params, cell.project(params, xs_TBH), cell.initial_state(params, B)
 
     def loss(params, zs, state):
-        state, hs = unroll_projected(cell, params, zs, state, driver=deferred)
+        state, hs = unroll_projected(cell, params, zs, state, driver=driver)
         return jnp.mean(hs**2)
 
     gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2))).lower(*given).compile()
@@ -95,17 +126,31 @@ def gradient_of(cell: Cell, shape: Shape) -> tuple[Callable[[], Any], int]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """How many times as long kept gates take, a line a cell."""
+    """How many times as long the others take, a line a cell."""
     (row,) = rows
     cells, lines = row["metrics"]["cells"], []
     for name, by_shape in cells.items():
-        gains = [own["gain"] for own in by_shape.values()]
+        gains = [own["scan"]["over_ours"] for own in by_shape.values()]
         mean = math.exp(sum(map(math.log, gains)) / len(gains))
-        now = "anew" if make_cell(name, 4).recompute else "kept"
-        lines.append((f"`{name}`", now, *(f"{gain:.2f}×" for gain in (*gains, mean))))
+        told = (ratios(own) for own in by_shape.values())
+        lines.append((f"`{name}`", gates_of(name), *told, f"{mean:.2f}×"))
     shapes = next(iter(cells.values()))
-    head = ("kept / anew", "the code", *shapes, "geometric mean")
+    head = ("cell", "gates", *shapes, "scan, geometric mean")
     return f"{markdown(head, lines)}\n{measured(row)}\n"
+
+
+def gates_of(name: str) -> str:
+    """What becomes of a factored cell's gates until the backward pass."""
+    cell = make_cell(name, 4)
+    if not cell.pointwise:
+        return "–"
+    return "anew" if cell.recompute else "kept"
+
+
+def ratios(found: dict[str, Any]) -> str:
+    """That of the plain scan, and of the other way with gates."""
+    others = ("scan", "kept", "anew")
+    return ", ".join(f"{found[w]['over_ours']:.2f}×" for w in others if w in found)
 
 
 BENCHMARK = Benchmark(measure, table)
