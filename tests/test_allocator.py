@@ -1,0 +1,39 @@
+"""Memory that a step frees stays in the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.source import ROOT
+
+# A step whose work space is over 64 MiB, the most that one of glibc's further arenas
+# holds; XLA runs it on a thread of its own, which would have such an arena.
+STEPS = """
+import resource
+from experiments.train.allocator import keep_memory
+assert keep_memory()
+import jax, jax.numpy as jnp
+step = jax.jit(lambda x: jnp.cumsum(jnp.broadcast_to(x, (20_000_000,)))[::-1].sum())
+def faults(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        step(1.0).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(10)
+print(step.lower(1.0).compile().memory_analysis().temp_size_in_bytes, faults(10))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_a_large_step_does_not_fault_its_memory_in_again():
+    told = subprocess.run(
+        [sys.executable, "-c", STEPS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    size, faults = map(int, told.stdout.split())
+    assert size > 64 * 2**20
+    assert faults < size / 4096
