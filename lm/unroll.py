@@ -39,7 +39,7 @@ from lm.linear import (
 from lm.products import flat
 from lm.types import Array, Cell, Params, State
 
-STRETCH = 64  # steps that a cell's `stretch` takes at once
+STRETCH = 32  # steps that a cell's `stretch` takes at once
 
 
 class Events(NamedTuple):
@@ -148,8 +148,8 @@ def default_driver(cell: Cell, events: StepEvents, steps: int) -> Driver:
     is the one to step through with a debugger.
 
     Linear cells go all steps at once or one after another as was measured for their T
-    on this device (`lm.linear.AT_ONCE_FROM`). An mLSTM's stretches were as fast as its
-    steps, or faster.
+    on this device (`lm.linear.AT_ONCE_FROM`). Stretches were as fast as steps, or
+    faster.
     """
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped

@@ -119,12 +119,16 @@ class TestHeads:
         close(by_head(jnp.asarray(xs, jnp.float32), jnp.asarray(w, jnp.float32)), want)
 
 
+STRETCHED = [name for name in zoo.DISTINCT if zoo.cell_of(name).stretch]
+
+
 @pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", STRETCHED)
 @pytest.mark.usefixtures("x64")
-def test_stretches_of_mlstm_are_its_steps(monkeypatch, reverse):
+def test_stretches_are_steps(monkeypatch, name, reverse):
     """The parallel form over two stretches and a half, resets and padding inside."""
     monkeypatch.setattr(lm.unroll, "STRETCH", 4)
-    cell = make_cell("mlstm", 4)
+    cell = make_cell(name, 4)
     free, given = jax.tree.map(lambda x: x.astype(float), zoo.window("lstm", steps=10))
     params = cell.init(jax.random.key(0), D)
     params = jax.tree.map(lambda x: x + 0.5 * RNG.normal(size=x.shape), params)
@@ -302,7 +306,7 @@ def test_what_learns_at_a_rate_of_its_own(optimizer):
         ("lru", 63, sequential),
         ("lru", 64, zoo.associated),
         ("min_gru", 64, sequential),
-        ("gated_delta_net", 64, scanned),
+        ("gated_delta_net", 64, chunked),
         ("mlstm", 64, chunked),
     ],
 )

@@ -21,21 +21,21 @@ from lm.unroll import Driver, chunked, scanned, unroll
 STEPS = (64, 256, 1024, 4096, 16_384)
 HIDDEN, LANES = 64, 4
 
-# cell: step by step, at once, the most steps (of matrices a step, the memory's limit).
-CASES: dict[str, tuple[Driver, Driver, int]] = {
-    "min_gru": (sequential, associated, STEPS[-1]),
-    "lru": (sequential, associated, STEPS[-1]),
-    "mlstm": (scanned, chunked, STEPS[-1]),
-    "gated_delta_net": (scanned, associated, 1024),
+# cell: step by step, many or all at once.
+CASES: dict[str, tuple[Driver, Driver]] = {
+    "min_gru": (sequential, associated),
+    "lru": (sequential, associated),
+    "mlstm": (scanned, chunked),
+    "gated_delta_net": (scanned, chunked),
 }
 
 
 def measure() -> dict[str, Any]:
     """{cell: {T: both ways' ms, and how many times as long the first takes}}."""
     found: dict[str, Any] = {}
-    for name, (one_by_one, at_once, most) in CASES.items():
+    for name, (one_by_one, at_once) in CASES.items():
         found[name] = {}
-        for steps in (steps for steps in STEPS if steps <= most):
+        for steps in STEPS:
             sides = {
                 "one_by_one": gradient_of(name, steps, one_by_one),
                 "at_once": gradient_of(name, steps, at_once),
@@ -71,7 +71,7 @@ def fastest(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     for row in rows:
         least = found.setdefault(device_of(row), {})
         for name, by_steps in row["metrics"].items():
-            if CASES[name][:2] != (sequential, associated):
+            if CASES[name] != (sequential, associated):
                 continue
             slower = [int(T) for T, told in by_steps.items() if told["gain"] <= 1]
             faster = [int(T) for T in by_steps if int(T) > max(slower, default=0)]

@@ -15,8 +15,16 @@ Along k the transition's eigenvalue is α·(1 − β): with β ≤ 1 (`gated_del
 in [0, 1]; with β ≤ 2 (`gated_delta_net_negative`) it reaches −1, which Grazzi, Siems,
 Zela, Franke, Hutter & Pontil 2024, "Unlocking state-tracking in linear RNNs through
 negative eigenvalues", show is what parity needs. Beside `mlstm`, which only adds, the
-memory of a key is replaced. Linear with matrices (I − β·k ⊗ k is d × d); the default
-driver takes the step above, which costs d² and not d³. `keep` is α.
+memory of a key is replaced. Linear with matrices (I − β·k ⊗ k is d × d); the step above
+costs d² and not d³, and T steps at once (`stretch`; Yang, Wang, Zhang, Shen & Kim 2024,
+"Parallelizing linear transformers with the delta rule over sequence length", section
+3.2, here with α) T² products of keys and a triangular system: with u_t what a step
+writes and Γ_ts = Π_{s<r≤t} α_r,
+
+    u_t = β_t·(v_t − Γ_t·S₀ᵀ·k_t − Σ_{s<t} Γ_ts·(k_t·k_s)·u_s)
+    S_t = Γ_t·S₀ + Σ_{s≤t} Γ_ts·k_s ⊗ u_s
+
+`keep` is α.
 
 The authors' initialisation: e^A uniform in [0, 16], softplus(δ) log-uniform in [.001,
 .1], one a head; no biases otherwise, which here start at 0.
@@ -26,6 +34,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 
 from lm.cells.forms import affine, draw, linear, log_uniform, sigmoid
 from lm.cells.heads import (
@@ -43,6 +52,7 @@ from lm.linear import MATRICES
 from lm.types import Array, Cell
 
 FASTEST = 16.0  # e^A at the start, at most
+NEVER = -1e30  # ln Γ of what is not seen
 SHORTEST, LONGEST = 0.001, 0.1  # softplus(δ) at the start
 
 
@@ -55,14 +65,19 @@ def first_numbers(key: Array, heads: int) -> dict[str, Array]:
 
 
 class Pieces(NamedTuple):
-    """What a projected input holds: q, k, v, o (…, heads, d), α, β (…, heads)."""
+    """What a projected input holds: q, k, v, o (…, heads, d), ln α, β (…, heads)."""
 
     q: Array
     k: Array
     v: Array
     o: Array
-    α: Array
+    log_α: Array
     β: Array
+
+    @property
+    def α(self) -> Array:
+        """(…, heads)."""
+        return jnp.exp(self.log_α)
 
 
 def pieces(params, zs: Array, most: float) -> Pieces:
@@ -74,8 +89,8 @@ def pieces(params, zs: Array, most: float) -> Pieces:
     α, β = jnp.split(zs[..., 4 * H :], 2, axis=-1)
     lead = (1,) * (zs.ndim - 1)
     rate, delta = (params[n].reshape(*lead, heads) for n in ("log_rate", "delta"))
-    α = jnp.exp(-jnp.exp(rate) * jax.nn.softplus(α + delta))
-    return Pieces(unit(q), unit(k), v, o, α, most * sigmoid(β))
+    log_α = -jnp.exp(rate) * jax.nn.softplus(α + delta)
+    return Pieces(unit(q), unit(k), v, o, log_α, most * sigmoid(β))
 
 
 def transition(at: Pieces) -> tuple[MatrixState, MatrixState]:
@@ -91,6 +106,35 @@ def overwritten(at: Pieces, S: Array) -> MatrixState:
     """The state after a step: S ← α·S, and what its key held moved towards v."""
     S = at.α[..., None, None] * S
     return MatrixState(S + outer(at.k, at.β[..., None] * (at.v - read(at.k, S))))
+
+
+def put_out(params, at: Pieces, seen: Array) -> Array:
+    """h (…, H) of qᵀ·S (…, heads, d)."""
+    seen = root_mean_square(seen / seen.shape[-1] ** 0.5, params["gain"])
+    return join_heads(seen * at.o)
+
+
+def stretch(at: Pieces, S: Array, reset_TB: Array, mask_TB: Array):
+    """(S after, qᵀ·S (T, B, heads, d)) of steps t = 0 … T−1 at once.
+
+    reset_TB, mask_TB  0/1, as in `lm.unroll.Events`.
+    """
+    q, k, v, log_α, β = (
+        jnp.moveaxis(x, 0, 2) for x in (at.q, at.k, at.v, at.log_α, at.β)
+    )
+    mask_BNT, texts_BNT = (x.T[:, None] for x in (mask_TB, jnp.cumsum(reset_TB, 0)))
+    β, F = (β * mask_BNT)[..., None], jnp.cumsum(log_α * mask_BNT, axis=-1)
+    same = texts_BNT[..., None] == texts_BNT[..., None, :]
+    seen = same & jnp.tri(len(mask_TB), dtype=bool)[None, None]
+    Γ = jnp.exp(jnp.where(seen, F[..., None] - F[..., None, :], NEVER))
+    carried = jnp.where(texts_BNT > 0, 0, jnp.exp(F))[..., None]
+    k_turned = k.swapaxes(-1, -2)
+    system = β * Γ * (k @ k_turned)
+    given = β * (v - carried * (k @ S))
+    u = solve_triangular(system, given, lower=True, unit_diagonal=True)
+    seen_out = (Γ * (q @ k_turned)) @ u + carried * (q @ S)
+    written = (k_turned * Γ[..., -1:, :]) @ u
+    return carried[..., -1:, :] * S + written, jnp.moveaxis(seen_out, 2, 0)
 
 
 def gated_delta_net(
@@ -115,8 +159,12 @@ def gated_delta_net(
 
     def readout(params, zs_TBG, states):
         at = pieces(params, zs_TBG, most)
-        seen = read(at.q, states.S) / width**0.5
-        return join_heads(root_mean_square(seen, params["gain"]) * at.o)
+        return put_out(params, at, read(at.q, states.S))
+
+    def stretched(params, zs_TBG, state, reset_TB, mask_TB):
+        at = pieces(params, zs_TBG, most)
+        S, seen = stretch(at, state.S, reset_TB, mask_TB)
+        return MatrixState(S), put_out(params, at, seen)
 
     def gates(params, state, z):
         at = pieces(params, z, most)
@@ -133,6 +181,7 @@ def gated_delta_net(
         product=MATRICES,
         step=lambda params, state, z: overwritten(pieces(params, z, most), state.S),
         readout=readout,
+        stretch=stretched,
         gates=gates,
         retention="keep",
     )
