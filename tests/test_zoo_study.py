@@ -187,6 +187,14 @@ def test_every_cell_has_a_family_and_a_width_in_whole_heads():
     assert found == min(range(4, 100, 4), key=off)
 
 
+def test_a_matrix_memory_is_no_wider_than_its_state_allows():
+    size = zoo.SIZES["full"]
+    assert zoo_cell.numbers_held("lstm", 48) == 96
+    wide = zoo_cell.hidden_of(size, "hgrn2", "adding")
+    assert wide == 256 and zoo_cell.numbers_held("hgrn2", wide) == zoo_cell.STATE
+    assert zoo_cell.hidden_of(size, "min_gru", "adding") == 1428
+
+
 def test_settings_of_a_row_are_what_its_numbers_follow_from():
     settings = settings_of(SIZE, 2)
     others = {"cells": (), "times": True, "recorded": True, "rounds": 1}

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from data_pipeline.tasks import TASKS
 from experiments.applications.memory.application import model_of
 from experiments.applications.memory.config import MemoryConfig
@@ -28,10 +30,13 @@ from experiments.results.intervals import Mean
 from experiments.results.rows import Row, row_files, write_row
 from experiments.run.files import RunError, plain
 from experiments.train.processes import Heard
+from lm.cells import make_cell
 from lm.config import ModelConfig, OptimConfig
 from lm.structure import WHOLE
+from lm.train import count_parameters
 
 PREFIX = "zoo_"
+STATE = 16_384  # numbers of one lane, at most
 HEADS = 4  # widths are multiples of it, so that cells with heads have as many
 KEPT = (
     "hidden",
@@ -126,13 +131,26 @@ def ladders(size: Zoo, cell: str, seeds: int) -> list[Ladder]:
 
 
 def hidden_of(size: Zoo, cell: str, task: str) -> int:
-    """The width of a network for a memory task, by the budget."""
+    """The width of a network for a memory task, by the budget; less where its state
+    would hold more than `STATE` numbers, as that of a matrix memory without recurrent
+    weights does."""
 
     def count(hidden: int) -> int:
         config = MemoryConfig(model=ModelConfig(cell, 1, hidden, 0))
         return parameters_in(model_of(config, TASKS[task]))
 
-    return width(count, size.budget, HEADS)
+    hidden = width(count, size.budget, HEADS)
+    held = partial(numbers_held, cell)
+    return width(held, STATE, HEADS) if held(hidden) > STATE else hidden
+
+
+def numbers_held(cell: str, hidden: int) -> int:
+    """How many numbers a cell's state holds, of one lane."""
+    own = make_cell(cell, hidden)
+    state = jax.eval_shape(
+        lambda: own.initial_state(own.init(jax.random.key(0), hidden), 1)
+    )
+    return count_parameters(state)
 
 
 class Share:
