@@ -67,6 +67,7 @@ LOADERS = {
     "experiments/benchmark/__init__.py",
     "experiments/gradients/__init__.py",
     "experiments/peers/__init__.py",
+    "experiments/peers/apart.py",  # in a process of its own
 }
 
 BANNED = {"tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve"}

@@ -22,6 +22,7 @@ from experiments.benchmark.common import random_batch, work_space
 from experiments.config import Config, load_named
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
+from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
@@ -126,7 +127,12 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
             continue
     work = flop(case)
     rounds = rounds or (15 if work < 2e10 else 9 if work < 1e11 else 5)
-    seconds = interleaved({name: side.call for name, side in sides.items()}, rounds)
+    try:
+        seconds = interleaved({name: side.call for name, side in sides.items()}, rounds)
+    finally:
+        for side in sides.values():
+            if isinstance(side.call, Apart):
+                side.call.close()
     found: dict[str, Any] = {
         "gflop": float(f"{work / 1e9:.4g}"),
         "tokens_per_second": round(

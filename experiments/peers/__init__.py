@@ -3,9 +3,10 @@
 A peer is a file with `make(case, batch) -> a call that takes one training step and
 waits for it`, and a line in `PEERS`. The model is a `Case`'s: an embedding, stacked
 recurrent layers, a softmax. Peers on JAX share the loss, the clipping and the optimizer
-of `lm`, so that only the model differs. A peer that has not got a cell raises `Absent`;
-a library that is not installed is left out and named. This room may import `lm`, and of
-experiments only what describes a config and takes times.
+of `lm`, so that only the model differs; others run in a process of their own. A peer
+that has not got a cell raises `Absent`; a library that is not installed is left out and
+named. This room may import `lm`, and of experiments only what describes a config and
+takes times.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ PEERS = {
     "equinox": ("equinox_cells", "equinox", "equinox"),
     "haiku": ("haiku_cores", "haiku", "dm-haiku"),
     "keras": ("keras_layers", "keras", "keras"),
-    "torch": ("torch_layers", "torch", "torch"),
+    "torch": ("torch_apart", "torch", "torch"),
 }
 
 
