@@ -72,8 +72,9 @@ def clean(cache_dir: str = "", remove: bool = False) -> None:
         remove: remove all that is shown.
     """
     from data_pipeline import store
+    from data_pipeline.paths import cache_folder
 
-    cache = store.cache_folder(DataConfig(cache_dir=cache_dir))
+    cache = cache_folder(cache_dir)
     entries = store.prepared(cache)
     for entry in entries:
         print(f"{entry.size / 1e6:10.1f} MB  {entry.name:30}  {entry.path}")

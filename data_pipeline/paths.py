@@ -1,5 +1,6 @@
 """Paths as users give them: one rule for all of them."""
 
+import os
 from pathlib import Path
 
 from data_pipeline.errors import DataError
@@ -32,3 +33,11 @@ def user_path(given: str | Path, what: str) -> Path:
             f"{what} is {text!r}: there is no user {text.split('/')[0][1:]!r}; for a "
             "name that begins with ~ write ./~"
         ) from None
+
+
+def cache_folder(given: str = "") -> Path:
+    """Where prepared data are kept: the folder given, or one in the user's cache."""
+    if given:
+        return user_path(given, "data.cache_dir")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "recurrent-language-models" / "data"

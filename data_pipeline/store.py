@@ -40,7 +40,7 @@ from data_pipeline.merge import (
     describe,
     id_type,
 )
-from data_pipeline.paths import user_path
+from data_pipeline.paths import cache_folder
 from data_pipeline.types import Corpus, Dataset, TokenArray
 from data_pipeline.vocabulary import Vocabulary
 
@@ -57,17 +57,9 @@ class Prepared(NamedTuple):
     size: int
 
 
-def cache_folder(config: DataConfig) -> Path:
-    """Where prepared data are kept."""
-    if config.cache_dir:
-        return user_path(config.cache_dir, "data.cache_dir")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "recurrent-language-models" / "data"
-
-
 def prepare_on_disk(source: Source, config: DataConfig) -> Dataset:
     """As `prepare`: the same ids and vocabulary, in memory-mapped arrays."""
-    cache = cache_folder(config)
+    cache = cache_folder(config.cache_dir)
     target = cache / cache_key(source, config)
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_pipeline import store
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora import stdlib_docs
 from data_pipeline.corpora.dealing import (
@@ -200,6 +201,49 @@ def test_prose_is_found_and_code_is_not():
         "See also PEP 8.\n",
         "Lists have items that are sentences.\n",
     ]
+
+
+class TestDocumentsThatAreKept:
+    """What was read of the standard library is read once, and anew when it changed."""
+
+    @pytest.fixture
+    def asked(self, tmp_path, monkeypatch):
+        """(what keeps documents of a folder with one file, the file, its readings)."""
+        source, cache, read = tmp_path / "lib" / "a.py", tmp_path / "cache", []
+        source.parent.mkdir()
+        source.write_text('"""This is a sentence of a docstring."""\n')
+
+        def counted(root):
+            read.append(root)
+            return real(root)
+
+        real = stdlib_docs.read_documents
+        monkeypatch.setattr(stdlib_docs, "read_documents", counted)
+        kept = stdlib_docs.kept_documents.__wrapped__
+        return lambda: kept(source.parent, cache), source, cache, read
+
+    def test_once(self, asked):
+        documents, source, cache, read = asked
+        assert documents() == {"a.py": ["This is a sentence of a docstring.\n"]}
+        assert documents() == documents() and len(read) == 1
+        assert [entry.name for entry in store.prepared(cache)] == [
+            "stdlib_docs, as read"
+        ]
+        source.write_text('"""This is another sentence."""\n')
+        assert documents() == {"a.py": ["This is another sentence.\n"]}
+        assert len(read) == 2
+
+    def test_anew_where_the_cache_is_damaged(self, asked):
+        documents, _, cache, read = asked
+        first = documents()
+        (kept,) = cache.glob("stdlib_docs-*/documents.json")
+        kept.write_text("{")
+        assert documents() == documents() == first and len(read) == 2
+
+    def test_without_a_cache_that_can_be_written(self, asked):
+        documents, _, cache, read = asked
+        cache.write_text("a file")
+        assert documents() == documents() and len(read) == 2
 
 
 def independent_count(text, counts=None):

@@ -6,11 +6,17 @@ applications and third-party code, doctests, code, tables, signatures, and what 
 sentence. A document is one file, or one reference topic.
 
 The text follows the Python version, some 10 % between neighbours: the version and a
-fingerprint go with every run.
+fingerprint go with every run. What was read is kept in the cache folder, under a digest
+of the files' names, sizes and times and of the code that reads them: to read it anew
+takes seconds.
 """
 
 import ast
+import contextlib
 import functools
+import hashlib
+import json
+import os
 import platform
 import re
 import sysconfig
@@ -19,10 +25,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_pipeline import sentences
 from data_pipeline.config import DataConfig
 from data_pipeline.corpora.dealing import split_documents
 from data_pipeline.corpora.text import SPLITS, Text, unique_lines
 from data_pipeline.errors import DataError
+from data_pipeline.paths import cache_folder
 from data_pipeline.sentences import split_sentences
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -30,6 +38,7 @@ SKIPPED_FOLDERS = frozenset(
     "test tests idlelib lib2to3 site-packages dist-packages turtledemo pydoc_data "
     "__pycache__ idle_test _vendor".split()
 )
+TOPICS = "pydoc_data/topics.py"
 _ITEM = re.compile(
     r"^(?:(?:[-*+•o]|\(?\d{1,2}[.)]|:\w[^:]*:|@\w+|[*\w]+ *(?:--|:)) +)+"
 )
@@ -43,7 +52,8 @@ _TOKEN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\S")
 
 def load(config: DataConfig) -> Text:
     """The corpus, split by document 80/10/10 by size, each sentence kept once."""
-    documents = read_documents(Path(sysconfig.get_path("stdlib")))
+    root = Path(sysconfig.get_path("stdlib"))
+    documents = kept_documents(root, cache_folder(config.cache_dir))
     if len(documents) < 10:
         raise DataError(
             "stdlib_docs: this Python has no readable standard library sources in "
@@ -60,15 +70,53 @@ def load(config: DataConfig) -> Text:
 
 
 @functools.cache
+def kept_documents(root: Path, cache: Path) -> dict[str, list[str]]:
+    """`read_documents`, from the cache where it has them. A cache that cannot be read
+    or written is done without."""
+    folder = cache / f"stdlib_docs-{digest(root)}"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / "documents.json").read_text("utf-8"))
+    documents = read_documents(root)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "corpus.json").write_text('{"name": "stdlib_docs, as read"}')
+        made = folder / f"documents.{os.getpid()}"
+        made.write_text(json.dumps(documents), "utf-8")
+        made.replace(folder / "documents.json")
+    return documents
+
+
+def digest(root: Path) -> str:
+    """Of what the documents follow from: files under `root`, and the code here."""
+    found = hashlib.sha256(platform.python_version().encode())
+    for path in sources(root):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            told = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0"
+            found.update(told.encode(errors="surrogateescape"))
+    for code in (__file__, sentences.__file__):
+        found.update(Path(code).read_bytes())
+    return found.hexdigest()[:16]
+
+
+def sources(root: Path) -> list[Path]:
+    """Source files under `root` and in folders that are not left out, sorted."""
+    found = []
+    for folder, inside, names in os.walk(root):
+        inside[:] = [name for name in inside if name not in SKIPPED_FOLDERS]
+        found += [Path(folder, name) for name in names if name.endswith(".py")]
+    topics = root / TOPICS
+    return sorted([*found, topics] if topics.exists() else found)
+
+
 def read_documents(root: Path) -> dict[str, list[str]]:
     """Sentences, one a line, of each file under `root` and of each topic."""
     documents = {}
-    for path in sorted(root.rglob("*.py")):
-        relative = path.relative_to(root)
-        if not SKIPPED_FOLDERS.intersection(relative.parts):
+    for path in sources(root):
+        if path != root / TOPICS:
             lines = [s for doc in docstrings(path) for s in prose_sentences(doc)]
-            documents[relative.as_posix()] = lines
-    for name, text in reference_topics(root / "pydoc_data" / "topics.py").items():
+            documents[path.relative_to(root).as_posix()] = lines
+    for name, text in reference_topics(root / TOPICS).items():
         documents[f"topic:{name}"] = prose_sentences(text)
     return {name: lines for name, lines in documents.items() if lines}
 
