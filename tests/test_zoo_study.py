@@ -191,7 +191,7 @@ def test_a_matrix_memory_is_no_wider_than_its_state_allows():
     size = zoo.SIZES["full"]
     assert zoo_cell.numbers_held("lstm", 48) == 96
     wide = zoo_cell.hidden_of(size, "hgrn2", "adding")
-    assert wide == 256 and zoo_cell.numbers_held("hgrn2", wide) == zoo_cell.STATE
+    assert wide == 128 and zoo_cell.numbers_held("hgrn2", wide) == zoo_cell.STATE
     assert zoo_cell.hidden_of(size, "min_gru", "adding") == 1428
 
 

@@ -36,7 +36,7 @@ from lm.structure import WHOLE
 from lm.train import count_parameters
 
 PREFIX = "zoo_"
-STATE = 16_384  # numbers of one lane, at most
+STATE = 4_096  # numbers of one lane, at most
 HEADS = 4  # widths are multiples of it, so that cells with heads have as many
 KEPT = (
     "hidden",
