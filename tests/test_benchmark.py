@@ -3,12 +3,14 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.benchmark import (
     BENCHMARKS,
     Benchmark,
+    accounting,
     drivers,
     load,
     parallel,
@@ -185,6 +187,23 @@ def test_instruments_can_be_traced():
 
 
 ROW = {"command": "python", "seconds": 60, "hardware": {"cores": 2}}
+
+
+def test_operations_are_of_the_kind_that_the_program_says():
+    step = jax.jit(lambda w, x: jnp.tanh(x @ w).sum(0)[jnp.arange(3)])
+    given = jnp.ones((64, 64)), jnp.ones((64, 64))
+    kinds = accounting.kinds_in(step.lower(*given).compile().as_text())
+    assert {"products", "pointwise functions"} <= set(kinds.values())
+    assert accounting.kind_of("  %x.1 = f32[] custom-call(%y)") == "others"
+
+
+def test_a_step_is_accounted_for():
+    found = accounting.accounted(TINY, 1e9)
+    kinds = {"step", "at_peak", "waiting", *accounting.KINDS}
+    assert kinds <= set(found) and found["products"] > 0
+    metrics = {"peak_gflops": 1.0, "cases": {"zaremba_small": found}}
+    told = accounting.table([ROW | {"metrics": metrics}])
+    assert "| step |" in told and "| products |" in told
 
 
 def test_time_is_measured_along_one_size():

@@ -43,6 +43,8 @@ BENCHMARKS = {
     "time: work space and time",
     "drivers": "the driver of each cell against the plain scan, and gates kept for the "
     "backward pass against gates made anew in it",
+    "accounting": "where the time of a training step goes: products, pointwise "
+    "functions, sums, copies, and what is none of them",
     "scaling": "the time of a training step against T, B, H, V and L, beside what its "
     "products have to do",
     "startup": "seconds of --help and of a first training step, with and without "
