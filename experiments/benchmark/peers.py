@@ -37,6 +37,7 @@ from lm.unroll import scanned
 CELLS = ("lstm", "gru", "tanh")
 OURS, SCAN = "ours", "plain_scan"
 WORDS = 16  # of a model that is nearly all recurrence
+PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
 PRODUCT = 2048  # rows and columns of the product whose speed is the measured peak
 
 
@@ -128,7 +129,8 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     work = flop(case)
     rounds = rounds or (15 if work < 2e10 else 9 if work < 1e11 else 5)
     try:
-        seconds = interleaved({name: side.call for name, side in sides.items()}, rounds)
+        calls = {name: side.call for name, side in sides.items()}
+        seconds = interleaved(calls, rounds, pause=PAUSE)
     finally:
         for side in sides.values():
             if isinstance(side.call, Apart):

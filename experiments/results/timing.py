@@ -24,11 +24,15 @@ class Stepper:
 
 
 def interleaved(
-    sides: dict[str, Callable[[], Any]], rounds: int = 15, warm: int = 2
+    sides: dict[str, Callable[[], Any]],
+    rounds: int = 15,
+    warm: int = 2,
+    pause: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Seconds of each side in each round, the sides taking turns: {name: (rounds,)}.
 
-    Every call must block until its work is done.
+    Every call must block until its work is done. pause: seconds before each, in which
+    threads of the side before come to rest that would go on waiting busily.
     """
     for call in sides.values():
         for _ in range(warm):
@@ -36,6 +40,7 @@ def interleaved(
     seconds = {name: np.empty(rounds) for name in sides}
     for number in range(rounds):
         for name, call in sides.items():
+            time.sleep(pause)
             began = time.perf_counter()
             call()
             seconds[name][number] = time.perf_counter() - began
