@@ -38,6 +38,7 @@ CELLS = ("lstm", "gru", "tanh")
 OURS, SCAN = "ours", "plain_scan"
 WORDS = 16  # of a model that is nearly all recurrence
 PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
+LEAD = 0.1  # seconds of steps that do not count
 PRODUCT = 2048  # rows and columns of the product whose speed is the measured peak
 
 
@@ -127,10 +128,10 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
         except Absent:
             continue
     work = flop(case)
-    rounds = rounds or (15 if work < 2e10 else 9 if work < 1e11 else 5)
+    rounds = rounds or (15 if work < 2e10 else 9 if work < 1e11 else 3)
     try:
         calls = {name: side.call for name, side in sides.items()}
-        seconds = interleaved(calls, rounds, pause=PAUSE)
+        seconds = interleaved(calls, rounds, pause=PAUSE, lead=LEAD)
     finally:
         for side in sides.values():
             if isinstance(side.call, Apart):

@@ -28,19 +28,30 @@ def interleaved(
     rounds: int = 15,
     warm: int = 2,
     pause: float = 0.0,
+    lead: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Seconds of each side in each round, the sides taking turns: {name: (rounds,)}.
 
-    Every call must block until its work is done. pause: seconds before each, in which
-    threads of the side before come to rest that would go on waiting busily.
+    Every call must block until its work is done.
+
+    pause  seconds before each turn, in which threads of the side before come to rest
+           that would go on waiting busily.
+    lead   seconds of calls at the beginning of a turn that do not count, so that the
+           caches and threads are the side's own again; a side whose call takes longer
+           needs none.
     """
-    for call in sides.values():
+    before = {name: 0 for name in sides}
+    for name, call in sides.items():
         for _ in range(warm):
+            began = time.perf_counter()
             call()
+            before[name] = int(lead / (time.perf_counter() - began))
     seconds = {name: np.empty(rounds) for name in sides}
     for number in range(rounds):
         for name, call in sides.items():
             time.sleep(pause)
+            for _ in range(before[name]):
+                call()
             began = time.perf_counter()
             call()
             seconds[name][number] = time.perf_counter() - began
