@@ -253,7 +253,7 @@ def figure(found: dict[str, Any]) -> Figure:
     """How many times as long each side takes, a line a case."""
     reading = (
         "The time of a training step of other implementations, ours being 1: right of "
-        "the line they are slower. Sides took turns in one process."
+        "the line they are slower. Sides took turns, those on JAX in one process."
     )
     cases = found["cases"]
     with styled():
