@@ -11,7 +11,6 @@ import gzip
 import json
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,11 +60,12 @@ def accounted(case: Case, peak: float) -> dict[str, float]:
     side = own_sides(case)[OURS]()
     side.step = side.step.lower(side.state, *side.given).compile()
     step = float(interleaved({OURS: side}, 9)[OURS].min()) * 1e3
-    found = Counter(dict.fromkeys(KINDS, 0.0))
+    found = dict.fromkeys(KINDS, 0.0)
     kinds = kinds_in(side.step.as_text())
     for name, ms in profiled(side).items():
         if name in kinds:
-            found[kinds[name]] += ms
+            kind = kinds[name]
+            found[kind] = found.get(kind, 0.0) + ms
     rest = {"waiting": max(0.0, step - sum(found.values()))}
     told = {"step": step, "at_peak": flop(case) / peak * 1e3, **found, **rest}
     return {name: float(f"{ms:.4g}") for name, ms in told.items()}
@@ -79,10 +79,11 @@ def profiled(side: Stepper) -> dict[str, float]:
                 side()
         (path,) = Path(folder).rglob("*.trace.json.gz")
         events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for event in events:
         if event.get("ph") == "X":
-            found[event["name"]] += event["dur"] / STEPS / 1e3
+            ms = event["dur"] / STEPS / 1e3
+            found[event["name"]] = found.get(event["name"], 0.0) + ms
     return found
 
 
