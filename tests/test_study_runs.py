@@ -167,6 +167,13 @@ def test_a_study_writes_into_a_directory_of_its_own(files, told, tmp_path, capsy
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == files
 
 
+def test_two_that_begin_at_once_share_a_directory(tmp_path):
+    """One finds what the other is about to rename to its mark."""
+    (tmp_path / ".study.json.4711").write_text("{")
+    claim(tmp_path, "zoo")
+    claim(tmp_path, "zoo")
+
+
 def test_a_directory_of_before_there_were_marks_goes_on(tmp_path):
     (tmp_path / "none-seed0").mkdir()
     (tmp_path / "none-seed0" / "config.json").write_text("{}")

@@ -47,7 +47,10 @@ def claim(directory: Path, name: str) -> None:
 
 def _of_a_study(path: Path) -> bool:
     """Whether a study of before there were marks made this; by its name, and for files
-    that would be written anew, by what is in them."""
+    that would be written anew, by what is in them; and the mark that another process
+    is about to set here."""
+    if path.name.startswith(f".{MARK}."):
+        return True
     if path.is_symlink():
         return False
     if path.is_dir():
