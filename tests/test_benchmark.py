@@ -1,6 +1,7 @@
 """Benchmarks: all are registered, each gives its row, and what they time can run."""
 
 import dataclasses
+import time
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,7 @@ from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case
 from experiments.results import rows as results
+from experiments.results.timing import interleaved
 from lm import linear
 from lm.cells import make_cell
 from lm.config import ModelConfig, OptimConfig
@@ -88,6 +90,22 @@ def test_random_text_is_a_batch():
 TINY = Case(
     7, 5, 3, ModelConfig(cell="lstm", layers=2, hidden=4, embedding=3), OptimConfig()
 )
+
+
+def test_a_turn_begins_with_calls_that_do_not_count():
+    called = {"short": 0, "long": 0}
+
+    def call(name, seconds):
+        called[name] += 1
+        time.sleep(seconds)
+
+    sides = {
+        "short": lambda: call("short", 0.01),
+        "long": lambda: call("long", 0.05),
+    }
+    found = interleaved(sides, rounds=3, warm=1, pause=0.001, lead=0.035)
+    assert called["long"] == 4 and called["short"] > 6
+    assert all(len(seconds) == 3 for seconds in found.values())
 
 
 def test_a_step_and_its_plain_twin_do_the_same():

@@ -58,10 +58,10 @@ def accounted(case: Case, peak: float) -> dict[str, float]:
     each of KINDS and what is none of them, as the profiler has it; "waiting", the rest
     of the clock's."""
     side = own_sides(case)[OURS]()
-    side.step = side.step.lower(side.state, *side.given).compile()
+    compiled = side.compile()
     step = float(interleaved({OURS: side}, 9)[OURS].min()) * 1e3
     found = dict.fromkeys(KINDS, 0.0)
-    kinds = kinds_in(side.step.as_text())
+    kinds = kinds_in(compiled.as_text())
     for name, ms in profiled(side).items():
         if name in kinds:
             kind = kinds[name]

@@ -2,8 +2,8 @@
 alone, at four shapes; of factored cells also with gates kept for the backward pass
 against gates made anew in it (`Cell.recompute`)."""
 
-import math
 from collections.abc import Callable, Sequence
+from statistics import geometric_mean
 from typing import Any, NamedTuple
 
 import jax
@@ -131,9 +131,10 @@ def table(rows: Sequence[Row]) -> str:
     cells, lines = row["metrics"]["cells"], []
     for name, by_shape in cells.items():
         gains = [own["scan"]["over_ours"] for own in by_shape.values()]
-        mean = math.exp(sum(map(math.log, gains)) / len(gains))
         told = (ratios(own) for own in by_shape.values())
-        lines.append((f"`{name}`", gates_of(name), *told, f"{mean:.2f}×"))
+        lines.append(
+            (f"`{name}`", gates_of(name), *told, f"{geometric_mean(gains):.2f}×")
+        )
     shapes = next(iter(cells.values()))
     head = ("cell", "gates", *shapes, "scan, geometric mean")
     return f"{markdown(head, lines)}\n{measured(row)}\n"

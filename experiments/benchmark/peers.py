@@ -7,10 +7,10 @@ of 16 words, so that all but the recurrence is next to nothing. Peers are those 
 """
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import geometric_mean
 from typing import Any, NamedTuple
 
 import jax
@@ -181,8 +181,8 @@ def ready(make: Callable[[], Any]) -> Side:
     if not isinstance(call, Stepper):
         call()
         return Side(call, time.perf_counter() - began, None)
-    call.step = call.step.lower(call.state, *call.given).compile()
-    return Side(call, time.perf_counter() - began, work_space(call.step))
+    compiled = call.compile()
+    return Side(call, time.perf_counter() - began, work_space(compiled))
 
 
 def flop(case: Case) -> float:
@@ -237,8 +237,7 @@ def table_of(row: Row) -> str:
             (name.replace("_", " "), f"{ms:.3g}", rate, f"{share:.0%}", *others)
         )
     means = (
-        f"{math.exp(sum(map(math.log, g)) / len(g)):.2f}×"
-        for g in (gains(found, side) for side in sides)
+        f"{geometric_mean(g):.2f}×" for g in (gains(found, side) for side in sides)
     )
     body.append(("geometric mean", "", "", "", *means))
     names = [

@@ -54,10 +54,10 @@ def along(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     for size in sizes:
         case = case_of(name, size)
         side = own_sides(case)[OURS]()
-        side.step = side.step.lower(side.state, *side.given).compile()
+        compiled = side.compile()
         told: dict[str, Any] = milliseconds(interleaved({OURS: side}, ROUNDS)[OURS])
         told["gflop"] = float(f"{flop(case) / 1e9:.4g}")
-        told["work_space_mb"] = float(f"{work_space(side.step) / 1e6:.3g}")
+        told["work_space_mb"] = float(f"{work_space(compiled) / 1e6:.3g}")
         if before is not None:
             longer = told["minimum"] / before["minimum"]
             more = told["gflop"] / before["gflop"]

@@ -18,6 +18,11 @@ class Stepper:
     def __init__(self, state: Any, step: Callable[..., Any], *given: Any):
         self.state, self.step, self.given = state, step, given
 
+    def compile(self) -> Any:
+        """The compiled step, which is taken from now on."""
+        self.step = self.step.lower(self.state, *self.given).compile()  # type: ignore
+        return self.step
+
     def __call__(self) -> None:
         self.state, _ = self.step(self.state, *self.given)
         jax.block_until_ready(self.state)
