@@ -22,6 +22,7 @@ from experiments.gradients import STUDIES, load
 from experiments.gradients.directory import claim, compact, spent
 from experiments.gradients.study import Job, Result, Study, aligned
 from experiments.run.files import write_json_atomic
+from experiments.train.allocator import keep_memory
 from lm.config import ConfigError, at_least, unknown
 
 PROG = "python -m experiments.gradients"
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name not in STUDIES:
         fail(unknown("study", name, STUDIES))
     with user_errors(), interrupts() as stop:
+        keep_memory()
         study = load(name)
         about = about_one(name, study)
         given = command_line(Given, words, about, prog=PROG, pairs=False)

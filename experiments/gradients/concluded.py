@@ -11,7 +11,6 @@ from experiments.gradients.study import Job
 from experiments.run.directory import open_run
 from experiments.run.files import read_json
 from experiments.run.record import check_same
-from experiments.train.allocator import keep_memory
 from experiments.train.callback import Callback
 from experiments.train.executor import One
 from experiments.train.loop import Entry, Loop
@@ -42,7 +41,6 @@ def conclude_all(runs: Sequence[Whole], job: Job) -> list[dict[str, Any]]:
 
 def conclude(run: Whole, stop: Interrupt, advance: Heard) -> dict[str, Any]:
     """Trains one run to the end, unless it is there; its summary."""
-    keep_memory()
     planned, path = plan(run.config), run.directory / "summary.json"
     if not path.exists():
         hook = Told(run.label, advance)

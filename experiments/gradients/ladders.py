@@ -17,7 +17,6 @@ from experiments.console.interrupts import Interrupt
 from experiments.gradients.study import Job
 from experiments.gradients.trials import Trial, results_of
 from experiments.results.intervals import wilson
-from experiments.train.allocator import keep_memory
 from experiments.train.processes import Heard, run_all
 from lm.config import OptimConfig
 
@@ -92,7 +91,6 @@ def climb(
     directory: Path, ladder: Ladder, stop: Interrupt, advance: Heard
 ) -> list[Row]:
     """A row for each rung up to the first that no seed gets through."""
-    keep_memory()
     rows: list[Row] = []
     for rung in ladder:
         results = results_of(rung, directory, stop, advance)

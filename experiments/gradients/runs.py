@@ -35,7 +35,6 @@ from experiments.results.intervals import mean
 from experiments.run.files import RunError, read_json
 from experiments.run.provenance import versions
 from experiments.run.record import check_same, text_of
-from experiments.train.allocator import keep_memory
 from experiments.train.plan import plan_of
 from experiments.train.processes import Heard, run_all
 from experiments.train.run_state import Outcome, RunState
@@ -160,7 +159,6 @@ def train_task(
     Raises:
       Interrupted: when `stop` was true before the end; what was trained is saved.
     """
-    keep_memory()
     dataset = prepared(task.config.data)
     planned = plan_of(task.config, APPLICATION, prepared_of(dataset, task.config.data))
     measure, made = (

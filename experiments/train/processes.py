@@ -9,6 +9,7 @@ from typing import Any
 from experiments.console.command_line import user_errors
 from experiments.console.interrupts import Interrupt, interrupts
 from experiments.run.files import RunError
+from experiments.train.allocator import keep_memory
 
 POLL_SECONDS = 0.2
 
@@ -95,6 +96,7 @@ def _work(number: int, parent: int, todo: Any, told: Any, do: Do) -> None:
 
     os.setpgrp()
     _take_core(number)
+    keep_memory()
     with user_errors(), interrupts() as stop:
         while os.getppid() == parent:
             item = todo.get()
