@@ -34,7 +34,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
 from lm.cells.forms import affine, draw, linear, log_uniform, sigmoid
 from lm.cells.heads import (
@@ -47,6 +46,7 @@ from lm.cells.heads import (
     unit,
 )
 from lm.cells.hgrn2 import MatrixState, matrix_zeros
+from lm.cells.triangular import unit_lower_inverse
 from lm.config import InitConfig
 from lm.linear import MATRICES
 from lm.types import Array, Cell
@@ -129,9 +129,9 @@ def stretch(at: Pieces, S: Array, reset_TB: Array, mask_TB: Array):
     Γ = jnp.exp(jnp.where(seen, F[..., None] - F[..., None, :], NEVER))
     carried = jnp.where(texts_BNT > 0, 0, jnp.exp(F))[..., None]
     k_turned = k.swapaxes(-1, -2)
-    system = β * Γ * (k @ k_turned)
+    system = β * Γ * (k @ k_turned)  # what is below its diagonal counts
     given = β * (v - carried * (k @ S))
-    u = solve_triangular(system, given, lower=True, unit_diagonal=True)
+    u = unit_lower_inverse(system) @ given
     seen_out = (Γ * (q @ k_turned)) @ u + carried * (q @ S)
     written = (k_turned * Γ[..., -1:, :]) @ u
     return carried[..., -1:, :] * S + written, jnp.moveaxis(seen_out, 2, 0)
