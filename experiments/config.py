@@ -41,6 +41,7 @@ CONFIGS = Path(__file__).parent / "configs"
 BOUND, PACING, PROBE = ({"kind": kind} for kind in ("bound", "pacing", "probe"))
 WITHOUT_NUMBERS = ("bound", "pacing", "probe", "place")
 NAME_BYTES = 100
+AUTO = "auto"  # of `train.devices`: as was measured
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ class TrainConfig:
     """Texts in a sample; 0: none."""
     tensorboard: bool = field(default=False, metadata=PACING)
     """Write the metrics for TensorBoard too (needs tensorboardX)."""
-    devices: int = field(default=1, metadata=PACING)
-    """Devices, in each process, that share the lanes of a batch; 0: all there are. On
-    a CPU its cores act as devices. The numbers are those of one, up to rounding."""
+    devices: int | Literal["auto"] = field(default=AUTO, metadata=PACING)
+    """Devices, in each process, that share the lanes of a batch; 0: all there are;
+    auto: as was measured for models of this size, and as before where a run goes on.
+    On a CPU its cores act as devices. The numbers are those of one, up to rounding."""
     fused: int = field(default=1, metadata=PACING)
     """Steps in one call of the compiled program, wherever nothing else falls between
     them: worth while where a step of a small model takes less than calling it."""
@@ -86,12 +88,20 @@ class TrainConfig:
         within("train.eval_batch", self.eval_batch, 1, 2**16)
         within("train.fused", self.fused, 1, 1024)
         at_least("train.keep", self.keep, 1)
-        within("train.devices", self.devices, 0, 1024)
+        self._check_devices()
         if not (self.epochs or self.steps or self.minutes):
             raise ConfigError(
                 "train.epochs, train.steps and train.minutes are all 0: the run would "
                 "never end; set one of them above 0"
             )
+
+    def _check_devices(self) -> None:
+        if self.devices == AUTO:
+            return
+        if type(self.devices) is not int:
+            told = f"train.devices is {self.devices!r}: must be a number, or {AUTO!r}"
+            raise ConfigError(told)
+        within("train.devices", self.devices, 0, 1024)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from experiments.console.command_line import command_line, fail
 from experiments.console.interrupts import SIGNALS
+from experiments.run.provenance import cores
 from lm.config import at_least
 
 GRACE = 20.0  # seconds for the others to end by themselves, once one is gone
@@ -90,8 +91,7 @@ def start(
     group = {"coordinator": coordinator, "processes": processes, "process": process}
     flags = [f"--distributed.{name}={value}" for name, value in group.items()]
     command = [sys.executable, "-m", "experiments.train", *words, *flags]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    threads = str(max(1, cores // processes))
+    threads = str(max(1, cores() // processes))
     return subprocess.Popen(
         command,
         stdout=None if process == 0 else subprocess.DEVNULL,

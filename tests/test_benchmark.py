@@ -24,13 +24,14 @@ from experiments.benchmark import (
     steps,
     tables,
 )
-from experiments.benchmark.__main__ import SUITES, main
+from experiments.benchmark.__main__ import main
 from experiments.benchmark.common import random_batch
 from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
-from experiments.peers import PEERS, installed
+from experiments.peers import PEERS, SUITES, installed, suites
 from experiments.peers.apart import Apart
-from experiments.peers.case import Absent, Case
+from experiments.peers.case import Absent, Case, stepper
+from experiments.peers.ours import own_sides
 from experiments.results import rows as results
 from experiments.results.timing import interleaved
 from lm import linear
@@ -92,6 +93,9 @@ TINY = Case(
 )
 
 
+BATCH = random_batch(7, 5, 3)
+
+
 def test_a_turn_begins_with_calls_that_do_not_count():
     called = {"short": 0, "long": 0}
 
@@ -109,13 +113,42 @@ def test_a_turn_begins_with_calls_that_do_not_count():
 
 
 def test_a_step_and_its_plain_twin_do_the_same():
-    made = {name: make() for name, make in peers.own_sides(TINY).items()}
+    made = {name: make() for name, make in own_sides(TINY, BATCH).items()}
     assert set(made) == {"ours", "plain_scan"}
     for side in made.values():
         side()
     ours, plain = (jax.tree.leaves(side.state.params) for side in made.values())
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_reading_by_each_side_gives_one_loss():
+    """Another library's too, with this project's own cell behind its interface."""
+    model = build(TINY.model, 7)
+    params, case = model.init(jax.random.key(0)), TINY._replace(does="read")
+
+    begin = model.initial_state(params, 3)
+    sides = [make() for make in own_sides(case, BATCH).values()]
+    sides.append(stepper(case, BATCH, params, begin, model.layer.apply))
+    losses = [float(side.step(side.state, *side.given)[1]) for side in sides]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("peer", [None, *(set(PEERS) - {"torch"})])
+def test_what_is_written_are_tokens(peer):
+    case = TINY._replace(does="write", steps=12)
+    if peer is None:
+        sides = [make() for make in own_sides(case, BATCH).values()]
+    elif peer in installed():
+        with jax.numpy_rank_promotion("allow"):
+            sides = [installed()[peer].make(case, BATCH)]
+            sides[0].compile()
+    else:
+        pytest.skip(f"{peer} is not installed")
+    for side in sides:
+        _, ids_TB = side.step(side.state, *side.given)
+        assert ids_TB.shape == (12, 3) and 0 <= ids_TB.min() <= ids_TB.max() < 7
+        assert len(np.unique(ids_TB)) > 1
 
 
 @pytest.mark.parametrize("embedding", [0, 3])
@@ -141,7 +174,7 @@ def test_a_peer_takes_the_same_model_s_step(peer, embedding):
     assert shapes[0] == shapes[1]
     matrices = sum(x.size for x in jax.tree.leaves(params) if x.ndim == 2)
     looked_up = 7 * embedding if embedding else 7 * 4 * 4
-    assert peers.flop(case) == 6 * (matrices - looked_up) * case.steps * case.lanes
+    assert suites.flop(case) == 6 * (matrices - looked_up) * case.steps * case.lanes
     assert len(jax.tree.leaves(carries)) == 4
 
 
@@ -165,12 +198,12 @@ def test_a_peer_in_a_process_of_its_own():
 
 
 def test_cases_of_each_suite_have_every_peer_s_cells():
-    assert set(peers.SUITES) == set(SUITES)
-    assert set(steps.CASES) < set(peers.lm_cases())
-    for cases in peers.SUITES.values():
+    assert set(suites.CASES) == set(SUITES)
+    assert set(steps.CASES) < set(suites.lm_cases())
+    for cases in suites.CASES.values():
         for case in cases().values():
             assert case.model.cell == "lstm" and not case.optim.truncation
-            assert peers.flop(case) > 0
+            assert suites.flop(case) > 0
 
 
 def told_of(peak: float = 100.0):
@@ -231,7 +264,7 @@ def test_time_is_measured_along_one_size():
     }
     assert all(len(sizes[name]) == len(scaling.ALONG[name]) for name in sizes)
     longest = scaling.case_of("T", 100_000)
-    assert peers.flop(longest) == peers.flop(scaling.BASE) * 100_000 / 64 / 4
+    assert suites.flop(longest) == suites.flop(scaling.BASE) * 100_000 / 64 / 4
 
 
 def test_the_table_of_scaling(monkeypatch):

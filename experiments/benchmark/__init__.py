@@ -37,8 +37,9 @@ BENCHMARKS = {
     "100 sentences, and its SGD step on one core",
     "steps": "training steps against the plain-scan twin and Flax's nnx.RNN, "
     "interleaved: Zaremba small and medium, 2×128 and 2×512 characters",
-    "peers": "training steps beside the plain scan, Flax, Equinox, Haiku, Keras and "
-    "PyTorch, where installed, interleaved: `--suite` lm or recurrence",
+    "peers": "training steps, reading and writing beside the plain scan, Flax, "
+    "Equinox, Haiku, Keras and PyTorch, where installed, interleaved: `--suite` lm, "
+    "recurrence, score or generate",
     "softmax": "the loss over many words, all logits at once and a block of words at a "
     "time: work space and time",
     "drivers": "the driver of each cell against the plain scan, and gates kept for the "

@@ -15,9 +15,8 @@ from tyro.conf import Positional
 
 from experiments.benchmark import BENCHMARKS, load
 from experiments.console.command_line import command_line, user_errors
+from experiments.peers import SUITES
 from lm.config import ConfigError, at_least, unknown
-
-SUITES = ("lm", "recurrence")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Measure:
     application: str = "gap"
     """`variants`: of which."""
     suite: str = "lm"
-    """`peers`: lm, whole models; recurrence, little else."""
+    """`peers`: lm, recurrence, score or generate."""
     run: tuple[str, ...] = ("runs/ptb",)
     """`adaptation`: directory of the run that reads; `blimp`: those of several."""
     pairs: str = "blimp"

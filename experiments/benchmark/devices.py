@@ -6,6 +6,7 @@ that, by themselves, with half of the cores' threads each, as `experiments.launc
 them.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,38 +19,62 @@ import jax
 from experiments.applications.application import Prepared
 from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import by_model, random_batch
-from experiments.benchmark.peers import lm_cases
+from experiments.benchmark.common import random_batch
 from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
+from experiments.peers.case import Case
+from experiments.peers.suites import lm_cases
+from experiments.results.markdown import markdown
+from experiments.results.markdown import measured as told_by
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds, ratio
+from experiments.run.provenance import cores
 from experiments.run.record import Text
 from experiments.train.allocator import keep_memory
+from experiments.train.devices import cores_as_devices
 from experiments.train.executor import One
 from experiments.train.group import group_of
 from experiments.train.plan import Plan
-from experiments.train.shared import Shared, cores_as_devices
+from experiments.train.shared import Shared
 from lm.models.language_model import build
-from lm.train import numbers_of
+from lm.train import count_parameters, numbers_of
 
-CASES = ("characters_2x128", "characters_2x512", "zaremba_small")
 ROUNDS = 15
+SMALL = "characters_2x128"
+
+
+def cases() -> dict[str, Case]:
+    """Around the sizes where two devices begin and cease to be faster."""
+    known, found = lm_cases(), {}
+    small, lanes = known[SMALL], 20
+    for cell in ("lstm", "gru", "tanh"):
+        found[f"{SMALL}_{cell}"] = with_model(small, cell=cell)
+    found[f"{SMALL}_{lanes}_lanes"] = small._replace(lanes=lanes)
+    found["characters_1x64"] = with_model(small, layers=1, hidden=64)
+    found["characters_2x256"] = with_model(small, hidden=256)
+    return found | {n: known[n] for n in ("characters_2x512", "zaremba_small")}
+
+
+def with_model(case: Case, **changes: Any) -> Case:
+    """The case with another model."""
+    return case._replace(model=dataclasses.replace(case.model, **changes))
 
 
 def measure() -> dict[str, Any]:
-    """Steps by 1 and 2 CPU devices, and by 2 processes."""
+    """{case: {"parameters", "1_device", "2_devices", "2_devices_speedup",
+    "2_processes": ms}}."""
     cores_as_devices(2)
     found: dict[str, Any] = {}
-    for name in CASES:
+    for name in cases():
         plan = plan_of_case(name)
         sides = {
             "1_device": stepper(plan, One(plan)),
             "2_devices": stepper(plan, Shared(plan, jax.devices()[:2])),
         }
         seconds = interleaved(sides, ROUNDS)
-        found[name] = {side: milliseconds(s) for side, s in seconds.items()}
+        found[name] = {"parameters": count_parameters(plan.shapes.params)}
+        found[name] |= {side: milliseconds(s) for side, s in seconds.items()}
         found[name]["2_devices_speedup"] = ratio(
             seconds["1_device"], seconds["2_devices"]
         )
@@ -68,15 +93,15 @@ def stepper(plan: Plan, executor: One):
 
 def plan_of_case(name: str) -> Plan:
     """A case as something to train, on one batch of random text."""
-    vocabulary, window, lanes, config, optim = lm_cases()[name]
-    reading = Once(random_batch(vocabulary, window, lanes))
+    case = cases()[name]
+    reading = Once(random_batch(case.vocabulary, case.steps, case.lanes))
     application = APPLICATION._replace(
-        problem=lambda *_: build(config, vocabulary).problem,
+        problem=lambda *_: build(case.model, case.vocabulary).problem,
         reading=lambda *_: reading,
         probed=lambda *_: None,
     )
     prepared = Prepared(Text(name, "", ""), {})
-    return Plan(Config(model=config, optim=optim), application, prepared)
+    return Plan(Config(model=case.model, optim=case.optim), application, prepared)
 
 
 class Once:
@@ -94,7 +119,7 @@ class Once:
 
 def by_processes(name: str, processes: int = 2) -> dict[str, float]:
     """{"median", "minimum"} in ms of a step that processes share."""
-    threads = max(1, len(os.sched_getaffinity(0)) // processes)
+    threads = max(1, cores() // processes)
     given = [name, f"127.0.0.1:{free_port()}", f"{processes}"]
     children = [
         subprocess.Popen(
@@ -118,17 +143,20 @@ def by_processes(name: str, processes: int = 2) -> dict[str, float]:
 
 def table(rows: Sequence[Row]) -> str:
     """One step on one CPU device, on two, and by two processes."""
-    two = "two, `--train.devices 2`"
-    return by_model(
-        rows,
-        ("ms a step", "one device", two, "gain", "two processes"),
-        lambda found: (
-            f"{found['1_device']['median']:.0f}",
-            f"{found['2_devices']['median']:.0f}",
+    (row,) = rows
+    lines = [
+        (
+            name.replace("_", " "),
+            f"{found['parameters']:,}",
+            *(f"{found[side]['median']:.3g}" for side in ("1_device", "2_devices")),
             f"{found['2_devices_speedup']:.2f}×",
-            f"{found['2_processes']['median']:.0f}",
-        ),
-    )
+            f"{found['2_processes']['median']:.3g}",
+        )
+        for name, found in row["metrics"].items()
+    ]
+    two = "two, `--train.devices 2`"
+    head = ("ms a step", "parameters", "one device", two, "gain", "two processes")
+    return f"{markdown(head, lines)}\n{told_by(row)}\n"
 
 
 BENCHMARK = Benchmark(measure, table)

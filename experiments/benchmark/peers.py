@@ -1,8 +1,10 @@
-"""Training steps beside the plain scan and beside other libraries, all taking turns.
+"""Training steps, and reading and writing, beside the plain scan and beside other
+libraries, all taking turns.
 
 `--suite lm`: whole steps of the tutorial's, Zaremba's and character models, with LSTM,
 GRU and tanh cells. `--suite recurrence`: DeepBench's and FlashRNN's shapes, as models
-of 16 words, so that all but the recurrence is next to nothing. Peers are those of
+of 16 words, so that all but the recurrence is next to nothing. `score`: the models of
+`lm` that read a window; `generate`: a small one that writes. Peers are those of
 `experiments/peers` that are installed (`experiments/peers/requirements.txt`).
 """
 
@@ -19,71 +21,19 @@ from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import random_batch, work_space
-from experiments.config import Config, load_named
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case
+from experiments.peers.ours import OURS, SCAN, own_sides
+from experiments.peers.suites import CASES, CELLS, flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
-from lm.cells import make_cell
-from lm.config import DropoutConfig, ModelConfig, OptimConfig
-from lm.models.language_model import build
-from lm.train import init_state, make_loss, make_train_step, numbers_of
-from lm.types import Context
-from lm.unroll import scanned
 
-CELLS = ("lstm", "gru", "tanh")
-OURS, SCAN = "ours", "plain_scan"
-WORDS = 16  # of a model that is nearly all recurrence
 PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
 LEAD = 0.1  # seconds of steps that do not count
 PRODUCT = 2048  # rows and columns of the product whose speed is the measured peak
-
-
-def lm_cases() -> dict[str, Case]:
-    """name: case, of whole language models; LSTMs."""
-    cases = {}
-    for size in ("small", "medium", "large"):
-        config = load_named(f"zaremba_{size}")
-        data, model = config.data, config.model
-        model = dataclasses.replace(model, dropout=DropoutConfig())
-        cases[f"zaremba_{size}"] = Case(
-            10_000, data.window, data.batch, model, config.optim
-        )
-    for hidden in (128, 512):
-        model = ModelConfig(layers=2, hidden=hidden, embedding=0)
-        cases[f"characters_2x{hidden}"] = Case(65, 50, 50, model, OptimConfig())
-    sgd = OptimConfig("sgd", 0.005, reduction="time_sum", clip="none")
-    part2 = ModelConfig(hidden=100, embedding=0)
-    part4 = ModelConfig(layers=2, hidden=128, embedding=128)
-    cases["tutorial_part2"] = Case(8_000, 20, 1, part2, sgd)
-    cases["tutorial_part4"] = Case(8_000, 20, 1, part4, sgd)
-    return cases
-
-
-def recurrence_cases() -> dict[str, Case]:
-    """name: case, (H, B, T) of DeepBench (Narang 2017) and FlashRNN (Pöppel 2024: one
-    head of 768); LSTMs."""
-    shapes = {
-        "deepbench_512": (512, 16, 25),
-        "deepbench_1024": (1024, 16, 25),
-        "deepbench_1536": (1536, 8, 50),
-        "deepbench_256": (256, 16, 150),
-        "flashrnn_768": (768, 16, 1024),
-    }
-    optim = OptimConfig("sgd", 0.1)
-    return {
-        name: Case(WORDS, T, B, ModelConfig(hidden=H, embedding=H), optim)
-        for name, (H, B, T) in shapes.items()
-    }
-
-
-SUITES: dict[str, Callable[[], dict[str, Case]]] = {
-    "lm": lm_cases,
-    "recurrence": recurrence_cases,
-}
 
 
 def measure(suite: str) -> dict[str, Any]:
@@ -95,7 +45,7 @@ def measure(suite: str) -> dict[str, Any]:
         "peak_gflops": round(product_peak() / 1e9, 1),
         "cases": {},
     }
-    for name, lstm in SUITES[suite]().items():
+    for name, lstm in CASES[suite]().items():
         for cell in CELLS:
             case = lstm._replace(model=dataclasses.replace(lstm.model, cell=cell))
             told = compared(case, [*peers])
@@ -120,8 +70,8 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     """{"gflop" of a step, "tokens_per_second", side: {"median", "minimum" in ms,
     "first_s", "work_space_mb"?, "over_ours"?}}: ours, the plain scan, the peers named
     that have the cell. Rounds: by how much there is to do, where not given."""
-    sides = {name: ready(make) for name, make in own_sides(case).items()}
     batch, makers = random_batch(case.vocabulary, case.steps, case.lanes), installed()
+    sides = {name: ready(make) for name, make in own_sides(case, batch).items()}
     for name in peers:
         try:
             sides[name] = ready(partial(makers[name].make, case, batch))
@@ -153,27 +103,6 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     return found
 
 
-def own_sides(case: Case) -> dict[str, Callable[[], Stepper]]:
-    """{"ours", "plain_scan"}: what makes their training steps, on random text."""
-    numbers = numbers_of(Config(model=case.model, optim=case.optim))
-    problem = build(case.model, case.vocabulary).problem
-    plain = partial(make_loss(problem, case.optim), context=Context(driver=scanned))
-
-    def make(gradient) -> Stepper:
-        key = jax.random.key(0)
-        batch = random_batch(case.vocabulary, case.steps, case.lanes)
-        state = init_state(problem, case.optim, numbers, key, case.lanes)
-        step = make_train_step(problem, case.optim, gradient)
-        given = jax.device_put(batch), key, numbers
-        state = jax.tree.map(jnp.copy, state)
-        return Stepper(state, jax.jit(step, donate_argnums=0), *given)
-
-    return {
-        OURS: partial(make, None),
-        SCAN: partial(make, jax.grad(plain, has_aux=True)),
-    }
-
-
 def ready(make: Callable[[], Any]) -> Side:
     """A side, compiled where it is JAX's, else after its first step."""
     call = make()
@@ -183,17 +112,6 @@ def ready(make: Callable[[], Any]) -> Side:
         return Side(call, time.perf_counter() - began, None)
     compiled = call.compile()
     return Side(call, time.perf_counter() - began, work_space(compiled))
-
-
-def flop(case: Case) -> float:
-    """Floating-point operations of the products of a training step: two a weight and
-    token forward, four backward; a one-hot layer looks rows up and has none."""
-    blocks = {name: len(make_cell(name, 4).blocks) for name in CELLS}[case.model.cell]
-    weights = case.model.hidden * case.vocabulary
-    for number, (d_in, hidden) in enumerate(case.widths):
-        looked_up = number == 0 and not case.model.embedding
-        weights += blocks * hidden * (hidden + (0 if looked_up else d_in))
-    return 6.0 * weights * case.steps * case.lanes
 
 
 def product_peak() -> float:
@@ -225,7 +143,7 @@ def table_of(row: Row) -> str:
     """That of one suite."""
     found = row["metrics"]
     sides = sides_in(found)
-    head = ("times our time", "ms a step", "tokens/s", "of peak")
+    head = ("times our time", "ms", "tokens/s", "of peak")
     body = []
     for name, case in found["cases"].items():
         others = (
@@ -251,8 +169,8 @@ def table_of(row: Row) -> str:
 def figure(found: dict[str, Any]) -> Figure:
     """How many times as long each side takes, a line a case."""
     reading = (
-        "The time of a training step of other implementations, ours being 1: right of "
-        "the line they are slower. Sides took turns, those on JAX in one process."
+        "The time that other implementations take, ours being 1: right of the line "
+        "they are slower. Sides took turns, those on JAX in one process."
     )
     cases = found["cases"]
     with styled():
@@ -267,7 +185,7 @@ def figure(found: dict[str, Any]) -> Figure:
         axes.axvline(1.0, color="0.7", linewidth=0.8)
         axes.set_yticks(range(len(cases)), [name.replace("_", " ") for name in cases])
         axes.invert_yaxis()
-        axes.set_xlabel("time of a training step, ours being 1")
+        axes.set_xlabel("time, ours being 1")
         figure.legend(loc="outside upper center", ncols=4)
     return figure
 

@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import work_space
-from experiments.benchmark.peers import OURS, flop, own_sides
+from experiments.benchmark.common import random_batch, work_space
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers.case import Case
+from experiments.peers.ours import OURS, own_sides
+from experiments.peers.suites import flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds
@@ -53,7 +54,8 @@ def along(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     before = None
     for size in sizes:
         case = case_of(name, size)
-        side = own_sides(case)[OURS]()
+        batch = random_batch(case.vocabulary, case.steps, case.lanes)
+        side = own_sides(case, batch)[OURS]()
         compiled = side.compile()
         told: dict[str, Any] = milliseconds(interleaved({OURS: side}, ROUNDS)[OURS])
         told["gflop"] = float(f"{flop(case) / 1e9:.4g}")

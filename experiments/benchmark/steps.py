@@ -6,7 +6,9 @@ from typing import Any
 
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import by_model
-from experiments.benchmark.peers import OURS, SCAN, compared, lm_cases
+from experiments.benchmark.peers import compared
+from experiments.peers.ours import OURS, SCAN
+from experiments.peers.suites import lm_cases
 from experiments.results.rows import Row
 
 CASES = ("zaremba_small", "zaremba_medium", "characters_2x128", "characters_2x512")

@@ -1,9 +1,10 @@
 """The same language model in other libraries' own parts, to be timed beside this one.
 
-A peer is a file with `make(case, batch) -> a call that takes one training step and
-waits for it`, and a line in `PEERS`. The model is a `Case`'s: an embedding, stacked
-recurrent layers, a softmax. Peers on JAX share the loss, the clipping and the optimizer
-of `lm`, so that only the model differs; others run in a process of their own. A peer
+A peer is a file with `make(case, batch) -> a call that takes one training step (or
+reads, or writes: `Case.does`) and waits for it`, and a line in `PEERS`. The model is a
+`Case`'s: an embedding, stacked recurrent layers, a softmax. Peers on JAX share the
+loss, the clipping and the optimizer of `lm`, so that only the model differs; others run
+in a process of their own. `ours.py` has this project's own sides. A peer
 that has not got a cell raises `Absent`; a library that is not installed is left out and
 named. This room may import `lm`, and of experiments only what describes a config and
 takes times.
@@ -13,6 +14,14 @@ from collections.abc import Callable
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any, NamedTuple
+
+# suite: what a turn does
+SUITES = {
+    "lm": "training steps of language models",
+    "recurrence": "training steps of little but the recurrence",
+    "score": "windows read, their loss without a gradient",
+    "generate": "texts written, token by token",
+}
 
 # name: (the file here, the library that it needs, its package)
 PEERS = {

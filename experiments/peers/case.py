@@ -1,4 +1,4 @@
-"""What a peer is asked for, and the training step of those on JAX."""
+"""What a peer is asked for, and how those on JAX take a training step, read, write."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,14 +20,19 @@ class Absent(Exception):
 
 
 class Case(NamedTuple):
-    """A language model's training step: vocabulary V, steps T, lanes B, model and
-    optimizer. Dropout and truncation are left out: they are not what is timed."""
+    """A language model and what it does: vocabulary V, steps T, lanes B, model and
+    optimizer. Dropout and truncation are left out: they are not what is timed.
+
+    does  what is timed: "train", a training step; "read", the loss of a window;
+          "write", T tokens drawn in each lane, one after another.
+    """
 
     vocabulary: int
     steps: int
     lanes: int
     model: ModelConfig
     optim: OptimConfig
+    does: str = "train"
 
     @property
     def widths(self) -> list[tuple[int, int]]:
@@ -64,8 +69,22 @@ def inputs_of(case: Case, embedding: Any, ids_TB: Any) -> Any:
 def stepper(
     case: Case, batch: Batch, params: Any, carries: Any, apply: Callable[..., Any]
 ) -> Stepper:
-    """The step of apply(params, ids_TB, carries) -> (carries, logits_TBV), with the
-    loss, the clipping and the optimizer of `lm`; jit-compiled, its state donated."""
+    """What the case does, of apply(params, ids_TB, carries) -> (carries, logits_TBV);
+    jit-compiled, its state donated."""
+    state, step, *given = MAKERS[case.does](case, params, carries, apply)
+    return Stepper(
+        state, jax.jit(step, donate_argnums=0), *given, jax.device_put(batch)
+    )
+
+
+def loss_of(case: Case, logits_TBV: Any, batch: Batch) -> Any:
+    """The loss of a window."""
+    total = cross_entropy(logits_TBV, batch.targets, batch.mask)
+    return total.total / case.denominator
+
+
+def training(case: Case, params: Any, carries: Any, apply: Callable[..., Any]) -> Any:
+    """(state, step): with the loss, the clipping and the optimizer of `lm`."""
     optim = case.optim
     numbers = numbers_of(Config(model=case.model, optim=optim))
 
@@ -74,8 +93,7 @@ def stepper(
 
         def loss(params):
             after, logits = apply(params, batch.inputs, carries)
-            total = cross_entropy(logits, batch.targets, batch.mask)
-            return total.total / case.denominator, after
+            return loss_of(case, logits, batch), after
 
         raw, after = jax.grad(loss, has_aux=True)(params)
         raw, _ = clipper(optim, numbers.clip_at).update(raw, optax.EmptyState())
@@ -83,5 +101,36 @@ def stepper(
         updates, opt_state = rule.update(raw, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state, after), None
 
-    state = params, optimizer(optim, numbers).init(params), carries
-    return Stepper(state, jax.jit(step, donate_argnums=0), jax.device_put(batch))
+    return (params, optimizer(optim, numbers).init(params), carries), step
+
+
+def reading(case: Case, params: Any, carries: Any, apply: Callable[..., Any]) -> Any:
+    """(state, step, params): the loss of a window, its state carried on."""
+
+    def step(carries, params, batch: Batch):
+        after, logits = apply(params, batch.inputs, carries)
+        return after, loss_of(case, logits, batch)
+
+    return carries, step, params
+
+
+def writing(case: Case, params: Any, carries: Any, apply: Callable[..., Any]) -> Any:
+    """(state, step, params): a token drawn at each of the steps, in every lane."""
+
+    def step(state, params, batch: Batch):
+        def one(at, _):
+            params, key, ids_B, carries = at  # Flax's belong to the loop that uses them
+            key, draw = jax.random.split(key)
+            carries, logits_TBV = apply(params, ids_B[None], carries)
+            ids_B = jax.random.categorical(draw, logits_TBV[0])
+            return (params, key, ids_B, carries), ids_B
+
+        key, carries = state
+        start = params, key, batch.inputs[0], carries
+        (_, key, _, carries), ids_TB = jax.lax.scan(one, start, length=case.steps)
+        return (key, carries), ids_TB
+
+    return (jax.random.key(0), carries), step, params
+
+
+MAKERS = {"train": training, "read": reading, "write": writing}

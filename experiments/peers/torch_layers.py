@@ -39,7 +39,28 @@ class TorchLM(nn.Module):
 
 
 def make(case: Case, batch: Batch) -> Callable[[], None]:
-    """Its training step: SGD, its gradient clipped by norm where the case clips.
+    """What the case does."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = TorchLM(case).to(device)
+    ids, targets = (
+        torch.as_tensor(array).long().to(device)
+        for array in (batch.inputs, batch.targets)
+    )
+    carry: Any = None
+    act = MAKERS[case.does](case, model)
+
+    def step() -> None:
+        nonlocal carry
+        carry = act(ids, targets, carry)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def training(case: Case, model: TorchLM) -> Callable[..., Any]:
+    """Its training step: the gradient clipped by norm where the case clips.
 
     Raises:
       Absent: another optimizer, another way of clipping.
@@ -47,33 +68,53 @@ def make(case: Case, batch: Batch) -> Callable[[], None]:
     optim = case.optim
     if optim.optimizer not in OPTIMIZERS or optim.clip == "value":
         raise Absent(f"{optim.optimizer}, clipped by {optim.clip}")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = TorchLM(case).to(device)
     rule = OPTIMIZERS[optim.optimizer](model.parameters(), lr=optim.learning_rate)
-    ids, targets = (
-        torch.as_tensor(array).long().to(device)
-        for array in (batch.inputs, batch.targets)
-    )
-    carry: Any = None
 
-    def step() -> None:
-        nonlocal carry
+    def act(ids, targets, carry) -> Any:
         rule.zero_grad()
-        carry, logits = model(ids, carry)
-        carry = detached(carry)
-        flat = logits.view(-1, case.vocabulary), targets.view(-1)
-        loss = nn.functional.cross_entropy(*flat, reduction="sum") / case.denominator
+        carry, loss = loss_of(case, model, ids, targets, carry)
         loss.backward()
         if optim.clip == "norm":
             nn.utils.clip_grad_norm_(model.parameters(), optim.clip_at)
         rule.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
+        return detached(carry)
 
-    return step
+    return act
 
 
+def loss_of(case: Case, model: TorchLM, ids, targets, carry) -> tuple[Any, Any]:
+    """(carry, loss) of a window."""
+    carry, logits = model(ids, carry)
+    flat = logits.view(-1, case.vocabulary), targets.view(-1)
+    total = nn.functional.cross_entropy(*flat, reduction="sum")
+    return carry, total / case.denominator
+
+
+def reading(case: Case, model: TorchLM) -> Callable[..., Any]:
+    """The loss of a window."""
+
+    @torch.no_grad()
+    def act(ids, targets, carry) -> Any:
+        return loss_of(case, model, ids, targets, carry)[0]
+
+    return act
+
+
+def writing(case: Case, model: TorchLM) -> Callable[..., Any]:
+    """A token drawn at each of the steps, in every lane."""
+
+    @torch.no_grad()
+    def act(ids, _targets, carry) -> Any:
+        now = ids[:1]
+        for _ in range(case.steps):
+            carry, logits = model(now, carry)
+            now = torch.multinomial(logits[0].softmax(-1), 1).T
+        return carry
+
+    return act
+
+
+MAKERS = {"train": training, "read": reading, "write": writing}
 OPTIMIZERS = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,

@@ -112,11 +112,11 @@ def ladder(rows: dict[str, Row]) -> str:
         return f"{held} claims of the tutorial hold, {not_held} do not"
 
     def two_devices(row: Row) -> str:
-        found = row["metrics"]["characters_2x128"]
+        found = row["metrics"]["characters_2x128_lstm"]
         return f"a step {found['2_devices_speedup']:.2f} times as fast as on one device"
 
     def two_processes(row: Row) -> str:
-        found = row["metrics"]["characters_2x128"]
+        found = row["metrics"]["characters_2x128_lstm"]
         alone, together = found["1_device"]["median"], found["2_processes"]["median"]
         return f"{together:.0f} ms a step, {alone:.0f} ms in one process"
 

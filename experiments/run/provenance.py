@@ -60,15 +60,20 @@ def code() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}-{found.hexdigest()[:12]}"
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
 def hardware() -> dict[str, Any]:
     """Processor, cores that this process may use, memory, priority where it is not the
     usual one, and JAX's devices (those only if JAX is imported already: asking must
     not cost a second)."""
     found: dict[str, Any] = {"system": platform.system(), "cpu": _cpu()}
-    try:
-        found["cores"] = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        found["cores"] = os.cpu_count()
+    found["cores"] = cores()
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         found["memory_GiB"] = round(size / 2**30, 1)

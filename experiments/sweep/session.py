@@ -12,7 +12,7 @@ from data_pipeline.paths import user_path
 from experiments.console.interrupts import interrupts
 from experiments.console.live import Live
 from experiments.run.files import RunError, note, writing
-from experiments.run.provenance import code
+from experiments.run.provenance import code, cores
 from experiments.sweep import directory, results, trials
 from experiments.sweep.checks import check, listed
 from experiments.sweep.open_study import WorkerOrders
@@ -97,14 +97,6 @@ def completed(options: Sweep, plan: Plan) -> Sweep:
         study=study,
         sweep_dir=options.sweep_dir or f"sweeps/{study}",
     )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
 
 
 def size_line(plan: Plan, options: Sweep) -> str:

@@ -6,18 +6,20 @@ import time
 import jax
 
 from experiments.config import RunConfig, to_dict
+from experiments.train import devices
 from experiments.train.plan import Again, chosen, plan
 from experiments.train.position import planned_steps
-from experiments.train.shared import devices_of, make_executor
+from experiments.train.shared import make_executor
 from lm.train import count_parameters
 
 
 def dry_run(config: RunConfig, again: Again = None) -> None:
     """Prints config, data, parameters and memory; compiles one step; leaves."""
     config, notes = chosen(config, again)
+    devices.prepare(config)  # before JAX starts
+    planned, shared = devices.settled(plan(config))
+    config = planned.config
     print(json.dumps(to_dict(config), indent=2))
-    devices_of(config)  # before JAX starts
-    planned = plan(config)
     executor = make_executor(planned)
     started = time.perf_counter()
     memory = executor.lower().compile().memory_analysis()
@@ -37,7 +39,7 @@ def dry_run(config: RunConfig, again: Again = None) -> None:
         "device": f"{executor.devices} × {jax.devices()[0].device_kind}",
         "compiled": f"in {seconds:.1f} s",
     }
-    for line in (*notes, *prepared.notes):
+    for line in (*notes, *shared, *prepared.notes):
         print(line)
     for name, value in rows.items():
         print(f"{name:12}{value}")

@@ -10,6 +10,7 @@ from experiments.config import RunConfig
 from experiments.console.command_line import Options
 from experiments.console.interrupts import interrupts
 from experiments.run.directory import Run
+from experiments.train import devices
 from experiments.train.allocator import keep_memory
 from experiments.train.callback import Callback
 from experiments.train.display import Display
@@ -18,7 +19,7 @@ from experiments.train.loop import Entry, Loop
 from experiments.train.plan import Plan, chosen, plan
 from experiments.train.run_state import Outcome, RunState
 from experiments.train.scores import optimum_told, told
-from experiments.train.shared import devices_of, make_executor
+from experiments.train.shared import make_executor
 from lm.train import count_parameters
 
 # The drivers of lm.unroll that do not go step by step, in the line on them.
@@ -48,13 +49,15 @@ def train_in(
     """`train`, by one process of a group that all do the same."""
     with group.together():
         config, notes = chosen(config, options.again)
-        devices_of(config, group)  # before JAX starts
-        planned = plan(config)
-        executor = make_executor(planned, group)
+        if group.processes == 1:
+            config = devices.kept(config, options.run_dir)
+        devices.prepare(config)  # before JAX starts
+        planned, shared = devices.settled(plan(config), group)
+        executor, config = make_executor(planned, group), planned.config
     text = planned.prepared.text
     alike(group, config, text.fingerprint)
     with open_shared(group, options.run_dir, config, text) as run:
-        announced = Announcement(executor.devices, notes)
+        announced = Announcement(executor.devices, (*notes, *shared))
         heard = [announced, *shown(group, callbacks)]
         entry = Entry(run.config, lambda: run)
         loop = Loop([entry], executor, planned, heard if group.leader else ())

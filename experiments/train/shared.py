@@ -1,7 +1,6 @@
 """One run over devices in a row, each with its share of the lanes of every batch
 (`lm.parallel`); and which executor a single run gets."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from data_pipeline.batches import Padded, Reading, Shard
-from experiments.config import RunConfig
 from experiments.run.checkpoint import Checkpoints
+from experiments.train.devices import devices_of
 from experiments.train.executor import Block, One
 from experiments.train.group import ALONE, Group, SharedCheckpoints
 from experiments.train.plan import Plan
@@ -179,38 +178,3 @@ def make_executor(plan: Plan, group: Group = ALONE) -> One:
             "train together: they have to agree after every step; set train.fused to 1"
         )
     return One(plan) if len(chosen) == 1 else Shared(plan, chosen, group)
-
-
-def devices_of(config: RunConfig, group: Group = ALONE) -> list[Any]:
-    """The devices that share the lanes. Raises ConfigError where there are fewer."""
-    wanted = config.train.devices
-    if wanted != 1:
-        cores_as_devices(wanted)
-    local = jax.local_devices()
-    count = wanted or len(local)
-    if count > len(local):
-        raise ConfigError(
-            f"train.devices is {wanted} but this process has {len(local)} "
-            f"({local[0].platform}): give at most that, or 0 for all"
-        )
-    chosen = [
-        device
-        for process in range(group.processes)
-        for device in jax.local_devices(process)[:count]
-    ]
-    if len(chosen) != count * group.processes:
-        raise ConfigError(
-            f"train.devices is {wanted} but the processes have different numbers of "
-            "devices: give the smallest of them"
-        )
-    return chosen
-
-
-def cores_as_devices(wanted: int) -> None:
-    """Lets JAX see so many CPU devices (0: one per core). Only before JAX starts; if
-    it runs already, what it has is what there is."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    try:
-        jax.config.update("jax_num_cpu_devices", wanted or cores)
-    except RuntimeError:
-        pass

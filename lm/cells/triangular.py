@@ -33,8 +33,8 @@ def unit_lower_inverse(L_NN: Array) -> Array:
 
 
 def corners(L_NN: Array, width: int) -> Array:
-    """The lower left quarters (…, blocks, width, width) of the blocks 2·width wide along
-    the diagonal."""
+    """The lower left quarters (…, blocks, width, width) of the blocks along the
+    diagonal that are twice as wide."""
     pairs = L_NN.shape[-1] // (2 * width)
     blocks = L_NN.reshape(*L_NN.shape[:-2], pairs, 2, width, pairs, 2, width)
     quarters = blocks[..., 1, :, :, 0, :]  # (…, pairs, width, pairs, width)

@@ -1,0 +1,87 @@
+"""Which language models are compared, by suite."""
+
+import dataclasses
+from collections.abc import Callable
+
+from experiments.config import load_named
+from experiments.peers.case import Case
+from lm.cells import make_cell
+from lm.config import DropoutConfig, ModelConfig, OptimConfig
+
+CELLS = ("lstm", "gru", "tanh")
+WORDS = 16  # of a model that is nearly all recurrence
+
+
+def lm_cases() -> dict[str, Case]:
+    """name: case, of whole language models; LSTMs."""
+    cases = {}
+    for size in ("small", "medium", "large"):
+        config = load_named(f"zaremba_{size}")
+        data, model = config.data, config.model
+        model = dataclasses.replace(model, dropout=DropoutConfig())
+        cases[f"zaremba_{size}"] = Case(
+            10_000, data.window, data.batch, model, config.optim
+        )
+    for hidden in (128, 512):
+        model = ModelConfig(layers=2, hidden=hidden, embedding=0)
+        cases[f"characters_2x{hidden}"] = Case(65, 50, 50, model, OptimConfig())
+    sgd = OptimConfig("sgd", 0.005, reduction="time_sum", clip="none")
+    part2 = ModelConfig(hidden=100, embedding=0)
+    part4 = ModelConfig(layers=2, hidden=128, embedding=128)
+    cases["tutorial_part2"] = Case(8_000, 20, 1, part2, sgd)
+    cases["tutorial_part4"] = Case(8_000, 20, 1, part4, sgd)
+    return cases
+
+
+def recurrence_cases() -> dict[str, Case]:
+    """name: case, (H, B, T) of DeepBench (Narang 2017) and FlashRNN (Pöppel 2024: one
+    head of 768); LSTMs."""
+    shapes = {
+        "deepbench_512": (512, 16, 25),
+        "deepbench_1024": (1024, 16, 25),
+        "deepbench_1536": (1536, 8, 50),
+        "deepbench_256": (256, 16, 150),
+        "flashrnn_768": (768, 16, 1024),
+    }
+    optim = OptimConfig("sgd", 0.1)
+    return {
+        name: Case(WORDS, T, B, ModelConfig(hidden=H, embedding=H), optim)
+        for name, (H, B, T) in shapes.items()
+    }
+
+
+def score_cases() -> dict[str, Case]:
+    """name: case, of the language models that read a window; LSTMs."""
+    return {name: case._replace(does="read") for name, case in lm_cases().items()}
+
+
+def generate_cases() -> dict[str, Case]:
+    """name: case, of a small character model that writes one text, and 64; LSTMs."""
+    model = ModelConfig(hidden=128, embedding=0)
+    return {
+        f"characters_1x128_{lanes}_texts": Case(
+            65, tokens, lanes, model, OptimConfig(), "write"
+        )
+        for lanes, tokens in {1: 2_000, 64: 500}.items()
+    }
+
+
+# As in `experiments.peers.SUITES`.
+CASES: dict[str, Callable[[], dict[str, Case]]] = {
+    "lm": lm_cases,
+    "recurrence": recurrence_cases,
+    "score": score_cases,
+    "generate": generate_cases,
+}
+
+
+def flop(case: Case) -> float:
+    """Floating-point operations of a case's products: two a weight and token forward,
+    four backward where it trains; a one-hot layer looks rows up and has none."""
+    blocks = {name: len(make_cell(name, 4).blocks) for name in CELLS}[case.model.cell]
+    weights = case.model.hidden * case.vocabulary
+    for number, (d_in, hidden) in enumerate(case.widths):
+        looked_up = number == 0 and not case.model.embedding
+        weights += blocks * hidden * (hidden + (0 if looked_up else d_in))
+    each = 6.0 if case.does == "train" else 2.0
+    return each * weights * case.steps * case.lanes
