@@ -10,6 +10,7 @@ memory task, and in no comparison of cells.
 import math
 from collections.abc import Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -51,6 +52,7 @@ NOT_ASKED = {"reach": 0}
 # Expected to copy longest.
 LASTING = (*copying.LASTING, "janet_chrono")
 YARDSTICKS = "yardsticks"
+FAR = 2.0  # of the median perplexity; what is beyond has no point
 COMMAND = "python -m experiments.gradients zoo"
 EXPECTS = (
     "At one budget of parameters and of updates no cell predicts characters better "
@@ -148,9 +150,11 @@ def longest(far: dict[str, int]) -> list[str]:
 
 
 def those(far: dict[str, int]) -> str:
-    """The one that comes furthest, or how many do."""
+    """The ones that come furthest, or one and how many others do."""
     first, *others = longest(far)
-    return f"{first} and {len(others)} others" if others else first
+    if len(others) > 1:
+        return f"{first} and {len(others)} others"
+    return " and ".join((first, *others))
 
 
 def table(rows: Rows) -> Table:
@@ -198,16 +202,21 @@ def solved(found: dict[str, Any] | None) -> str:
 
 
 def figure_of(rows: Rows) -> Figure:
-    """Perplexity against the time of a step, a point a cell."""
+    """Perplexity against the time of a step, a point a cell; cells of more than `FAR`
+    times the median are named instead."""
+    timed_rows = [row for row in rows if "step" in row and math.isfinite(place(row)[1])]
+    middle = median([place(row)[1] for row in timed_rows] or [1.0])
+    shown = [row for row in timed_rows if place(row)[1] <= FAR * middle]
+    beyond = ", ".join(row["cell"] for row in timed_rows if row not in shown)
     reading = (
         "Perplexity of held-out characters against the time of a training step, LSTM's "
         "being 1: lower and further left is better (bars: 95 % over seeds). The line "
         "joins cells that none is both faster and better than; they and LSTM are "
-        "named. Cells of which a run diverged have no point."
+        "named. Cells of which a run diverged have no point"
     )
-    shown = [row for row in rows if "step" in row and math.isfinite(place(row)[1])]
+    reading += f"; above the picture: {beyond}." if beyond else "."
     with styled():
-        figure, axes = new_figure(reading, 7.6, 5.4)
+        figure, axes = new_figure(reading, 7.6, 5.8)
         if not shown:
             nothing_here(axes, "no step times yet: --times measures them")
             return figure
@@ -216,28 +225,41 @@ def figure_of(rows: Rows) -> Figure:
             draw_family(axes, number, family, own)
         front = undominated([row for row in shown if row["cell"] not in WHOLE])
         axes.plot(*zip(*map(place, front), strict=True), color=INK, lw=0.8, alpha=0.5)
+        name_points(axes, front, (8, -14))
         named = (*WHOLE, BESIDE)
-        for row in (row for row in shown if row in front or row["cell"] in named):
-            axes.annotate(
-                row["cell"].replace("_", " "),
-                place(row),
-                xytext=(5, 5),
-                textcoords="offset points",
-                fontsize=8,
-            )
+        others = [row for row in shown if row["cell"] in named and row not in front]
+        name_points(axes, others, (8, 12))
         axes.set_xscale("log")
+        axes.set_yscale("log")
         ticks = doublings([place(row)[0] for row in shown])
         axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
         axes.set_xticks([], minor=True)
-        axes.set_yscale("log")
-        ticks = doublings([place(row)[1] for row in shown])
-        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        low = min(place(row)[1] for row in shown)
+        axes.set_ylim(0.82 * low, FAR * middle)
+        ticks = [n for n in range(1, 1_000) if 0.82 * low <= n <= FAR * middle]
+        ticks = ticks[:: 1 + len(ticks) // 12]
+        axes.set_yticks(ticks, [f"{tick}" for tick in ticks])
         axes.set_yticks([], minor=True)
         axes.set_xlabel("time of a training step, LSTM's being 1")
         axes.set_ylabel("validation perplexity, per character")
         handles = axes.get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=2)
     return figure
+
+
+def name_points(axes: Axes, rows: Rows, away: tuple[int, int]) -> None:
+    """Names of cells, so far from their points, each by a thin line: of neighbours
+    in turns once and twice as far, so that they do not meet."""
+    for number, row in enumerate(rows):
+        right, up = away
+        axes.annotate(
+            row["cell"].replace("_", " "),
+            place(row),
+            xytext=(right, up * (1 + number % 2)),
+            textcoords="offset points",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": INK},
+        )
 
 
 def kind_of(cell: str) -> str:
