@@ -121,7 +121,7 @@ ROWS = [
     ("more", "said"),
     [
         ([], "0 beat LSTM beyond both intervals; the longest copying, T 10, is by "
-         "tanh and 1 others: half as expected."),
+         "tanh and min_gru: half as expected."),
         ([made("exprnn", 5.5, 30)], "is by exprnn: as expected."),
         ([made("gru", 4.7, 30)], "1 beat LSTM beyond both intervals; the longest "
          "copying, T 30, is by gru: unexpected."),
