@@ -40,4 +40,5 @@ def test_gated_delta_net_calls_no_lapack():
     def loss(params):
         return unroll(cell, params, xs_TBD, state)[1].sum()
 
-    assert "custom-call" not in jax.jit(jax.grad(loss)).lower(params).as_text("hlo")
+    program = jax.jit(jax.grad(loss)).lower(params).as_text("hlo")
+    assert "lapack" not in program and "triangular-solve" not in program
