@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from experiments.gradients import __main__ as studies
 from tests.source import ROOT
 
 # A step whose work space is over 64 MiB, the most that one of glibc's further arenas
@@ -37,3 +38,12 @@ def test_a_large_step_does_not_fault_its_memory_in_again():
     size, faults = map(int, told.stdout.split())
     assert size > 64 * 2**20
     assert faults < size / 4096
+
+
+def test_a_study_s_own_process_keeps_memory(monkeypatch, capsys):
+    """Which measures step times, and trains where it has no workers."""
+    asked = []
+    monkeypatch.setattr(studies, "keep_memory", lambda: asked.append(True))
+    with pytest.raises(SystemExit):
+        studies.main(["zoo", "--help"])
+    assert asked == [True] and "--times" in capsys.readouterr().out

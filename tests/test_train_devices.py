@@ -25,7 +25,10 @@ def test_the_table_is_what_was_measured():
     found = rows.rows()["benchmark_devices"]["metrics"]
     assert [*found] == [*cases()]
     for name, told in found.items():
-        gain, number = told["2_devices_speedup"], devices.measured(plan_of_case(name))
+        gain, number = (
+            told["2_devices_speedup"],
+            devices.number_by_table(plan_of_case(name)),
+        )
         assert number in (1, 2)
         if number == 2:
             assert gain > 1, f"{name}: write into SHARED what the row says"
@@ -58,13 +61,13 @@ def test_one_device_where_nothing_was_measured_or_it_cannot_be(monkeypatch):
     for name, value in (("SHARED", {2: (1, 10**6)}), ("BLOCKS", 1), ("LANES", 1)):
         monkeypatch.setattr(devices, name, value)
     config = tiny(1)
-    assert devices.measured(plan(config)) == 2
+    assert devices.number_by_table(plan(config)) == 2
     model = replace(config.model, dropout=DropoutConfig())
     for other in (
         replace(config, data=replace(config.data, batch=7)),
         replace(config, model=model, optim=replace(config.optim, omega=1.0)),
     ):
-        assert devices.measured(plan(other)) == 1
+        assert devices.number_by_table(plan(other)) == 1
 
 
 def test_what_devices_may_be():

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import random_batch
+from experiments.benchmark.common import batch_for
 from experiments.benchmark.peers import product_peak
 from experiments.peers.case import Case
 from experiments.peers.ours import OURS, own_sides
@@ -60,8 +60,7 @@ def accounted(case: Case, peak: float) -> dict[str, float]:
     """ms of a step: "step", by the clock; "at_peak", its products' at `peak` FLOP/s;
     each of KINDS and what is none of them, as the profiler has it; "waiting", the rest
     of the clock's."""
-    batch = random_batch(case.vocabulary, case.steps, case.lanes)
-    side = own_sides(case, batch)[OURS]()
+    side = own_sides(case, batch_for(case))[OURS]()
     compiled = side.compile()
     step = float(interleaved({OURS: side}, 9)[OURS].min()) * 1e3
     found = dict.fromkeys(KINDS, 0.0)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.peers.case import Case
 from experiments.results.markdown import markdown
 from experiments.results.rows import Row
 from lm.types import Array, Batch
@@ -22,6 +23,11 @@ def random_batch(vocabulary: int, steps: int, lanes: int) -> Batch:
     shape = (steps + 1, lanes)
     ids = np.random.default_rng(0).integers(0, vocabulary, shape)
     return batch_of(ids.astype(np.int32))
+
+
+def batch_for(case: Case) -> Batch:
+    """Random text of a case's size."""
+    return random_batch(case.vocabulary, case.steps, case.lanes)
 
 
 def batch_of(ids_TB: Array | np.ndarray) -> Batch:

@@ -19,14 +19,13 @@ import jax
 from experiments.applications.application import Prepared
 from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import random_batch
+from experiments.benchmark.common import batch_for
 from experiments.config import Config
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
 from experiments.peers.case import Case
 from experiments.peers.suites import lm_cases
-from experiments.results.markdown import markdown
-from experiments.results.markdown import measured as told_by
+from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds, ratio
 from experiments.run.provenance import cores
@@ -94,7 +93,7 @@ def stepper(plan: Plan, executor: One):
 def plan_of_case(name: str) -> Plan:
     """A case as something to train, on one batch of random text."""
     case = cases()[name]
-    reading = Once(random_batch(case.vocabulary, case.steps, case.lanes))
+    reading = Once(batch_for(case))
     application = APPLICATION._replace(
         problem=lambda *_: build(case.model, case.vocabulary).problem,
         reading=lambda *_: reading,
@@ -156,7 +155,7 @@ def table(rows: Sequence[Row]) -> str:
     ]
     two = "two, `--train.devices 2`"
     head = ("ms a step", "parameters", "one device", two, "gain", "two processes")
-    return f"{markdown(head, lines)}\n{told_by(row)}\n"
+    return f"{markdown(head, lines)}\n{measured(row)}\n"
 
 
 BENCHMARK = Benchmark(measure, table)

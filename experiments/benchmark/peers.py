@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import random_batch, work_space
+from experiments.benchmark.common import batch_for, work_space
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
@@ -70,7 +70,7 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     """{"gflop" of a step, "tokens_per_second", side: {"median", "minimum" in ms,
     "first_s", "work_space_mb"?, "over_ours"?}}: ours, the plain scan, the peers named
     that have the cell. Rounds: by how much there is to do, where not given."""
-    batch, makers = random_batch(case.vocabulary, case.steps, case.lanes), installed()
+    batch, makers = batch_for(case), installed()
     sides = {name: ready(make) for name, make in own_sides(case, batch).items()}
     for name in peers:
         try:

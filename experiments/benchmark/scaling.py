@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import random_batch, work_space
+from experiments.benchmark.common import batch_for, work_space
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers.case import Case
 from experiments.peers.ours import OURS, own_sides
@@ -54,8 +54,7 @@ def along(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     before = None
     for size in sizes:
         case = case_of(name, size)
-        batch = random_batch(case.vocabulary, case.steps, case.lanes)
-        side = own_sides(case, batch)[OURS]()
+        side = own_sides(case, batch_for(case))[OURS]()
         compiled = side.compile()
         told: dict[str, Any] = milliseconds(interleaved({OURS: side}, ROUNDS)[OURS])
         told["gflop"] = float(f"{flop(case) / 1e9:.4g}")

@@ -64,7 +64,7 @@ def settled(plan: Plan, group: Group = ALONE) -> tuple[Plan, tuple[str, ...]]:
     """(the plan with a number of devices, lines that tell what was chosen)."""
     if plan.config.train.devices != AUTO:
         return plan, ()
-    number = measured(plan) if group.processes == 1 else 1
+    number = number_by_table(plan) if group.processes == 1 else 1
     plan = copy.copy(plan)
     plan.config = with_devices(plan.config, number)
     if number == 1:
@@ -73,7 +73,7 @@ def settled(plan: Plan, group: Group = ALONE) -> tuple[Plan, tuple[str, ...]]:
     return plan, (f"{told} (--train.devices 1: one does)",)
 
 
-def measured(plan: Plan) -> int:
+def number_by_table(plan: Plan) -> int:
     """How many devices take the least time, by the table."""
     local, lanes = jax.local_devices(), plan.reading.batch
     least, most = SHARED.get(len(local), (1, 0))
