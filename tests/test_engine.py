@@ -48,6 +48,29 @@ def test_two_devices_then_one_give_the_numbers_of_one(tmp_path):
         assert got["nats_per_token"] == pytest.approx(want["nats_per_token"], rel=1e-4)
 
 
+def test_an_evaluation_has_few_batches_under_way(monkeypatch):
+    """Over 32, devices that share them were seen to wait for each other for ever."""
+    executor = make_executor(plan(tiny(1, 2, window=1)))
+    evaluate, under_way, most, read = executor._evaluate, 0, 0, jax.device_get
+
+    def begin(*given):
+        nonlocal under_way, most
+        under_way, most = under_way + 1, max(most, under_way + 1)
+        return evaluate(*given)
+
+    def done(tree):
+        nonlocal under_way
+        under_way -= len(tree) if isinstance(tree, list) else 1
+        return read(tree)
+
+    executor._evaluate = begin
+    executor.restart([0], [executor.plan.config])
+    monkeypatch.setattr(jax, "device_get", done)
+    (found,) = executor.evaluate([0], "valid")
+    assert executor.plan.evaluation("valid").steps > 32 > 8 == most
+    assert under_way == 0 and found["loss"].count > 0
+
+
 def test_one_device_needs_no_mesh_and_several_share_it():
     assert type(make_executor(plan(tiny(1, 1)))) is One
     assert make_executor(plan(tiny(1, 0))).devices == len(jax.devices())

@@ -7,7 +7,7 @@ processes that all run the same loop; `experiments.train.many` holds many runs t
 differ in numbers alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -229,13 +229,16 @@ class One(Executor):
 
     def _scores(self, params: Params, split: str) -> Scores:
         """The sums over a split; per batch they are float32, in total float64."""
-        reading, sums = self.lanes_here(self.plan.evaluation(split)), []
-        carry = self.carry(params, reading.batch)
-        for number in range(reading.steps):
-            batch = reading.batch_at(self.plan.config.seed, 0, number)
-            carry, found = self._evaluate(params, carry, self.put_batch(batch))
-            sums.append(found)
-        return scores_of(added_up(sums))
+        reading = self.lanes_here(self.plan.evaluation(split))
+
+        def sums() -> Iterator[Any]:
+            carry = self.carry(params, reading.batch)
+            for number in range(reading.steps):
+                batch = reading.batch_at(self.plan.config.seed, 0, number)
+                carry, found = self._evaluate(params, carry, self.put_batch(batch))
+                yield found
+
+        return scores_of(added_up(sums()))
 
     def agree(self, stop: bool, late: list[bool]) -> tuple[bool, list[bool]]:
         return stop, late

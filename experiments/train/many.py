@@ -4,7 +4,7 @@ A slot holds one run's arrays at a time. When its run has ended, another one is 
 there; sizes stay as they are, so that nothing is compiled anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -217,18 +217,17 @@ class Many(Executor):
                 size *= 2
             index = np.resize(np.array(which), size)
             params = jax.tree.map(lambda x: x[index], params)
-        sums = self._sums(self._put(params), split)
+        sums = added_up(self._sums(self._put(params), split))
         return [scores_of(sums, n) for n in range(len(which))]
 
-    def _sums(self, params_N: Params, split: str) -> Any:
-        """By name, each with an axis N; one batch for all."""
-        reading, sums = self.plan.evaluation(split), []
+    def _sums(self, params_N: Params, split: str) -> Iterator[Any]:
+        """Of each batch, by name, each with an axis N; one batch for all."""
+        reading = self.plan.evaluation(split)
         carry = self._initial(params_N, reading.batch)
         for number in range(reading.steps):
             batch = self._share(reading.batch_at(self.plan.config.seed, 0, number))
             carry, found = self._evaluate(params_N, carry, batch)
-            sums.append(found)
-        return added_up(sums)
+            yield found
 
     def agree(self, stop: bool, late: list[bool]) -> tuple[bool, list[bool]]:
         """There is no other process."""

@@ -1,7 +1,8 @@
 """Scores by name: what evaluations give, as numbers, rows and summaries."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -12,10 +13,21 @@ from lm.types import Sum
 
 Scores = dict[str, Sum]
 
+# Batches that may be under way at once. XLA:CPU begins no more than 32 computations on
+# a device; one that waits to be begun there, while another device waits for its part of
+# an earlier sum over devices, can wait for ever.
+AHEAD = 8
 
-def added_up(sums: Sequence[Any]) -> Any:
-    """Trees of numbers, one a batch, as one of their sums in float64."""
-    found = jax.device_get(list(sums))
+
+def added_up(sums: Iterable[Any]) -> Any:
+    """Trees of numbers, one a batch, as one of their sums in float64. The iterator is
+    asked for no batch until the one `AHEAD` before it is done."""
+    found, behind = [], deque()
+    for one in sums:
+        behind.append(one)
+        if len(behind) == AHEAD:
+            found.append(jax.device_get(behind.popleft()))
+    found += jax.device_get(list(behind))
     return jax.tree.map(lambda *x: np.sum(np.asarray(x, np.float64), axis=0), *found)
 
 
