@@ -70,7 +70,7 @@ class TrainConfig:
     """Texts in a sample; 0: none."""
     tensorboard: bool = field(default=False, metadata=PACING)
     """Write the metrics for TensorBoard too (needs tensorboardX)."""
-    devices: int | Literal["auto"] = field(default=1, metadata=PACING)
+    devices: int | Literal["auto"] = field(default=AUTO, metadata=PACING)
     """Devices, in each process, that share the lanes of a batch; 0: all there are;
     auto: as was measured for models of this size, and as before where a run goes on.
     On a CPU its cores act as devices. The numbers are those of one, up to rounding."""
