@@ -11,6 +11,7 @@ from lm.adapters import flax_cell
 from lm.cells import make_cell
 from lm.cells.gated_delta_net import gated_delta_net
 from lm.cells.heads import by_head
+from lm.cells.hgrn import bounded
 from lm.cells.hgrn2 import hgrn2
 from lm.cells.lmu import legendre, recalled
 from lm.cells.mlstm import mlstm
@@ -154,6 +155,22 @@ def test_stretches_are_steps(monkeypatch, name, reverse):
     close(both(None), both(scanned), rtol=1e-9, atol=1e-10)
     with pytest.raises(ValueError, match="neither taps nor zoneout: use scanned"):
         unroll(cell, params, free.xs, state, Events(taps=like), driver=chunked)
+
+
+def test_a_stretch_that_forgets_at_once_stays_finite():
+    """f = 1e-4 over 32 steps: e^−F of single precision alone would be infinite."""
+    cell = make_cell("hgrn2", 4)
+    params = cell.init(jax.random.key(0), D) | {"bound": jnp.full(4, -9.2)}
+    params["b"] = params["b"].at[:4].set(-20.0)
+    xs = jnp.asarray(RNG.normal(size=(32, B, D)), jnp.float32)
+    state = cell.initial_state(params, B)
+
+    def loss(xs, driver):
+        return jnp.sum(unroll(cell, params, xs, state, driver=driver)[1] ** 2)
+
+    assert float(jnp.log(bounded(params, jnp.full(4, -20.0))).max()) * 32 < -88
+    both = [jax.value_and_grad(loss)(xs, driver) for driver in (None, scanned)]
+    close(*both, rtol=1e-4, atol=1e-5)
 
 
 def test_zoneout_of_single_units_is_taken_step_by_step():

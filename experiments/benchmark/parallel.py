@@ -26,6 +26,7 @@ CASES: dict[str, tuple[Driver, Driver]] = {
     "min_gru": (sequential, associated),
     "lru": (sequential, associated),
     "mlstm": (scanned, chunked),
+    "hgrn2": (scanned, chunked),
     "gated_delta_net": (scanned, chunked),
 }
 

@@ -34,6 +34,8 @@ from lm.cells.hgrn import bounded
 from lm.config import InitConfig
 from lm.types import Array, Cell
 
+LEAST = 1e-30  # f of which the logarithm is taken
+
 
 class MatrixState(NamedTuple):
     """S (B, heads, d, d): keys by values."""
@@ -51,6 +53,58 @@ def matrix_zeros(heads: int, rows: int, columns: int):
     return initial_state
 
 
+class Steps(NamedTuple):
+    """Of each step: q, k, v, F (…, T, d), and which text it is in, (…, T, 1)."""
+
+    q: Array
+    k: Array
+    v: Array
+    F: Array
+    text: Array
+
+
+def halves(xs: Array, width: int) -> tuple[Array, Array]:
+    """First and second halves (…, blocks, width, d) of the blocks of 2·width steps in
+    (…, T, d)."""
+    xs = xs.reshape(*xs.shape[:-2], -1, 2, width, xs.shape[-1])
+    return xs[..., 0, :, :], xs[..., 1, :, :]
+
+
+def decayed(xs: Array, log_left: Array, seen: Array) -> Array:
+    """xs ⊙ e^log_left where seen, else 0."""
+    return jnp.where(seen, xs * jnp.exp(log_left), 0)
+
+
+def read_within(at: Steps) -> Array:
+    """Σ_{s≤t} (q_t ⊙ e^{F_t − F_s})·k_s · v_s over the s of t's own text, (…, T, d).
+    T is a power of two."""
+    found, width = jnp.sum(at.q * at.k, axis=-1, keepdims=True) * at.v, 1
+    while width < at.q.shape[-2]:
+        cut = [halves(x, width) for x in at]
+        first, second = (Steps(*half) for half in zip(*cut, strict=True))
+        middle, text = first.F[..., -1:, :], first.text[..., -1:, :]
+        q = decayed(second.q, second.F - middle, second.text == text)
+        k = decayed(first.k, middle - first.F, first.text == text)
+        late = q @ k.swapaxes(-1, -2) @ first.v
+        both = jnp.stack([jnp.zeros_like(late), late], axis=-3)
+        found, width = found + both.reshape(found.shape), 2 * width
+    return found
+
+
+def stretch(at: Steps, S: Array) -> tuple[Array, Array]:
+    """(S after, qᵀ·S (…, T, d)) of steps t = 0 … T−1 at once; texts are numbered from
+    0, that of the state before."""
+    T = at.q.shape[-2]
+    room = [(0, 0)] * (at.q.ndim - 2) + [(0, (1 << (T - 1).bit_length()) - T), (0, 0)]
+    even = Steps(*(jnp.pad(x, room, mode="edge") for x in at))
+    within = read_within(even)[..., :T, :]
+    last, text = at.F[..., -1:, :], at.text[..., -1:, :]
+    q = decayed(at.q, at.F, at.text == 0)
+    k = decayed(at.k, last - at.F, at.text == text)
+    left = decayed(jnp.ones_like(last), last, text == 0).swapaxes(-1, -2)
+    return left * S + k.swapaxes(-1, -2) @ at.v, within + q @ S
+
+
 def hgrn2(hidden: int, init: InitConfig, bias: bool = True, *, heads: int = 4) -> Cell:
     """The equations above; zs are packed f, q, v. `heads` as in lm.cells.heads."""
     heads = heads_of(hidden, heads)
@@ -63,14 +117,32 @@ def hgrn2(hidden: int, init: InitConfig, bias: bool = True, *, heads: int = 4) -
         }
         return params | {"b": jnp.zeros(3 * hidden)} if bias else params
 
+    def pieces(params, zs_TBG):
+        """f, q, v (T, B, heads, d)."""
+        f, q, v = jnp.split(zs_TBG, 3, axis=-1)
+        parts = bounded(params, f), jax.nn.silu(q), v
+        return tuple(split_heads(part, heads) for part in parts)
+
+    def put_out(params, seen):
+        return root_mean_square(join_heads(seen), params["gain"])
+
     def coefficients(params, zs_TBG):
-        f, _, v = jnp.split(zs_TBG, 3, axis=-1)
-        f, v = split_heads(bounded(params, f), heads), split_heads(v, heads)
+        f, _, v = pieces(params, zs_TBG)
         return MatrixState(f[..., None]), MatrixState(outer(1 - f, v))
 
     def readout(params, zs_TBG, states):
-        q = split_heads(jax.nn.silu(jnp.split(zs_TBG, 3, axis=-1)[1]), heads)
-        return root_mean_square(join_heads(read(q, states.S)), params["gain"])
+        _, q, _ = pieces(params, zs_TBG)
+        return put_out(params, read(q, states.S))
+
+    def stretched(params, zs_TBG, state, reset_TB, mask_TB):
+        f, q, v = pieces(params, zs_TBG)
+        mask, texts = (x[..., None, None] for x in (mask_TB, jnp.cumsum(reset_TB, 0)))
+        F = jnp.cumsum(mask * jnp.log(jnp.maximum(f, LEAST)), axis=0)
+        text = jnp.broadcast_to(texts, (*f.shape[:-1], 1))
+        given = Steps(q, mask * (1 - f), v, F, text)
+        at = Steps(*(jnp.moveaxis(x, 0, 2) for x in given))
+        S, seen = stretch(at, state.S)
+        return MatrixState(S), put_out(params, jnp.moveaxis(seen, 2, 0))
 
     return linear(
         "hgrn2",
@@ -80,6 +152,7 @@ def hgrn2(hidden: int, init: InitConfig, bias: bool = True, *, heads: int = 4) -
         project=affine,
         coefficients=coefficients,
         readout=readout,
+        stretch=stretched,
         gates=lambda params, state, z: {"keep": bounded(params, z[..., :hidden])},
         blocks=("forget", "query", "value"),
         retention="keep",
