@@ -6,6 +6,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -35,6 +36,28 @@ def squashed(z_BG: Array, by: Sequence[str]) -> list[Array]:
     t_BG = jnp.tanh(z_BG * row(jnp.repeat(jnp.array(scale, z_BG.dtype), width)))
     parts = zip(by, jnp.split(t_BG, len(by), axis=-1), strict=True)
     return [0.5 + 0.5 * t if name == "sigmoid" else t for name, t in parts]
+
+
+def interpolated(z: Array, one: Array, other: Array) -> Array:
+    """z ⊙ one + (1 − z) ⊙ other."""
+    return in_halves(lambda z, one, other: z * one + (1 - z) * other, z, one, other)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def in_halves(function: Callable[..., Array], *xs: Array) -> Array:
+    """function(*xs), elementwise, by halves of the last axis.
+
+    What two loops read is not made inside of either (see `squashed`): a candidate's
+    tanh has a loop of its own here. Derivatives are those of the whole.
+    """
+    middle = xs[0].shape[-1] // 2
+    halves = (x[..., :middle] for x in xs), (x[..., middle:] for x in xs)
+    return jnp.concatenate([function(*half) for half in halves], axis=-1)
+
+
+@in_halves.defjvp
+def _(function, primals, tangents):
+    return in_halves(function, *primals), jax.jvp(function, primals, tangents)[1]
 
 
 def affine(params: Params, xs: Array) -> Array:

@@ -19,7 +19,16 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from lm.cells.forms import add_bias, draw_gates, factored, general, sigmoid, zeros
+from lm.cells.forms import (
+    add_bias,
+    draw_gates,
+    factored,
+    general,
+    interpolated,
+    sigmoid,
+    squashed,
+    zeros,
+)
 from lm.config import InitConfig
 from lm.types import Array, Cell
 
@@ -35,9 +44,10 @@ BLOCKS = ("reset", "update", "candidate")
 
 def activations(params, x_BG, h_BG):
     """r, z, n, reset after the product: of x·W_x + b and h·W_h, both (B, 3H)."""
-    x_r, x_z, x_n = jnp.split(x_BG, 3, axis=-1)
-    h_r, h_z, h_n = jnp.split(h_BG, 3, axis=-1)
-    reset, keep = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    H = x_BG.shape[-1] // 3
+    x_rz, x_n = jnp.split(x_BG, [2 * H], axis=-1)
+    h_rz, h_n = jnp.split(h_BG, [2 * H], axis=-1)
+    reset, keep = squashed(x_rz + h_rz, ("sigmoid", "sigmoid"))
     if "b_hn" in params:
         h_n = add_bias(h_n, params["b_hn"])
     return reset, keep, jnp.tanh(x_n + reset * h_n)
@@ -46,7 +56,7 @@ def activations(params, x_BG, h_BG):
 def pointwise(params, x_BG, h_BG, state):
     """The state after a step."""
     _, keep, n = activations(params, x_BG, h_BG)
-    return GRUState(h=(1 - keep) * n + keep * state.h)
+    return GRUState(h=interpolated(keep, state.h, n))
 
 
 def named(reset, keep, n):
@@ -67,6 +77,7 @@ def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(GRUState, 1, hidden),
         pointwise=pointwise,
+        recompute=True,
         gates=lambda params, x, h, state: named(*activations(params, x, h)),
         blocks=BLOCKS,
         retention="update",

@@ -19,7 +19,14 @@ import jax
 import jax.numpy as jnp
 
 from lm.cells.elman import tanh_slope
-from lm.cells.forms import draw, draw_recurrent, general, sigmoid, zeros
+from lm.cells.forms import (
+    draw,
+    draw_recurrent,
+    general,
+    interpolated,
+    squashed,
+    zeros,
+)
 from lm.config import InitConfig
 from lm.types import Array, Cell
 
@@ -45,14 +52,15 @@ def lem(hidden: int, init: InitConfig, bias: bool = True, *, dt: float = 1.0) ->
 
     def of_step(params, state, x_BG):
         x_BG, x_h = jnp.split(x_BG, [3 * hidden], axis=-1)
-        a_h, a_z, n = jnp.split(x_BG + state.h @ params["w_h"], 3, axis=-1)
-        Δ_h, Δ_z = dt * sigmoid(a_h), dt * sigmoid(a_z)
-        z = (1 - Δ_z) * state.z + Δ_z * jnp.tanh(n)
+        a_BG = x_BG + state.h @ params["w_h"]
+        σ_h, σ_z, n = squashed(a_BG, ("sigmoid", "sigmoid", "tanh"))
+        Δ_h, Δ_z = dt * σ_h, dt * σ_z
+        z = interpolated(Δ_z, n, state.z)
         return Δ_h, Δ_z, z, jnp.tanh(x_h + z @ params["w_z"])
 
     def step(params, state, x_BG):
         Δ_h, _, z, n = of_step(params, state, x_BG)
-        return LEMState(h=(1 - Δ_h) * state.h + Δ_h * n, z=z)
+        return LEMState(h=interpolated(Δ_h, n, state.h), z=z)
 
     def gates(params, state, x_BG):
         Δ_h, Δ_z, _, n = of_step(params, state, x_BG)
