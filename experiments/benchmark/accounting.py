@@ -26,6 +26,7 @@ from experiments.peers.suites import flop, lm_cases
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved
+from experiments.run.files import plain
 
 CASES = (
     "zaremba_small",
@@ -71,7 +72,7 @@ def accounted(case: Case, peak: float) -> dict[str, float]:
             found[kind] = found.get(kind, 0.0) + ms
     rest = {"waiting": max(0.0, step - sum(found.values()))}
     told = {"step": step, "at_peak": flop(case) / peak * 1e3, **found, **rest}
-    return {name: float(f"{ms:.4g}") for name, ms in told.items()}
+    return plain(told, 4)
 
 
 def profiled(side: Stepper) -> dict[str, float]:

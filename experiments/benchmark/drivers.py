@@ -14,6 +14,7 @@ from experiments.benchmark.common import work_space
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds
+from experiments.run.files import plain
 from lm.cells import CELLS, make_cell
 from lm.types import Cell
 from lm.unroll import (
@@ -96,8 +97,8 @@ def compared(name: str, shape: Shape, rounds: int) -> dict[str, Any]:
         pairs = zip(ours, jax.tree.leaves(call()), strict=True)
         apart = max(float(jnp.abs(a - b).max() / jnp.abs(a).max()) for a, b in pairs)
         found[way] = {
-            "megabytes": float(f"{space / 1e6:.3g}"),
-            "difference": float(f"{apart:.1e}"),
+            "megabytes": plain(space / 1e6, 3),
+            "difference": plain(apart, 2),
         }
     seconds = interleaved(calls, rounds)
     least = float(seconds["ours"].min())

@@ -30,6 +30,7 @@ from experiments.peers.suites import CASES, CELLS, flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
+from experiments.run.files import plain
 
 PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
 LEAD = 0.1  # seconds of steps that do not count
@@ -87,7 +88,7 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
             if isinstance(side.call, Apart):
                 side.call.close()
     found: dict[str, Any] = {
-        "gflop": float(f"{work / 1e9:.4g}"),
+        "gflop": plain(work / 1e9, 4),
         "tokens_per_second": round(
             case.steps * case.lanes / float(seconds[OURS].min())
         ),
@@ -96,7 +97,7 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
         told: dict[str, Any] = milliseconds(seconds[name])
         told["first_s"] = round(side.first, 2)
         if side.space is not None:
-            told["work_space_mb"] = float(f"{side.space / 1e6:.3g}")
+            told["work_space_mb"] = plain(side.space / 1e6, 3)
         if name != OURS:
             told["over_ours"] = ratio(seconds[name], seconds[OURS])
         found[name] = told

@@ -17,6 +17,7 @@ from experiments.peers.suites import flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds
+from experiments.run.files import plain
 from lm.config import ModelConfig, OptimConfig
 
 BASE = Case(64, 64, 16, ModelConfig(hidden=256, embedding=256), OptimConfig("sgd", 0.1))
@@ -57,8 +58,8 @@ def along(name: str, sizes: Sequence[int]) -> dict[str, Any]:
         side = own_sides(case, batch_for(case))[OURS]()
         compiled = side.compile()
         told: dict[str, Any] = milliseconds(interleaved({OURS: side}, ROUNDS)[OURS])
-        told["gflop"] = float(f"{flop(case) / 1e9:.4g}")
-        told["work_space_mb"] = float(f"{work_space(compiled) / 1e6:.3g}")
+        told["gflop"] = plain(flop(case) / 1e9, 4)
+        told["work_space_mb"] = plain(work_space(compiled) / 1e6, 3)
         if before is not None:
             longer = told["minimum"] / before["minimum"]
             more = told["gflop"] / before["gflop"]

@@ -59,10 +59,10 @@ def generate_cases() -> dict[str, Case]:
     """name: case, of a small character model that writes one text, and 64; LSTMs."""
     model = ModelConfig(hidden=128, embedding=0)
     return {
-        f"characters_1x128_{lanes}_texts": Case(
+        f"characters_1x128_{texts}": Case(
             65, tokens, lanes, model, OptimConfig(), "write"
         )
-        for lanes, tokens in {1: 2_000, 64: 500}.items()
+        for texts, lanes, tokens in (("1_text", 1, 2_000), ("64_texts", 64, 500))
     }
 
 
