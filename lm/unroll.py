@@ -148,8 +148,8 @@ def default_driver(cell: Cell, events: StepEvents, steps: int) -> Driver:
     is the one to step through with a debugger.
 
     Linear cells go all steps at once or one after another as was measured for their T
-    on this device (`lm.linear.AT_ONCE_FROM`). Stretches were faster than
-    steps, but for gated DeltaNet's heads of 16 units and less than 1,024 steps.
+    on this device (`lm.linear.AT_ONCE_FROM`). Stretches were faster
+    than steps, but for gated DeltaNet's heads of 16 units and less than 1,024 steps.
     """
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return looped

@@ -229,16 +229,16 @@ class One(Executor):
 
     def _scores(self, params: Params, split: str) -> Scores:
         """The sums over a split; per batch they are float32, in total float64."""
+        return scores_of(added_up(self._sums(params, split)))
+
+    def _sums(self, params: Params, split: str) -> Iterator[Any]:
+        """Of each batch, by name."""
         reading = self.lanes_here(self.plan.evaluation(split))
-
-        def sums() -> Iterator[Any]:
-            carry = self.carry(params, reading.batch)
-            for number in range(reading.steps):
-                batch = reading.batch_at(self.plan.config.seed, 0, number)
-                carry, found = self._evaluate(params, carry, self.put_batch(batch))
-                yield found
-
-        return scores_of(added_up(sums()))
+        carry = self.carry(params, reading.batch)
+        for number in range(reading.steps):
+            batch = reading.batch_at(self.plan.config.seed, 0, number)
+            carry, found = self._evaluate(params, carry, self.put_batch(batch))
+            yield found
 
     def agree(self, stop: bool, late: list[bool]) -> tuple[bool, list[bool]]:
         return stop, late
