@@ -30,3 +30,9 @@ def lanes_of(batch: Any) -> int:
     """B of a batch."""
     field = jax.tree.leaves(batch)[0]
     return field.shape[lane_axis(field)]
+
+
+def extent(xs: Any) -> tuple[int, int]:
+    """(T, B) of leaves (T, B, …)."""
+    steps, lanes = jax.tree.leaves(xs)[0].shape[:2]
+    return steps, lanes

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lm.lanes import by_lane
+from lm.lanes import by_lane, extent
 from lm.linear import (
     ELEMENTWISE,
     MATRICES,
@@ -36,7 +36,7 @@ from lm.linear import (
     lane_wise,
     sequential,
 )
-from lm.products import flat
+from lm.products import flat, product_back_in_loop, product_in_loop
 from lm.types import Array, Cell, Params, State
 
 STRETCH = 32  # steps that a cell's `stretch` takes at once
@@ -110,7 +110,7 @@ def unroll_projected(
 ) -> tuple[State, Array]:
     """`unroll` from zs_TBG = cell.project(params, xs_TBD)."""
     each = step_events(events, state)
-    steps, lanes = jax.tree.leaves(zs_TBG)[0].shape[:2]
+    steps, lanes = extent(zs_TBG)
     drive = driver or default_driver(cell, each, steps)
     fresh = cell.initial_state(params, lanes)
     read = cell.readout
@@ -203,7 +203,7 @@ def scanned(cell, params, zs, state, fresh, events, reverse):
 
 def looped(cell, params, zs, state, fresh, events, reverse):
     """A Python loop: slow and plain."""
-    steps = range(len(jax.tree.leaves(zs)[0]))
+    steps = range(extent(zs)[0])
     hs: dict[int, Any] = {}
     for t in reversed(steps) if reverse else steps:
         z, now = jax.tree.map(lambda x, t=t: x[t], (zs, events))
@@ -220,7 +220,7 @@ def chunked(cell, params, zs, state, fresh, events, reverse):
     """
     if events.taps is not None or not lane_wise(events.update):
         raise ValueError("chunked takes neither taps nor zoneout: use scanned")
-    steps, lanes = jax.tree.leaves(zs)[0].shape[:2]
+    steps, lanes = extent(zs)
     dtype = jax.tree.leaves(state)[0].dtype
     reset, mask = jnp.zeros((steps, lanes), dtype), jnp.ones((steps, lanes), dtype)
     reset = reset if events.reset is None else events.reset
@@ -257,10 +257,12 @@ def deferred(cell, params, zs, state, fresh, events, reverse):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events):
+    by_w = product_in_loop(w_HG, *extent(zs))
+
     def body(state, at):
         z, now = at
         old = restart(now.reset, fresh, state)
-        new = cell.pointwise(vectors, z, cell.output(old) @ w_HG, old)
+        new = cell.pointwise(vectors, z, by_w(cell.output(old)), old)
         new = finish(now, new, old)
         return new, cell.output(new)
 
@@ -269,12 +271,13 @@ def _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events):
 
 def _deferred_forward(cell, reverse, vectors, w_HG, zs, state, fresh, events):
     """As `_deferred`, keeping of each step what its backward pass needs."""
+    by_w = product_in_loop(w_HG, *extent(zs))
 
     def body(state, at):
         z, now = at
         old = restart(now.reset, fresh, state)
         h_old = cell.output(old)
-        r = h_old @ w_HG
+        r = by_w(h_old)
         new, pull = jax.vjp(cell.pointwise, vectors, z, r, old)
         new = finish(now, new, old)
         return new, (cell.output(new), (r, old) if cell.recompute else (h_old, pull))
@@ -293,7 +296,7 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
     """
     w_HG, last, fresh, events, kept, (vectors, zs) = residuals
     δ_last, δ_hs = cotangents
-    w_GH = w_HG.T
+    back_by_w = product_back_in_loop(w_HG, extent(δ_hs)[1])
     _, through_output = jax.vjp(cell.output, last)
 
     def body(carry, at):
@@ -303,7 +306,7 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
         δ_tap = None if now.taps is None else δ
         δ_new, δ_kept = _split(now.update, δ)
         δ_vectors, δ_z, δ_r, δ_old = _derivative(cell, vectors, z, kept)(δ_new)
-        δ_old = jax.tree.map(jnp.add, δ_old, through_output(δ_r @ w_GH)[0])
+        δ_old = jax.tree.map(jnp.add, δ_old, through_output(back_by_w(δ_r))[0])
         if δ_kept is not None:
             δ_old = jax.tree.map(jnp.add, δ_old, δ_kept)
         if now.reset is not None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from statistics import geometric_mean
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from experiments.benchmark import (
     load,
     parallel,
     peers,
+    products,
     rows_of,
     sampling,
     scaling,
@@ -114,12 +116,22 @@ def test_a_turn_begins_with_calls_that_do_not_count():
 
 def test_a_step_and_its_plain_twin_do_the_same():
     made = {name: make() for name, make in own_sides(TINY, BATCH).items()}
-    assert set(made) == {"ours", "plain_scan"}
+    assert list(made) == ["ours", "with_norms", "plain_scan"]
     for side in made.values():
         side()
-    ours, plain = (jax.tree.leaves(side.state.params) for side in made.values())
-    for a, b in zip(ours, plain, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    ours, *others = (jax.tree.leaves(side.state.params) for side in made.values())
+    for other in others:
+        for a, b in zip(ours, other, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_norms_are_measured_by_the_side_that_says_so_alone():
+    made = {name: make() for name, make in own_sides(TINY, BATCH).items()}
+    measured = {
+        name: side.step(side.state, *side.given)[1] for name, side in made.items()
+    }
+    assert measured["ours"] is None and measured["plain_scan"] is None
+    assert measured["with_norms"].weights_P.all()
 
 
 def test_reading_by_each_side_gives_one_loss():
@@ -323,6 +335,29 @@ def test_both_ways_of_the_softmax_are_one_loss():
         given = hs, w if tied else w.T, np.ones(7, np.float32), np.arange(7)
         both = [nats(*given) for nats in softmax.nats_of(7, 7, tied).values()]
         np.testing.assert_allclose(*both, rtol=1e-5)
+
+
+def test_weights_are_the_left_factor_where_that_was_not_slower():
+    (row,) = rows_of("products", results.rows()).values()
+    gains = [
+        row["metrics"]["cases"][name][side]["right_over_left"]
+        for name in row["metrics"]["cases"]
+        for side, left in products.chosen(name).items()
+        if left
+    ]
+    assert min(gains) > 0.9 and geometric_mean(gains) > 1.2
+
+
+def test_products_of_a_loop_are_timed_both_ways(monkeypatch):
+    monkeypatch.setattr(products, "ROUNDS", 1)
+    found = products.times(4, 8, 3, 1e9)
+    assert list(found) == ["forward", "backward"]
+    assert all(
+        told["right"]["minimum"] > 0 and told["share"] > 0 for told in found.values()
+    )
+    row = {"metrics": {"cases": {"4 8 3": found}}, "command": "x", "seconds": 1}
+    row |= {"hardware": {"cores": 2, "devices": ["cpu"]}}
+    assert "| 4 × 8 | 0.000128 | 3 |" in products.table([row])
 
 
 def parallel_row(name, **gains):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lm import products
 from lm.unroll import Events, unroll
 from tests import zoo
 from tests.zoo import OF_EACH_FORM, B, D, H, T, close
@@ -70,6 +71,31 @@ def test_what_is_computed_anew_is_what_would_have_been_kept(name):
         for recompute in (False, True)
     )
     close(anew, kept, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
+def test_weights_as_the_left_factor_are_those_as_the_right(name, lanes, monkeypatch):
+    """As they are where weights are large, or lanes one (lm.products)."""
+    free, given = zoo.window(name)
+    cell, xs = zoo.cell_of(name), free.xs[:, :lanes]
+    state = jax.tree.map(lambda s: s[:lanes], free.state)
+
+    def loss(params, xs):
+        _, hs = unroll(cell, params, xs, state)
+        return jnp.sum(given.on_hs[:, :lanes] * hs)
+
+    def gradient():
+        lowered = jax.jit(jax.grad(loss, (0, 1))).lower(free.params, xs)
+        return lowered.as_text().count("optimization_barrier"), lowered.compile()
+
+    small, plain = gradient()
+    assert small == (0 if lanes > 1 else 2)  # backwards, two in the loop
+    monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(products, "PAID_AFTER", 0)
+    large, left = gradient()
+    assert large == (4 if lanes > 1 else 2)
+    close(left(free.params, xs), plain(free.params, xs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -44,6 +44,8 @@ BENCHMARKS = {
     "time: work space and time",
     "drivers": "the driver of each cell against the plain scan, and gates kept for the "
     "backward pass against gates made anew in it",
+    "products": "products of a recurrence, the weights as the right factor and as the "
+    "left, by shape",
     "accounting": "where the time of a training step goes: products, pointwise "
     "functions, sums, copies, and what is none of them",
     "scaling": "the time of a training step against T, B, H, V and L, beside what its "

@@ -21,7 +21,7 @@ from experiments.benchmark import Benchmark
 from experiments.benchmark.common import batch_for
 from experiments.benchmark.peers import product_peak
 from experiments.peers.case import Case
-from experiments.peers.ours import OURS, own_sides
+from experiments.peers.ours import NORMS, own_sides
 from experiments.peers.suites import flop, lm_cases
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
@@ -61,9 +61,9 @@ def accounted(case: Case, peak: float) -> dict[str, float]:
     """ms of a step: "step", by the clock; "at_peak", its products' at `peak` FLOP/s;
     each of KINDS and what is none of them, as the profiler has it; "waiting", the rest
     of the clock's."""
-    side = own_sides(case, batch_for(case))[OURS]()
+    side = own_sides(case, batch_for(case))[NORMS]()
     compiled = side.compile()
-    step = float(interleaved({OURS: side}, 9)[OURS].min()) * 1e3
+    step = float(interleaved({NORMS: side}, 9)[NORMS].min()) * 1e3
     found = dict.fromkeys(KINDS, 0.0)
     kinds = kinds_in(compiled.as_text())
     for name, ms in profiled(side).items():

@@ -25,7 +25,7 @@ from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case
-from experiments.peers.ours import OURS, SCAN, own_sides
+from experiments.peers.ours import NORMS, OURS, SCAN, own_sides
 from experiments.peers.suites import CASES, CELLS, flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
@@ -126,7 +126,7 @@ def product_peak() -> float:
 def sides_in(found: dict[str, Any]) -> list[str]:
     """Those that some case was compared with, in their order."""
     cases = found["cases"].values()
-    return [s for s in (SCAN, *PEERS) if any(s in case for case in cases)]
+    return [s for s in (NORMS, SCAN, *PEERS) if any(s in case for case in cases)]
 
 
 def gains(found: dict[str, Any], side: str) -> list[float]:

@@ -12,7 +12,7 @@ from experiments.benchmark import Benchmark
 from experiments.benchmark.common import batch_for, work_space
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers.case import Case
-from experiments.peers.ours import OURS, own_sides
+from experiments.peers.ours import NORMS, own_sides
 from experiments.peers.suites import flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
@@ -55,9 +55,9 @@ def along(name: str, sizes: Sequence[int]) -> dict[str, Any]:
     before = None
     for size in sizes:
         case = case_of(name, size)
-        side = own_sides(case, batch_for(case))[OURS]()
+        side = own_sides(case, batch_for(case))[NORMS]()
         compiled = side.compile()
-        told: dict[str, Any] = milliseconds(interleaved({OURS: side}, ROUNDS)[OURS])
+        told: dict[str, Any] = milliseconds(interleaved({NORMS: side}, ROUNDS)[NORMS])
         told["gflop"] = plain(flop(case) / 1e9, 4)
         told["work_space_mb"] = plain(work_space(compiled) / 1e6, 3)
         if before is not None:

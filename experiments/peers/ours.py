@@ -1,4 +1,5 @@
-"""This project's own sides of a case: as it is, and its plain twin."""
+"""This project's own sides of a case: as it is, with the norms that a training step
+measures besides, and its plain twin."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,17 +17,19 @@ from lm.train import init_state, make_loss, make_train_step, numbers_of
 from lm.types import Batch, Context
 from lm.unroll import Driver, scanned
 
-OURS, SCAN = "ours", "plain_scan"
+OURS, NORMS, SCAN = "ours", "with_norms", "plain_scan"
 
 
 def own_sides(case: Case, batch: Batch) -> dict[str, Callable[[], Stepper]]:
-    """{"ours", "plain_scan"}: what makes them. The twin unrolls by `lax.scan` and
-    autodiff; where text is written, it draws each token after a step of its own."""
+    """{OURS, NORMS where it trains, SCAN}: what makes them. Peers' training steps give
+    no norms, nor does OURS: with NORMS it is a step as it is taken. The twin unrolls by
+    `lax.scan` and autodiff; where text is written, it draws each token after a step of
+    its own."""
     make = MAKERS[case.does]
-    return {
-        OURS: partial(make, case, batch, None),
-        SCAN: partial(make, case, batch, scanned),
-    }
+    sides = {OURS: partial(make, case, batch, None)}
+    if case.does == "train":
+        sides[NORMS] = partial(trainer, case, batch, None, norms=True)
+    return sides | {SCAN: partial(make, case, batch, scanned)}
 
 
 def stepper(state: Any, step: Callable[..., Any], *given: Any) -> Stepper:
@@ -35,8 +38,10 @@ def stepper(state: Any, step: Callable[..., Any], *given: Any) -> Stepper:
     return Stepper(state, jax.jit(step, donate_argnums=0), *jax.device_put(given))
 
 
-def trainer(case: Case, batch: Batch, driver: Driver | None) -> Stepper:
-    """A training step."""
+def trainer(
+    case: Case, batch: Batch, driver: Driver | None, norms: bool = False
+) -> Stepper:
+    """A training step, and whether it gives its `StepInfo`."""
     numbers = numbers_of(Config(model=case.model, optim=case.optim))
     problem = build(case.model, case.vocabulary).problem
     gradient = None
@@ -46,7 +51,8 @@ def trainer(case: Case, batch: Batch, driver: Driver | None) -> Stepper:
     key = jax.random.key(0)
     state = init_state(problem, case.optim, numbers, key, case.lanes)
     step = make_train_step(problem, case.optim, gradient)
-    return stepper(state, step, batch, key, numbers)
+    alone = step if norms else lambda *given: (step(*given)[0], None)
+    return stepper(state, alone, batch, key, numbers)
 
 
 def reader(case: Case, batch: Batch, driver: Driver | None) -> Stepper:

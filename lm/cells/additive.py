@@ -46,6 +46,7 @@ from lm.cells.forms import (
     draw_gates,
     draw_recurrent,
     factored,
+    in_halves,
     sigmoid,
     zeros,
 )
@@ -142,9 +143,12 @@ def star(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         k, n = jnp.split(z_BG, 2, axis=-1)
         return sigmoid(k + r_BH), n
 
+    def toward(k, n, h):
+        return jnp.tanh((1 - k) * h + k * n)
+
     def pointwise(params, z_BG, r_BH, state):
         k, n = of_step(z_BG, r_BH)
-        return GRUState(h=jnp.tanh((1 - k) * state.h + k * n))
+        return GRUState(h=in_halves(toward, k, n, state.h))
 
     def gates(params, z_BG, r_BH, state):
         k, n = of_step(z_BG, r_BH)
@@ -157,6 +161,7 @@ def star(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         initial_state=zeros(GRUState, 1, hidden),
         project=project,
         pointwise=pointwise,
+        recompute=True,
         gates=gates,
         blocks=("update", "candidate"),
         retention="keep",
@@ -183,6 +188,7 @@ def atr(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=lambda key, d_in: draw_gates(key, d_in, hidden, 1, init, bias),
         initial_state=zeros(GRUState, 1, hidden),
         pointwise=pointwise,
+        recompute=True,
         gates=gates,
         blocks=("candidate",),
         retention="forget",

@@ -30,6 +30,7 @@ from lm.cells.forms import (
     draw,
     draw_recurrent,
     factored,
+    interpolated,
     sigmoid,
     zeros,
 )
@@ -105,7 +106,7 @@ def minimal_rnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
 
     def pointwise(params, z_BG, r_BH, state):
         update, n = activations(z_BG, r_BH)
-        return ElmanState(h=update * state.h + (1 - update) * n)
+        return ElmanState(h=interpolated(update, state.h, n))
 
     def gates(params, z_BG, r_BH, state):
         update, n = activations(z_BG, r_BH)
@@ -118,6 +119,7 @@ def minimal_rnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         initial_state=zeros(ElmanState, 1, hidden),
         project=project,
         pointwise=pointwise,
+        recompute=True,
         gates=gates,
         retention="update",
     )

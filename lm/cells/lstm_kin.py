@@ -60,6 +60,7 @@ def lstm_capped(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(LSTMState, 2, hidden),
         pointwise=pointwise,
+        recompute=True,
         gates=lambda params, z, r, state: named(*of_step(z, r)),
         blocks=("input", "forget", "candidate", "output"),
         retention="forget",
