@@ -39,8 +39,10 @@ from experiments.results.timing import interleaved
 from lm import linear
 from lm.cells import make_cell
 from lm.config import ModelConfig, OptimConfig
+from lm.gradflow.through_time import state_gradients
 from lm.models.language_model import build
 from tests.source import ROOT
+from tests.zoo import close
 
 
 def test_every_benchmark_is_registered():
@@ -163,6 +165,31 @@ def test_what_is_written_are_tokens(peer):
         assert len(np.unique(ids_TB)) > 1
 
 
+def test_gradients_in_every_state_are_those_of_the_instrument():
+    """By both drivers; of the peers PyTorch alone has them."""
+    case = TINY._replace(does="trace")
+    model = build(TINY.model, 7)
+    params = model.init(jax.random.key(0))
+    start = model.initial_state(params, 3)
+    want = state_gradients(model.problem, params, start, BATCH)
+    for make in own_sides(case, BATCH).values():
+        side = make()
+        _, got = side.step(side.state, *side.given)
+        close(got, jax.tree.map(lambda g: g / case.denominator, want))
+    for name, peer in installed().items():
+        if name == "torch":
+            call = peer.make(case, BATCH)
+            call()
+            call()
+            call.close()
+            continue
+        with (
+            jax.numpy_rank_promotion("allow"),
+            pytest.raises(Absent, match="no states"),
+        ):
+            peer.make(case, BATCH)
+
+
 @pytest.mark.parametrize("embedding", [0, 3])
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_takes_the_same_model_s_step(peer, embedding):
@@ -218,7 +245,7 @@ def test_cases_of_each_suite_have_every_peer_s_cells():
             assert suites.flop(case) > 0
 
 
-def told_of(peak: float = 100.0):
+def told_of():
     """A row's metrics, of one tiny case."""
     found = peers.compared(TINY, ["flax"], rounds=1)
     assert found["gflop"] > 0 and found["flax"]["work_space_mb"] > 0
@@ -226,7 +253,6 @@ def told_of(peak: float = 100.0):
     return {
         "peers": {"flax": "1"},
         "absent": ["keras"],
-        "peak_gflops": peak,
         "cases": cases,
     }
 

@@ -4,7 +4,8 @@ libraries, all taking turns.
 `--suite lm`: whole steps of the tutorial's, Zaremba's and character models, with LSTM,
 GRU and tanh cells. `--suite recurrence`: DeepBench's and FlashRNN's shapes, as models
 of 16 words, so that all but the recurrence is next to nothing. `score`: the models of
-`lm` that read a window; `generate`: a small one that writes. Peers are those of
+`lm` that read a window; `generate`: a small one that writes; `gradflow`: gradients in
+every state, which of the peers PyTorch alone gives. Peers are those of
 `experiments/peers` that are installed (`experiments/peers/requirements.txt`).
 """
 
@@ -38,21 +39,22 @@ PRODUCT = 2048  # rows and columns of the product whose speed is the measured pe
 
 
 def measure(suite: str) -> dict[str, Any]:
-    """{"peers": {name: version}, "absent": names, "peak_gflops", "cases"}."""
+    """{"peers": {name: version}, "absent": names, "cases": {name: see `compared`, the
+    "peak_gflops" measured before it, and "share_of_peak"}}."""
     peers = installed()
     found: dict[str, Any] = {
         "peers": {name: peer.version for name, peer in peers.items()},
         "absent": [name for name in PEERS if name not in peers],
-        "peak_gflops": round(product_peak() / 1e9, 1),
         "cases": {},
     }
     for name, lstm in CASES[suite]().items():
         for cell in CELLS:
             case = lstm._replace(model=dataclasses.replace(lstm.model, cell=cell))
+            peak = product_peak() / 1e9
             told = compared(case, [*peers])
-            told["share_of_peak"] = round(
-                told["gflop"] / told[OURS]["minimum"] * 1e3 / found["peak_gflops"], 3
-            )
+            told["peak_gflops"] = round(peak, 1)
+            reached = told["gflop"] / told[OURS]["minimum"] * 1e3
+            told["share_of_peak"] = round(reached / peak, 3)
             found["cases"][f"{name} {cell}"] = told
             print(name, cell, told, flush=True)
     return found

@@ -21,6 +21,7 @@ SUITES = {
     "recurrence": "training steps of little but the recurrence",
     "score": "windows read, their loss without a gradient",
     "generate": "texts written, token by token",
+    "gradflow": "the loss's gradients in every state of a window",
 }
 
 # name: (the file here, the library that it needs, its package)

@@ -24,7 +24,8 @@ class Case(NamedTuple):
     optimizer. Dropout and truncation are left out: they are not what is timed.
 
     does  what is timed: "train", a training step; "read", the loss of a window;
-          "write", T tokens drawn in each lane, one after another.
+          "write", T tokens drawn in each lane, one after another; "trace", the
+          gradient of a window's loss in the state after each step of each layer.
     """
 
     vocabulary: int
@@ -70,7 +71,13 @@ def stepper(
     case: Case, batch: Batch, params: Any, carries: Any, apply: Callable[..., Any]
 ) -> Stepper:
     """What the case does, of apply(params, ids_TB, carries) -> (carries, logits_TBV);
-    jit-compiled, its state donated."""
+    jit-compiled, its state donated.
+
+    Raises:
+      Absent: for states within the window, which `apply` keeps to itself.
+    """
+    if case.does not in MAKERS:
+        raise Absent(f"{case.does}: its loop hands out no states to differentiate in")
     state, step, *given = MAKERS[case.does](case, params, carries, apply)
     return Stepper(
         state, jax.jit(step, donate_argnums=0), *given, jax.device_put(batch)

@@ -90,4 +90,21 @@ def writer(case: Case, batch: Batch, driver: Driver | None) -> Stepper:
     return stepper(jax.random.key(0), step, params, batch)
 
 
-MAKERS = {"train": trainer, "read": reader, "write": writer}
+def tracer(case: Case, batch: Batch, driver: Driver | None) -> Stepper:
+    """∂L/∂state after each step of each layer, as `lm.gradflow` has it."""
+    model = build(case.model, case.vocabulary)
+    problem, params = model.problem, model.init(jax.random.key(0))
+
+    def step(carry, params, batch):
+        def loss(taps):
+            context = Context(driver=driver, taps=taps)
+            after, total = problem.loss(params, carry, batch, context)
+            return total.total / case.denominator, after
+
+        gradients, after = jax.grad(loss, has_aux=True)(problem.taps(params, batch))
+        return after, gradients
+
+    return stepper(model.initial_state(params, case.lanes), step, params, batch)
+
+
+MAKERS = {"train": trainer, "read": reader, "write": writer, "trace": tracer}

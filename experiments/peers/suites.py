@@ -66,22 +66,30 @@ def generate_cases() -> dict[str, Case]:
     }
 
 
+def gradflow_cases() -> dict[str, Case]:
+    """name: case, of models of `lm` whose states' gradients are asked for; LSTMs."""
+    names = ("zaremba_small", "characters_2x128", "characters_2x512")
+    return {name: lm_cases()[name]._replace(does="trace") for name in names}
+
+
 # As in `experiments.peers.SUITES`.
 CASES: dict[str, Callable[[], dict[str, Case]]] = {
     "lm": lm_cases,
     "recurrence": recurrence_cases,
     "score": score_cases,
     "generate": generate_cases,
+    "gradflow": gradflow_cases,
 }
+# Operations a weight and token, two a product.
+OPERATIONS = {"train": 6.0, "read": 2.0, "write": 2.0, "trace": 4.0}
 
 
 def flop(case: Case) -> float:
-    """Floating-point operations of a case's products: two a weight and token forward,
-    four backward where it trains; a one-hot layer looks rows up and has none."""
+    """Floating-point operations of a case's products, forward and where they are asked
+    for backward; a one-hot layer looks rows up and has none."""
     blocks = {name: len(make_cell(name, 4).blocks) for name in CELLS}[case.model.cell]
     weights = case.model.hidden * case.vocabulary
     for number, (d_in, hidden) in enumerate(case.widths):
         looked_up = number == 0 and not case.model.embedding
         weights += blocks * hidden * (hidden + (0 if looked_up else d_in))
-    each = 6.0 if case.does == "train" else 2.0
-    return each * weights * case.steps * case.lanes
+    return OPERATIONS[case.does] * weights * case.steps * case.lanes

@@ -12,6 +12,7 @@ from experiments.peers.case import Absent, Case, cell_of
 from lm.types import Batch
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "tanh": nn.RNN}
+ONE_STEP = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "tanh": nn.RNNCell}
 
 
 class TorchLM(nn.Module):
@@ -28,13 +29,15 @@ class TorchLM(nn.Module):
         self.layers = cell_of(CELLS, case)(width, hidden, model.layers)
         self.softmax = nn.Linear(hidden, case.vocabulary)
 
+    def inputs(self, ids_TB) -> Any:
+        """Rows of the embedding, or one-hot rows."""
+        if self.embed is None:
+            return nn.functional.one_hot(ids_TB, self.vocabulary).float()
+        return self.embed(ids_TB)
+
     def forward(self, ids_TB, carry) -> tuple[Any, Any]:
         """(carry, logits_TBV)."""
-        if self.embed is None:
-            xs = nn.functional.one_hot(ids_TB, self.vocabulary).float()
-        else:
-            xs = self.embed(ids_TB)
-        hs, carry = self.layers(xs, carry)
+        hs, carry = self.layers(self.inputs(ids_TB), carry)
         return carry, self.softmax(hs)
 
 
@@ -85,9 +88,14 @@ def training(case: Case, model: TorchLM) -> Callable[..., Any]:
 def loss_of(case: Case, model: TorchLM, ids, targets, carry) -> tuple[Any, Any]:
     """(carry, loss) of a window."""
     carry, logits = model(ids, carry)
+    return carry, judged(case, logits, targets)
+
+
+def judged(case: Case, logits, targets) -> Any:
+    """The loss of a window by its logits."""
     flat = logits.view(-1, case.vocabulary), targets.view(-1)
     total = nn.functional.cross_entropy(*flat, reduction="sum")
-    return carry, total / case.denominator
+    return total / case.denominator
 
 
 def reading(case: Case, model: TorchLM) -> Callable[..., Any]:
@@ -114,7 +122,32 @@ def writing(case: Case, model: TorchLM) -> Callable[..., Any]:
     return act
 
 
-MAKERS = {"train": training, "read": reading, "write": writing}
+def tracing(case: Case, model: TorchLM) -> Callable[..., Any]:
+    """The loss's gradients in the state after each step of each layer: a loop over
+    PyTorch's own cells, since `nn.LSTM` hands out no state but the last."""
+    cell = cell_of(ONE_STEP, case)
+    device = model.softmax.weight.device
+    layers = [cell(*widths).to(device) for widths in case.widths]
+
+    def act(ids, targets, carry) -> Any:
+        carry = carry or [None] * len(layers)
+        states, tops = [], []
+        for x in model.inputs(ids):
+            for number, layer in enumerate(layers):
+                state = carry[number] = layer(x, carry[number])
+                parts = state if isinstance(state, tuple) else (state,)
+                states += parts
+                x = parts[0]
+            tops.append(x)
+        loss = judged(case, model.softmax(torch.stack(tops)), targets)
+        # The last memory of an LSTM's top layer is read by nobody.
+        torch.autograd.grad(loss, states, allow_unused=True)
+        return [detached(state) for state in carry]
+
+    return act
+
+
+MAKERS = {"train": training, "read": reading, "write": writing, "trace": tracing}
 OPTIMIZERS = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,

@@ -37,15 +37,16 @@ import jax.numpy as jnp
 
 from lm.cells.forms import affine, draw, linear, log_uniform, sigmoid
 from lm.cells.heads import (
+    MatrixState,
     heads_of,
     join_heads,
+    matrix_zeros,
     outer,
     read,
     root_mean_square,
     split_heads,
     unit,
 )
-from lm.cells.hgrn2 import MatrixState, matrix_zeros
 from lm.cells.triangular import unit_lower_inverse
 from lm.config import InitConfig
 from lm.linear import MATRICES

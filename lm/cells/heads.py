@@ -1,6 +1,7 @@
 """What cells with heads share: units in groups that have matrices of their own."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,22 @@ import jax.numpy as jnp
 from lm.types import Array
 
 EPSILON = 1e-6
+
+
+class MatrixState(NamedTuple):
+    """S (B, heads, d, d): keys by values."""
+
+    S: Array
+
+
+def matrix_zeros(heads: int, rows: int, columns: int):
+    """initial_state of one matrix a head."""
+
+    def initial_state(params, batch):
+        dtype = jax.tree.leaves(params)[0].dtype
+        return MatrixState(jnp.zeros((batch, heads, rows, columns), dtype))
+
+    return initial_state
 
 
 def heads_of(hidden: int, heads: int) -> int:

@@ -23,8 +23,10 @@ import jax.numpy as jnp
 
 from lm.cells.forms import affine, draw, linear
 from lm.cells.heads import (
+    MatrixState,
     heads_of,
     join_heads,
+    matrix_zeros,
     outer,
     read,
     root_mean_square,
@@ -35,22 +37,6 @@ from lm.config import InitConfig
 from lm.types import Array, Cell
 
 LEAST = 1e-30  # f of which the logarithm is taken
-
-
-class MatrixState(NamedTuple):
-    """S (B, heads, d, d): keys by values."""
-
-    S: Array
-
-
-def matrix_zeros(heads: int, rows: int, columns: int):
-    """initial_state of one matrix a head."""
-
-    def initial_state(params, batch):
-        dtype = jax.tree.leaves(params)[0].dtype
-        return MatrixState(jnp.zeros((batch, heads, rows, columns), dtype))
-
-    return initial_state
 
 
 class Steps(NamedTuple):

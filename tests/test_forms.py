@@ -1,0 +1,58 @@
+"""Pieces of cells that are computed in parts for speed are what they are parts of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm.cells.forms import in_halves, interpolated, sigmoid, squashed
+from tests.zoo import close
+
+pytestmark = [pytest.mark.usefixtures("strict", "x64"), pytest.mark.quick]
+
+
+def drawn(width: int, number: int = 3):
+    """Arrays (2, width)."""
+    rng = np.random.default_rng(width)
+    return tuple(jnp.asarray(rng.normal(size=(2, width))) for _ in range(number))
+
+
+def both(one, other, xs):
+    """Values, derivatives forward and backward, second ones, and under vmap."""
+    for of in (lambda f: f, jax.vmap):
+        one, other = of(one), of(other)
+        close(one(*xs), other(*xs))
+        tangents = tuple(jnp.cos(x) for x in xs)
+        close(jax.jvp(one, xs, tangents), jax.jvp(other, xs, tangents))
+        pulled = [jax.vjp(f, *xs)[1](jnp.sin(one(*xs))) for f in (one, other)]
+        close(*pulled)
+        second = [
+            jax.hessian(lambda x, f=f: jnp.sum(f(x, *xs[1:]) ** 3))(xs[0])
+            for f in (one, other)
+        ]
+        close(*second)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 8])
+def test_halves_are_the_whole(width):
+    def function(z, a, b):
+        return jnp.tanh(z * a + (1 - z) * b)
+
+    both(lambda *xs: in_halves(function, *xs), function, drawn(width))
+    both(interpolated, lambda z, a, b: z * a + (1 - z) * b, drawn(width))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_one_tanh_over_all_gates_is_each_gate_s_own(width):
+    by = ("sigmoid", "tanh", "sigmoid")
+
+    def apart(z):
+        i, g, o = jnp.split(z, 3, axis=-1)
+        return jnp.concatenate([sigmoid(i), jnp.tanh(g), sigmoid(o)], axis=-1)
+
+    def together(z):
+        return jnp.concatenate(squashed(z, by), axis=-1)
+
+    both(together, apart, drawn(3 * width, 1))
+    (z,) = drawn(3 * width, 1)
+    close(sigmoid(z), jax.nn.sigmoid(z))
