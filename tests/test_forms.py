@@ -17,20 +17,23 @@ def drawn(width: int, number: int = 3):
     return tuple(jnp.asarray(rng.normal(size=(2, width))) for _ in range(number))
 
 
+def same(one, other, xs):
+    """Values, derivatives forward and backward, and second ones."""
+    close(one(*xs), other(*xs))
+    tangents = tuple(jnp.cos(x) for x in xs)
+    close(jax.jvp(one, xs, tangents), jax.jvp(other, xs, tangents))
+    close(*(jax.vjp(f, *xs)[1](jnp.sin(one(*xs))) for f in (one, other)))
+
+    def curvature(f):
+        return jax.hessian(lambda x: jnp.sum(f(x, *xs[1:]) ** 3))(xs[0])
+
+    close(curvature(one), curvature(other))
+
+
 def both(one, other, xs):
-    """Values, derivatives forward and backward, second ones, and under vmap."""
-    for of in (lambda f: f, jax.vmap):
-        one, other = of(one), of(other)
-        close(one(*xs), other(*xs))
-        tangents = tuple(jnp.cos(x) for x in xs)
-        close(jax.jvp(one, xs, tangents), jax.jvp(other, xs, tangents))
-        pulled = [jax.vjp(f, *xs)[1](jnp.sin(one(*xs))) for f in (one, other)]
-        close(*pulled)
-        second = [
-            jax.hessian(lambda x, f=f: jnp.sum(f(x, *xs[1:]) ** 3))(xs[0])
-            for f in (one, other)
-        ]
-        close(*second)
+    """The same, and under vmap."""
+    same(one, other, xs)
+    same(jax.vmap(one), jax.vmap(other), tuple(jnp.stack([x, 2 * x]) for x in xs))
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 8])
