@@ -183,8 +183,8 @@ class Cell(NamedTuple):
                    linear in the state (a field of it, or a sum of fields).
     recompute      factored cells only: whether the backward pass makes what `pointwise`
                    computes anew, from z, r and the state, rather than keep it. On a CPU
-                   it was the faster way for the LSTM, which would keep many numbers a
-                   unit, and the slower one for the GRU. The numbers are the same.
+                   it was the faster way for LSTMs, which would keep many numbers a
+                   unit, and for the GRU of many units. The numbers are the same.
     coefficients   linear cells only: (params, zs_TBG) -> (a, b), two states of
                    (T, B, …) arrays: h_t = a_t∘h_{t−1} + b_t.
     product        linear cells only: what ∘ is. None: ⊙, leaf by leaf.

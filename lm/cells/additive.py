@@ -40,6 +40,7 @@ import jax.numpy as jnp
 
 from lm.cells.elman import relu_slope
 from lm.cells.forms import (
+    WIDE,
     add_bias,
     affine,
     draw,
@@ -161,7 +162,7 @@ def star(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         initial_state=zeros(GRUState, 1, hidden),
         project=project,
         pointwise=pointwise,
-        recompute=True,
+        recompute=hidden >= WIDE,
         gates=gates,
         blocks=("update", "candidate"),
         retention="keep",

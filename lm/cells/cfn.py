@@ -25,6 +25,7 @@ import jax.numpy as jnp
 
 from lm.cells.elman import ElmanState, tanh_slope
 from lm.cells.forms import (
+    WIDE,
     add_bias,
     affine,
     draw,
@@ -119,7 +120,7 @@ def minimal_rnn(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         initial_state=zeros(ElmanState, 1, hidden),
         project=project,
         pointwise=pointwise,
-        recompute=True,
+        recompute=hidden >= WIDE,
         gates=gates,
         retention="update",
     )

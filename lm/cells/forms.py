@@ -18,6 +18,8 @@ from lm.linear import ELEMENTWISE
 from lm.products import matmul
 from lm.types import Array, Cell, Params
 
+WIDE = 128  # units from which a cell that computes in halves makes its gates anew
+
 
 def sigmoid(x: Array) -> Array:
     """σ(x) = ½ + ½·tanh(x/2): the logistic function, for the price of one tanh."""

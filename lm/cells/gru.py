@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from lm.cells.forms import (
+    WIDE,
     add_bias,
     draw_gates,
     factored,
@@ -77,7 +78,7 @@ def gru(hidden: int, init: InitConfig, bias: bool = True) -> Cell:
         init=init_params,
         initial_state=zeros(GRUState, 1, hidden),
         pointwise=pointwise,
-        recompute=True,
+        recompute=hidden >= WIDE,
         gates=lambda params, x, h, state: named(*activations(params, x, h)),
         blocks=BLOCKS,
         retention="update",
