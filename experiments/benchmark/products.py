@@ -82,9 +82,15 @@ def repeated(
     return lambda: jax.block_until_ready(steps(w_HG, x))
 
 
+def sizes_of(name: str) -> tuple[int, int, int]:
+    """H, G and B of a case."""
+    hidden, gates, lanes = map(int, name.split())
+    return hidden, gates, lanes
+
+
 def chosen(name: str) -> dict[str, bool]:
     """Whether `lm.products` takes wᵀ·hᵀ in a case: {"forward", "backward"}."""
-    hidden, gates, lanes = (int(size) for size in name.split())
+    hidden, gates, lanes = sizes_of(name)
     size = 4 * hidden * gates
     return {
         "forward": left_pays(size, STEPS, lanes),
@@ -97,7 +103,7 @@ def table(rows: Sequence[Row]) -> str:
     (row,) = rows
     lines = []
     for name, case in row["metrics"]["cases"].items():
-        hidden, gates, lanes = (int(size) for size in name.split())
+        hidden, gates, lanes = sizes_of(name)
         cells = [f"{hidden} × {gates}", f"{4e-6 * hidden * gates:.3g}", str(lanes)]
         for side, left in chosen(name).items():
             told = case[side]
