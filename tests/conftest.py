@@ -68,16 +68,11 @@ def quick(cases: list[pytest.Item]) -> list[pytest.Item]:
 
 # A program of a test is small and runs a few times: what takes time is to compile it,
 # and half of that are XLA's optimizations. So they are off, in processes of tests too.
-# They are on in OPTIMIZED, where bits or times are compared or nobody has tried yet,
-# and everywhere where the variable is 0.
+# They are on in OPTIMIZED, where numbers of such programs are kept, times are compared
+# or bits of a run are what users have; and everywhere where the variable is 0.
 PLAIN = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 AS_USERS_HAVE_IT = os.environ.get(PLAIN) == "0"
-OPTIMIZED = set(
-    "golden_steps scan_time train app_sequences app_signals benchmark "
-    "data_tasks distributed engine lost_process population "
-    "restart restart_deep run study_parts sweep_faults sweep_population "
-    "sweep_postgres sweep_processes sweep_study".split()
-)
+OPTIMIZED = {"golden_steps", "scan_time", "train", "run", "sweep_processes"}
 
 
 def understood(options: dict[str, bool | int]) -> dict[str, bool | int]:

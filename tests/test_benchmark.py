@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_pipeline.batches import Sentences
+from data_pipeline.streams import Streams
 from experiments.benchmark import (
     BENCHMARKS,
     Benchmark,
@@ -30,7 +32,7 @@ from experiments.benchmark.__main__ import main
 from experiments.benchmark.common import random_batch
 from experiments.benchmark.data import measure
 from experiments.benchmark.instruments import calls
-from experiments.peers import PEERS, SUITES, installed, suites
+from experiments.peers import PEERS, SUITES, installed, readings, suites
 from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case, stepper
 from experiments.peers.ours import own_sides
@@ -116,6 +118,9 @@ def test_a_turn_begins_with_calls_that_do_not_count():
     assert all(len(seconds) == 3 for seconds in found.values())
 
 
+ON_JAX = [peer for peer in PEERS if peer not in ("torch", "grain")]
+
+
 def test_a_step_and_its_plain_twin_do_the_same():
     made = {name: make() for name, make in own_sides(TINY, BATCH).items()}
     assert list(made) == ["ours", "with_norms", "plain_scan"]
@@ -148,7 +153,7 @@ def test_reading_by_each_side_gives_one_loss():
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
-@pytest.mark.parametrize("peer", [None, *(peer for peer in PEERS if peer != "torch")])
+@pytest.mark.parametrize("peer", [None, *ON_JAX])
 def test_what_is_written_are_tokens(peer):
     case = TINY._replace(does="write", steps=12)
     if peer is None:
@@ -185,13 +190,13 @@ def test_gradients_in_every_state_are_those_of_the_instrument():
             continue
         with (
             jax.numpy_rank_promotion("allow"),
-            pytest.raises(Absent, match="no states"),
+            pytest.raises(Absent, match="trace: (not by its layers|it reads data)"),
         ):
             peer.make(case, BATCH)
 
 
 @pytest.mark.parametrize("embedding", [0, 3])
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", [*ON_JAX, "torch"])
 def test_a_peer_takes_the_same_model_s_step(peer, embedding):
     """As many weight matrices as the operations that are counted, and a state that a
     step hands on in the shapes that it took."""
@@ -239,10 +244,42 @@ def test_a_peer_in_a_process_of_its_own():
 def test_cases_of_each_suite_have_every_peer_s_cells():
     assert set(suites.CASES) == set(SUITES)
     assert set(steps.CASES) < set(suites.lm_cases())
-    for cases in suites.CASES.values():
-        for case in cases().values():
-            assert case.model.cell == "lstm" and not case.optim.truncation
-            assert suites.flop(case) > 0
+    for suite, cases in suites.CASES.items():
+        for name, case in cases().items():
+            assert suite == "data" or name.endswith(f" {case.model.cell}")
+            assert not case.optim.truncation
+            assert (suites.flop(case) > 0) == (suite != "data")
+
+
+@pytest.mark.parametrize("does", ["windows", "sentences"])
+def test_batches_hold_the_text_whoever_makes_them(does):
+    """An epoch of each side's own pieces: as many tokens, the same after each other."""
+    case = TINY._replace(vocabulary=50, lanes=20, steps=20, does=does)
+    text = readings.text_of(case)
+    assert len(text.ids) == case.tokens + 1 == text.starts[-1]
+    assert np.diff(text.starts).min() >= 1 and text.starts[0] == 1
+    if does == "windows":
+        ours = Streams(text.ids, case.lanes, case.steps)
+        assert readings.windows_in(case) == ours.steps * case.lanes
+        pieces = [readings.window(case, text, n) for n in range(20, 40)]
+        want = ours.batch_at(0, 0, 1)
+        np.testing.assert_array_equal(np.stack([x for x, _ in pieces], 1), want.targets)
+    else:
+        ours = Sentences(text, 1, readings.LONGEST, shuffle=False)
+        want = ours.batch_at(0, 0, 0)
+        number = int((np.diff(text.starts) <= len(want.mask)).argmax())
+        inputs, targets = readings.sentence(text, number)
+        length = int(want.mask.sum())
+        np.testing.assert_array_equal(want.inputs[:length, 0], inputs)
+        np.testing.assert_array_equal(want.targets[:length, 0], targets)
+    (make,) = own_sides(case, BATCH).values()
+    make()()
+    for name, peer in installed().items():
+        if name in ("torch", "grain"):
+            read = peer.make(case, BATCH)
+            read()
+            if isinstance(read, Apart):
+                read.close()
 
 
 def told_of():

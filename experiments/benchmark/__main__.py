@@ -38,7 +38,7 @@ class Measure:
     application: str = "gap"
     """`variants`: of which."""
     suite: str = "lm"
-    """`peers`: lm, recurrence, score or generate."""
+    """`peers`: lm, recurrence, score, generate, gradflow or data."""
     run: tuple[str, ...] = ("runs/ptb",)
     """`adaptation`: directory of the run that reads; `blimp`: those of several."""
     pairs: str = "blimp"

@@ -5,11 +5,11 @@ libraries, all taking turns.
 GRU and tanh cells. `--suite recurrence`: DeepBench's and FlashRNN's shapes, as models
 of 16 words, so that all but the recurrence is next to nothing. `score`: the models of
 `lm` that read a window; `generate`: a small one that writes; `gradflow`: gradients in
-every state, which of the peers PyTorch alone gives. Peers are those of
-`experiments/peers` that are installed (`experiments/peers/requirements.txt`).
+every state, which of the peers PyTorch alone gives; `data`: batches of a million
+tokens, made on the host. Peers are those of `experiments/peers` that are installed
+(`experiments/peers/requirements.txt`).
 """
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
 from experiments.peers.case import Absent, Case
 from experiments.peers.ours import NORMS, OURS, SCAN, own_sides
-from experiments.peers.suites import CASES, CELLS, flop
+from experiments.peers.suites import CASES, flop
 from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
@@ -40,23 +40,22 @@ PRODUCT = 2048  # rows and columns of the product whose speed is the measured pe
 
 def measure(suite: str) -> dict[str, Any]:
     """{"peers": {name: version}, "absent": names, "cases": {name: see `compared`, the
-    "peak_gflops" measured before it, and "share_of_peak"}}."""
+    "peak_gflops" measured before it and "share_of_peak", if it has products}}."""
     peers = installed()
     found: dict[str, Any] = {
         "peers": {name: peer.version for name, peer in peers.items()},
         "absent": [name for name in PEERS if name not in peers],
         "cases": {},
     }
-    for name, lstm in CASES[suite]().items():
-        for cell in CELLS:
-            case = lstm._replace(model=dataclasses.replace(lstm.model, cell=cell))
-            peak = product_peak() / 1e9
-            told = compared(case, [*peers])
-            told["peak_gflops"] = round(peak, 1)
+    for name, case in CASES[suite]().items():
+        peak = product_peak() / 1e9 if flop(case) else 0.0
+        told = compared(case, [*peers])
+        if peak:
             reached = told["gflop"] / told[OURS]["minimum"] * 1e3
+            told["peak_gflops"] = round(peak, 1)
             told["share_of_peak"] = round(reached / peak, 3)
-            found["cases"][f"{name} {cell}"] = told
-            print(name, cell, told, flush=True)
+        found["cases"][name] = told
+        print(name, told, flush=True)
     return found
 
 
@@ -91,9 +90,7 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
                 side.call.close()
     found: dict[str, Any] = {
         "gflop": plain(work / 1e9, 4),
-        "tokens_per_second": round(
-            case.steps * case.lanes / float(seconds[OURS].min())
-        ),
+        "tokens_per_second": round(case.tokens / float(seconds[OURS].min())),
     }
     for name, side in sides.items():
         told: dict[str, Any] = milliseconds(seconds[name])
@@ -152,11 +149,13 @@ def table_of(row: Row) -> str:
         others = (
             f"{case[side]['over_ours']:.2f}×" if side in case else "–" for side in sides
         )
-        ms, share = case[OURS]["median"], case["share_of_peak"]
-        rate = f"{case['tokens_per_second']:,}"
-        body.append(
-            (name.replace("_", " "), f"{ms:.3g}", rate, f"{share:.0%}", *others)
+        share = case.get("share_of_peak")
+        own = (
+            f"{case[OURS]['median']:.3g}",
+            f"{case['tokens_per_second']:,}",
+            "–" if share is None else f"{share:.0%}",
         )
+        body.append((name.replace("_", " "), *own, *others))
     means = (
         f"{geometric_mean(g):.2f}×" for g in (gains(found, side) for side in sides)
     )

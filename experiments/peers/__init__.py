@@ -4,10 +4,11 @@ A peer is a file with `make(case, batch) -> a call that takes one training step 
 reads, or writes: `Case.does`) and waits for it`, and a line in `PEERS`. The model is a
 `Case`'s: an embedding, stacked recurrent layers, a softmax. Peers on JAX share the
 loss, the clipping and the optimizer of `lm`, so that only the model differs; others run
-in a process of their own. `ours.py` has this project's own sides. A peer
-that has not got a cell raises `Absent`; a library that is not installed is left out and
-named. This room may import `lm`, and of experiments only what describes a config and
-takes times.
+in a process of their own. `ours.py` has this project's own sides; `readings.py` has the
+text of `data`, whose peers make batches. A peer that has not got a cell, or does no
+such thing, raises `Absent`; a library that is not installed is left out and named. This
+room may import `lm` and `data_pipeline`, and of experiments only what describes a
+config and takes times.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ SUITES = {
     "score": "windows read, their loss without a gradient",
     "generate": "texts written, token by token",
     "gradflow": "the loss's gradients in every state of a window",
+    "data": "a text's batches on the host, an epoch of them",
 }
 
 # name: (the file here, the library that it needs, its package)
@@ -31,6 +33,7 @@ PEERS = {
     "haiku": ("haiku_cores", "haiku", "dm-haiku"),
     "keras": ("keras_layers", "keras", "keras"),
     "torch": ("torch_apart", "torch", "torch"),
+    "grain": ("grain_readings", "grain", "grain"),
 }
 
 

@@ -14,9 +14,12 @@ from lm.optim import clipper, optimizer
 from lm.train import numbers_of
 from lm.types import Batch
 
+TEXT = 1_000_000  # tokens of a text whose batches are made
+READINGS = ("windows", "sentences")
+
 
 class Absent(Exception):
-    """A peer has no such cell."""
+    """A peer has no such cell, or does no such thing."""
 
 
 class Case(NamedTuple):
@@ -25,7 +28,10 @@ class Case(NamedTuple):
 
     does  what is timed: "train", a training step; "read", the loss of a window;
           "write", T tokens drawn in each lane, one after another; "trace", the
-          gradient of a window's loss in the state after each step of each layer.
+          gradient of a window's loss in the state after each step of each layer;
+          "windows", an epoch of a text read on in B lanes, T tokens a batch;
+          "sentences", an epoch of its sentences, B a batch. Of the last two the model
+          is not used, and the text is `text_of`'s.
     """
 
     vocabulary: int
@@ -47,6 +53,11 @@ class Case(NamedTuple):
         """What the loss over a window is divided by."""
         token = self.optim.reduction == "token"
         return self.lanes * self.steps if token else self.lanes
+
+    @property
+    def tokens(self) -> int:
+        """What is read or written in a turn, padding not counted."""
+        return TEXT if self.does in READINGS else self.steps * self.lanes
 
 
 def cell_of(cells: dict[str, Any], case: Case) -> Any:
@@ -74,10 +85,11 @@ def stepper(
     jit-compiled, its state donated.
 
     Raises:
-      Absent: for states within the window, which `apply` keeps to itself.
+      Absent: for states within the window, which `apply` keeps to itself, and for
+        what needs no model.
     """
     if case.does not in MAKERS:
-        raise Absent(f"{case.does}: its loop hands out no states to differentiate in")
+        raise Absent(f"{case.does}: not by its layers, which hand out no inner states")
     state, step, *given = MAKERS[case.does](case, params, carries, apply)
     return Stepper(
         state, jax.jit(step, donate_argnums=0), *given, jax.device_put(batch)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from experiments.config import Config
-from experiments.peers.case import Case, writing
+from experiments.peers.case import READINGS, Case, writing
+from experiments.peers.readings import reader as reading
 from experiments.results.timing import Stepper
 from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import build
@@ -20,11 +21,13 @@ from lm.unroll import Driver, scanned
 OURS, NORMS, SCAN = "ours", "with_norms", "plain_scan"
 
 
-def own_sides(case: Case, batch: Batch) -> dict[str, Callable[[], Stepper]]:
+def own_sides(case: Case, batch: Batch) -> dict[str, Callable[[], Any]]:
     """{OURS, NORMS where it trains, SCAN}: what makes them. Peers' training steps give
     no norms, nor does OURS: with NORMS it is a step as it is taken. The twin unrolls by
     `lax.scan` and autodiff; where text is written, it draws each token after a step of
-    its own."""
+    its own. Of batches there is OURS alone."""
+    if case.does in READINGS:
+        return {OURS: partial(reading, case)}
     make = MAKERS[case.does]
     sides = {OURS: partial(make, case, batch, None)}
     if case.does == "train":

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from experiments.config import load_named
-from experiments.peers.case import Case
+from experiments.peers.case import READINGS, Case
 from lm.cells import make_cell
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 
@@ -72,13 +73,37 @@ def gradflow_cases() -> dict[str, Case]:
     return {name: lm_cases()[name]._replace(does="trace") for name in names}
 
 
+def data_cases() -> dict[str, Case]:
+    """name: case, of a text's batches, windows of Zaremba's sizes and sentences."""
+    given = ModelConfig(), OptimConfig()
+    small, large = Case(10_000, 20, 20, *given), Case(10_000, 35, 64, *given)
+    return {
+        "windows 20x20": small._replace(does="windows"),
+        "windows 64x35": large._replace(does="windows"),
+        "sentences 20": small._replace(does="sentences"),
+        "sentences 64": large._replace(does="sentences"),
+    }
+
+
+def of_each_cell(cases: Callable[[], dict[str, Case]]) -> dict[str, Case]:
+    """name and cell: the case with it."""
+    return {
+        f"{name} {cell}": case._replace(
+            model=dataclasses.replace(case.model, cell=cell)
+        )
+        for name, case in cases().items()
+        for cell in CELLS
+    }
+
+
 # As in `experiments.peers.SUITES`.
 CASES: dict[str, Callable[[], dict[str, Case]]] = {
-    "lm": lm_cases,
-    "recurrence": recurrence_cases,
-    "score": score_cases,
-    "generate": generate_cases,
-    "gradflow": gradflow_cases,
+    "lm": partial(of_each_cell, lm_cases),
+    "recurrence": partial(of_each_cell, recurrence_cases),
+    "score": partial(of_each_cell, score_cases),
+    "generate": partial(of_each_cell, generate_cases),
+    "gradflow": partial(of_each_cell, gradflow_cases),
+    "data": data_cases,
 }
 # Operations a weight and token, two a product.
 OPERATIONS = {"train": 6.0, "read": 2.0, "write": 2.0, "trace": 4.0}
@@ -86,7 +111,9 @@ OPERATIONS = {"train": 6.0, "read": 2.0, "write": 2.0, "trace": 4.0}
 
 def flop(case: Case) -> float:
     """Floating-point operations of a case's products, forward and where they are asked
-    for backward; a one-hot layer looks rows up and has none."""
+    for backward; a one-hot layer looks rows up and has none, nor have batches."""
+    if case.does in READINGS:
+        return 0.0
     blocks = {name: len(make_cell(name, 4).blocks) for name in CELLS}[case.model.cell]
     weights = case.model.hidden * case.vocabulary
     for number, (d_in, hidden) in enumerate(case.widths):
