@@ -1,5 +1,5 @@
 """The driver of each cell against the plain scan: value and gradient of the recurrence
-alone, at four shapes; of factored cells also with gates kept for the backward pass
+alone, at five shapes; of factored cells also with gates kept for the backward pass
 against gates made anew in it (`Cell.recompute`)."""
 
 from collections.abc import Callable, Sequence
@@ -40,12 +40,14 @@ class Shape(NamedTuple):
         return "H {}, B {}, T {}".format(*self)
 
 
-# Zaremba's small and medium models, and two of characters.
+# Zaremba's small and medium models, two of characters, and a narrow one: under 128
+# units some cells keep their gates (`lm.cells.forms.WIDE`).
 SHAPES = (
     Shape(200, 20, 20),
     Shape(650, 20, 35),
     Shape(128, 50, 50),
     Shape(512, 50, 50),
+    Shape(84, 32, 50),
 )
 
 
@@ -144,10 +146,13 @@ def table(rows: Sequence[Row]) -> str:
 
 def gates_of(name: str) -> str:
     """What becomes of a factored cell's gates until the backward pass."""
-    cell = make_cell(name, 4)
-    if not cell.pointwise:
+    cells = {shape.hidden: make_cell(name, shape.hidden) for shape in SHAPES}
+    anew = [hidden for hidden, cell in cells.items() if cell.recompute]
+    if not any(cell.pointwise for cell in cells.values()):
         return "–"
-    return "anew" if cell.recompute else "kept"
+    if not anew or len(anew) == len(cells):
+        return "anew" if anew else "kept"
+    return f"anew from H {min(anew)}"
 
 
 def ratios(found: dict[str, Any]) -> str:

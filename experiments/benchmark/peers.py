@@ -161,7 +161,7 @@ def table_of(row: Row) -> str:
     )
     body.append(("geometric mean", "", "", "", *means))
     names = [
-        side.replace("_", " ") + f" {found['peers'].get(side, '')}" for side in sides
+        f"{s.replace('_', ' ')} {found['peers'].get(s, '')}".strip() for s in sides
     ]
     absent = ", ".join(found["absent"])
     note = f"\nNot installed, so not measured: {absent}.\n" if absent else ""
@@ -182,7 +182,8 @@ def figure(found: dict[str, Any]) -> Figure:
             style = line_style(number) | {"linestyle": "none"}
             axes.plot(gains(found, side), have, label=side.replace("_", " "), **style)
         axes.set_xscale("log", base=2)
-        ticks = (0.5, 1, 2, 4, 8)
+        most = max(max(gains(found, side)) for side in sides_in(found))
+        ticks = [tick for tick in (0.5, 1, 2, 4, 8, 16, 32, 64) if tick < 2 * most]
         axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
         axes.axvline(1.0, color="0.7", linewidth=0.8)
         axes.set_yticks(range(len(cases)), [name.replace("_", " ") for name in cases])
