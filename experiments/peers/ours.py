@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from experiments.config import Config
+from experiments.peers import readings
 from experiments.peers.case import READINGS, Case, writing
-from experiments.peers.readings import reader as reading
 from experiments.results.timing import Stepper
 from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import build
@@ -27,7 +27,7 @@ def own_sides(case: Case, batch: Batch) -> dict[str, Callable[[], Any]]:
     `lax.scan` and autodiff; where text is written, it draws each token after a step of
     its own. Of batches there is OURS alone."""
     if case.does in READINGS:
-        return {OURS: partial(reading, case)}
+        return {OURS: partial(readings.reader, case)}
     make = MAKERS[case.does]
     sides = {OURS: partial(make, case, batch, None)}
     if case.does == "train":

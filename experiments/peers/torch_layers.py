@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from experiments.peers import torch_readings
 from experiments.peers.case import READINGS, Absent, Case, cell_of
-from experiments.peers.torch_readings import reader
 from lm.types import Batch
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "tanh": nn.RNN}
@@ -45,7 +45,7 @@ class TorchLM(nn.Module):
 def make(case: Case, batch: Batch) -> Callable[[], None]:
     """What the case does."""
     if case.does in READINGS:
-        return reader(case)
+        return torch_readings.reader(case)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = TorchLM(case).to(device)
