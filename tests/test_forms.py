@@ -8,7 +8,7 @@ import pytest
 from lm.cells.forms import in_halves, interpolated, sigmoid, squashed
 from tests.zoo import close
 
-pytestmark = [pytest.mark.usefixtures("strict", "x64"), pytest.mark.quick]
+pytestmark = pytest.mark.usefixtures("strict", "x64")
 
 
 def drawn(width: int, number: int = 3):
@@ -19,15 +19,14 @@ def drawn(width: int, number: int = 3):
 
 def same(one, other, xs):
     """Values, derivatives forward and backward, and second ones."""
-    close(one(*xs), other(*xs))
-    tangents = tuple(jnp.cos(x) for x in xs)
-    close(jax.jvp(one, xs, tangents), jax.jvp(other, xs, tangents))
-    close(*(jax.vjp(f, *xs)[1](jnp.sin(one(*xs))) for f in (one, other)))
 
-    def curvature(f):
-        return jax.hessian(lambda x: jnp.sum(f(x, *xs[1:]) ** 3))(xs[0])
+    def told(f, *xs):
+        tangents = tuple(jnp.cos(x) for x in xs)
+        value, pull = jax.vjp(f, *xs)
+        curvature = jax.hessian(lambda x: jnp.sum(f(x, *xs[1:]) ** 3))(xs[0])
+        return value, jax.jvp(f, xs, tangents), pull(jnp.sin(value)), curvature
 
-    close(curvature(one), curvature(other))
+    close(*(jax.jit(told, static_argnums=0)(f, *xs) for f in (one, other)))
 
 
 def both(one, other, xs):
@@ -36,7 +35,7 @@ def both(one, other, xs):
     same(jax.vmap(one), jax.vmap(other), tuple(jnp.stack([x, 2 * x]) for x in xs))
 
 
-@pytest.mark.parametrize("width", [1, 2, 5, 8])
+@pytest.mark.parametrize("width", [5, 1, 2, 8])
 def test_halves_are_the_whole(width):
     def function(z, a, b):
         return jnp.tanh(z * a + (1 - z) * b)
@@ -45,7 +44,7 @@ def test_halves_are_the_whole(width):
     both(interpolated, lambda z, a, b: z * a + (1 - z) * b, drawn(width))
 
 
-@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("width", [3, 1])
 def test_one_tanh_over_all_gates_is_each_gate_s_own(width):
     by = ("sigmoid", "tanh", "sigmoid")
 

@@ -78,16 +78,14 @@ class TestHeads:
         whole, one = make(4, init, heads=2), make(2, init, heads=1)
         params = whole.init(jax.random.key(0), D)
         zs = RNG.normal(size=(T, B, 2 * sum(packed))).astype(np.float32)
-        state, all_hs = unroll_projected(
-            whole, params, zs, whole.initial_state(params, B)
-        )
+        run = jax.jit(unroll_projected, static_argnums=0)
+        state, all_hs = run(whole, params, zs, whole.initial_state(params, B))
         ends = np.cumsum([2 * width for width in packed])[:-1]
         for n in range(2):
             pieces = np.split(zs, ends, axis=-1)
             mine = np.concatenate([np.split(z, 2, -1)[n] for z in pieces], -1)
-            alone, some_hs = unroll_projected(
-                one, own(params, n), mine, one.initial_state(params, B)
-            )
+            begin = one.initial_state(params, B)
+            alone, some_hs = run(one, own(params, n), mine, begin)
             for got, want in zip(state, alone, strict=True):
                 width = want.shape[1]
                 assert got.shape[1] == 2 * width
@@ -169,8 +167,8 @@ def test_a_stretch_that_forgets_at_once_stays_finite():
         return jnp.sum(unroll(cell, params, xs, state, driver=driver)[1] ** 2)
 
     assert float(jnp.log(bounded(params, jnp.full(4, -20.0))).max()) * 32 < -88
-    both = [jax.value_and_grad(loss)(xs, driver) for driver in (None, scanned)]
-    close(*both, rtol=1e-4, atol=1e-5)
+    gradient = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    close(*(gradient(xs, driver) for driver in (None, scanned)), rtol=1e-4, atol=1e-5)
 
 
 def test_zoneout_of_single_units_is_taken_step_by_step():
