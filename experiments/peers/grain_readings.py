@@ -9,7 +9,7 @@ import grain
 import numpy as np
 
 from experiments.peers.case import READINGS, Absent, Case
-from experiments.peers.readings import sentence, text_of, window, windows_in
+from experiments.peers.readings import pieces, text_of
 from lm.types import Batch
 
 
@@ -21,19 +21,16 @@ def make(case: Case, _batch: Batch) -> Callable[[], None]:
     """
     if case.does not in READINGS:
         raise Absent(f"{case.does}: it reads data and does nothing else")
-    text = text_of(case)
-    if case.does == "windows":
-        source = grain.MapDataset.range(windows_in(case))
-        one, joined = partial(window, case, text), np.stack
-    else:
-        source = grain.MapDataset.range(len(text.starts) - 1).seed(0).shuffle()
-        one, joined = partial(sentence, text), padded
-    batches = source.map(one).batch(case.lanes, batch_fn=partial(batch_of, joined))
+    size, one = pieces(case, text_of(case))
+    windows = case.does == "windows"
+    joined = partial(batch_of, np.stack if windows else padded)
     epochs = count()
 
     def read() -> None:
-        seeded = batches.seed(next(epochs))
-        for _ in seeded.to_iter_dataset():
+        source = grain.MapDataset.range(size)
+        source = source if windows else source.shuffle(seed=next(epochs))
+        batches = source.map(one).batch(case.lanes, batch_fn=joined)
+        for _ in batches.to_iter_dataset():
             pass
 
     return read

@@ -1,7 +1,9 @@
 """The text whose batches are made, an epoch a turn, and how this project makes them."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +43,13 @@ def window(case: Case, text: TokenArray, number: int) -> tuple[np.ndarray, np.nd
 def windows_in(case: Case) -> int:
     """Of an epoch: whole ones."""
     return TEXT // case.lanes // case.steps * case.lanes
+
+
+def pieces(case: Case, text: TokenArray) -> tuple[int, Callable[[int], Any]]:
+    """How many windows or sentences an epoch has, and what gives one by its number."""
+    if case.does == "windows":
+        return windows_in(case), partial(window, case, text)
+    return len(text.starts) - 1, partial(sentence, text)
 
 
 def reader(case: Case) -> Callable[[], None]:

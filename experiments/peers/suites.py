@@ -96,13 +96,16 @@ def of_each_cell(cases: Callable[[], dict[str, Case]]) -> dict[str, Case]:
     }
 
 
+OF_LSTMS = {
+    "lm": lm_cases,
+    "recurrence": recurrence_cases,
+    "score": score_cases,
+    "generate": generate_cases,
+    "gradflow": gradflow_cases,
+}
 # As in `experiments.peers.SUITES`.
 CASES: dict[str, Callable[[], dict[str, Case]]] = {
-    "lm": partial(of_each_cell, lm_cases),
-    "recurrence": partial(of_each_cell, recurrence_cases),
-    "score": partial(of_each_cell, score_cases),
-    "generate": partial(of_each_cell, generate_cases),
-    "gradflow": partial(of_each_cell, gradflow_cases),
+    **{name: partial(of_each_cell, cases) for name, cases in OF_LSTMS.items()},
     "data": data_cases,
 }
 # Operations a weight and token, two a product.

@@ -7,45 +7,34 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from data_pipeline.types import TokenArray
 from experiments.peers.case import Case
-from experiments.peers.readings import sentence, text_of, window, windows_in
+from experiments.peers.readings import pieces, text_of
 
 
-class Windows(Dataset):
-    """Those of `experiments.peers.readings.window`, one by one."""
+class Pieces(Dataset):
+    """Windows or sentences, one by one."""
 
-    def __init__(self, case: Case, text: TokenArray):
-        self.case, self.text = case, text
-
-    def __len__(self) -> int:
-        return windows_in(self.case)
-
-    def __getitem__(self, number: int) -> Any:
-        return window(self.case, self.text, number)
-
-
-class Sentences(Dataset):
-    """A text's sentences, one by one."""
-
-    def __init__(self, text: TokenArray):
-        self.text = text
+    def __init__(self, size: int, one: Callable[[int], Any]):
+        self.size, self.one = size, one
 
     def __len__(self) -> int:
-        return len(self.text.starts) - 1
+        return self.size
 
     def __getitem__(self, number: int) -> Any:
-        return sentence(self.text, number)
+        return self.one(number)
 
 
 def reader(case: Case) -> Callable[[], None]:
     """An epoch of batches."""
     text = text_of(case)
     text = text._replace(ids=text.ids.astype("int64"))
-    if case.does == "windows":
-        loader = DataLoader(Windows(case, text), case.lanes, collate_fn=stacked)
-    else:
-        loader = DataLoader(Sentences(text), case.lanes, True, collate_fn=padded)
+    windows = case.does == "windows"
+    loader = DataLoader(
+        Pieces(*pieces(case, text)),
+        case.lanes,
+        shuffle=not windows,
+        collate_fn=stacked if windows else padded,
+    )
 
     def read() -> None:
         for _ in loader:
