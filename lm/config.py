@@ -20,6 +20,7 @@ Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 Clip = Literal["none", "norm", "value"]
 Schedule = Literal["constant", "halve_on_rise", "plateau", "step_decay", "cosine"]
 Reduction = Literal["token", "time_sum"]
+Precision = Literal["float32", "bfloat16"]
 Average = Literal["none", "ema", "ema_corrected", "tail"]
 AttentionPlace = Literal["none", "luong", "bahdanau"]
 AttentionScore = Literal["dot", "general", "additive"]
@@ -199,6 +200,10 @@ class OptimConfig:
     reduction: Reduction = "token"
     """What is differentiated: token: nats per token; time_sum: nats summed over time
     and averaged over the batch, as in Zaremba 2014 and the tutorial."""
+    precision: Precision = "float32"
+    """Of the factors of matrix products in the gradient, which are summed in float32;
+    weights, states, sums and updates are float32 always, and so is all that is
+    evaluated. bfloat16 is faster where the processor has it."""
     truncation: int = 0
     """0: gradients flow through the whole window; τ: each token's loss flows back
     through at most τ recurrent steps, whatever the window (the tutorial's 4)."""
@@ -249,6 +254,7 @@ class OptimConfig:
     def __post_init__(self):
         choice("optim.optimizer", self.optimizer, Optimizer)
         choice("optim.reduction", self.reduction, Reduction)
+        choice("optim.precision", self.precision, Precision)
         choice("optim.clip", self.clip, Clip)
         choice("optim.schedule", self.schedule, Schedule)
         choice("optim.average", self.average, Average)

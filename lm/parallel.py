@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec as P
 from lm.config import ConfigError, OptimConfig
 from lm.dropout import Lanes
 from lm.lanes import lane_axis
+from lm.precision import in_precision
 from lm.problem import Problem
 from lm.train import TrainState, make_eval_step, make_loss, make_train_step
 from lm.types import Array, Params, State
@@ -68,7 +69,8 @@ def make_shared_gradient(problem: Problem, optim: OptimConfig, devices: int):
             share = share_of(optim, total.count, devices)
             return share * scalar, (carry_after, total)
 
-        raw, (after, total) = jax.grad(part, has_aux=True)(params)
+        differentiate = in_precision(optim.precision, jax.grad(part, has_aux=True))
+        raw, (after, total) = differentiate(params)
         raw, total = lax.psum((raw, total), AXIS)
         return raw, (after, total)
 

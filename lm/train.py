@@ -16,6 +16,7 @@ from lm.config import ConfigError, OptimConfig
 from lm.dropout import Dropout, Lanes, rates_of
 from lm.lanes import lanes_of
 from lm.optim import Hyperparameters, clipper, optimizer
+from lm.precision import in_precision
 from lm.problem import InitNumbers, Problem
 from lm.regularizers import gradient_with_omega
 from lm.types import Array, Context, Params, State, Sum
@@ -144,8 +145,10 @@ def make_gradient(problem: Problem, optim: OptimConfig):
     """
     loss = make_loss(problem, optim)
     if optim.omega:
-        return gradient_with_omega(problem, loss, optim.omega)
-    return jax.grad(loss, has_aux=True)
+        gradient = gradient_with_omega(problem, loss, optim.omega)
+    else:
+        gradient = jax.grad(loss, has_aux=True)
+    return in_precision(optim.precision, gradient)
 
 
 def make_train_step(problem: Problem, optim: OptimConfig, gradient=None):

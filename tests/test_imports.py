@@ -32,7 +32,7 @@ EXPERIMENTS = files("experiments")
 FLOORS = [
     {"types", "checks"},
     {"config"},
-    {"lanes", "products"},
+    {"lanes", "products", "precision"},
     {"linear"},
     {"cells", "unroll", "losses", "softmax", "ctc"},
     {"adapters", "attention", "dropout", "words", "recording", "heads"},
