@@ -15,6 +15,7 @@ from experiments.benchmark import (
     drivers,
     load,
     parallel,
+    precision,
     products,
     rows_of,
     sampling,
@@ -32,7 +33,7 @@ from experiments.results import rows as results
 from experiments.results.timing import interleaved
 from lm import linear
 from lm.cells import make_cell
-from lm.config import ModelConfig
+from lm.config import ModelConfig, OptimConfig
 from lm.models.language_model import build
 from tests.source import ROOT
 from tests.test_peers import ROW, TINY
@@ -109,6 +110,18 @@ def test_instruments_can_be_traced():
         name: jax.eval_shape(call, params, ids) for name, call in calls(model).items()
     }
     assert len(found) == 12
+
+
+def test_both_precisions_take_a_step_and_their_gradients_are_near():
+    case = TINY._replace(optim=OptimConfig("sgd", 0.1))
+    found = precision.compared(case)
+    assert 0 < found["distance"] < 0.05 and found["gain"] > 0
+    metrics = {
+        "peak_gflops": {"float32": 10.0, "bfloat16": 20.0},
+        "cases": {"tiny lstm": found},
+    }
+    told = precision.table([ROW | {"metrics": metrics}])
+    assert "| tiny lstm |" in told and "| 2.00× |" in told
 
 
 def test_operations_are_of_the_kind_that_the_program_says():

@@ -12,7 +12,7 @@ from experiments.benchmark import peers, steps
 from experiments.benchmark.common import random_batch
 from experiments.peers import PEERS, SUITES, installed, readings, suites
 from experiments.peers.apart import Apart
-from experiments.peers.case import Absent, Case, stepper
+from experiments.peers.case import Absent, Case, in_bfloat16, stepper
 from experiments.peers.ours import own_sides
 from lm.config import ModelConfig, OptimConfig
 from lm.gradflow.through_time import state_gradients
@@ -128,6 +128,22 @@ def test_a_peer_takes_the_same_model_s_step(peer, embedding):
     looked_up = 7 * embedding if embedding else 7 * 4 * 4
     assert suites.flop(case) == 6 * (matrices - looked_up) * case.steps * case.lanes
     assert len(jax.tree.leaves(carries)) == 4
+
+
+@pytest.mark.parametrize("peer", [None, *ON_JAX])
+def test_every_side_on_jax_multiplies_in_bfloat16_where_the_case_does(peer):
+    for case, there in ((TINY, False), (in_bfloat16(TINY), True)):
+        if peer is None:
+            sides = [make() for make in own_sides(case, BATCH).values()]
+        elif peer in installed():
+            with jax.numpy_rank_promotion("allow"):
+                sides = [installed()[peer].make(case, BATCH)]
+        else:
+            pytest.skip(f"{peer} is not installed")
+        for side in sides:
+            with jax.numpy_rank_promotion("allow"):
+                program = side.step.trace(side.state, *side.given).jaxpr
+            assert ("bf16" in str(program)) == there
 
 
 def test_a_peer_without_a_cell_says_so():

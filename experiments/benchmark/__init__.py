@@ -39,7 +39,9 @@ BENCHMARKS = {
     "interleaved: Zaremba small and medium, 2×128 and 2×512 characters",
     "peers": "training steps, reading and writing beside the plain scan, Flax, "
     "Equinox, Haiku, Keras and PyTorch, where installed, interleaved: `--suite` lm, "
-    "recurrence, score, generate or gradflow",
+    "bfloat16, recurrence, score, generate, gradflow or data",
+    "precision": "training steps with the gradient's products in float32 and in "
+    "bfloat16, and how far the two gradients are apart",
     "softmax": "the loss over many words, all logits at once and a block of words at a "
     "time: work space and time",
     "drivers": "the driver of each cell against the plain scan, and gates kept for the "

@@ -3,7 +3,9 @@ libraries, all taking turns.
 
 `--suite lm`: whole steps of the tutorial's, Zaremba's and character models, with LSTM,
 GRU and tanh cells. `--suite recurrence`: DeepBench's and FlashRNN's shapes, as models
-of 16 words, so that all but the recurrence is next to nothing. `score`: the models of
+of 16 words, so that all but the recurrence is next to nothing. `bfloat16`: the models
+of `lm`, the products of their gradients in bfloat16, by the same rewriting on JAX, by
+autocast in PyTorch. `score`: the models of
 `lm` that read a window; `generate`: a small one that writes; `gradflow`: gradients in
 every state, which of the peers PyTorch alone gives; `data`: batches of a million
 tokens, made on the host. Peers are those of `experiments/peers` that are installed
@@ -32,6 +34,8 @@ from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.run.files import plain
+from lm.config import Precision
+from lm.precision import in_precision
 
 PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
 LEAD = 0.1  # seconds of steps that do not count
@@ -48,7 +52,7 @@ def measure(suite: str) -> dict[str, Any]:
         "cases": {},
     }
     for name, case in CASES[suite]().items():
-        peak = product_peak() / 1e9 if flop(case) else 0.0
+        peak = product_peak(case.optim.precision) / 1e9 if flop(case) else 0.0
         told = compared(case, [*peers])
         if peak:
             reached = told["gflop"] / told[OURS]["minimum"] * 1e3
@@ -114,10 +118,10 @@ def ready(make: Callable[[], Any]) -> Side:
     return Side(call, time.perf_counter() - began, work_space(compiled))
 
 
-def product_peak() -> float:
-    """FLOP/s of one large product of float32 matrices: the most of seven."""
+def product_peak(precision: Precision = "float32") -> float:
+    """FLOP/s of one large product of matrices: the most of seven."""
     a = jax.random.normal(jax.random.key(0), (PRODUCT, PRODUCT))
-    product = jax.jit(jnp.matmul)
+    product = jax.jit(in_precision(precision, jnp.matmul))
     call = {"product": lambda: jax.block_until_ready(product(a, a))}
     return 2.0 * PRODUCT**3 / float(interleaved(call, rounds=7)["product"].min())
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 # suite: what a turn does
 SUITES = {
     "lm": "training steps of language models",
+    "bfloat16": "the same, the gradient's products in bfloat16",
     "recurrence": "training steps of little but the recurrence",
     "score": "windows read, their loss without a gradient",
     "generate": "texts written, token by token",

@@ -1,5 +1,6 @@
 """What a peer is asked for, and how those on JAX take a training step, read, write."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from experiments.results.timing import Stepper
 from lm.config import ModelConfig, OptimConfig
 from lm.losses import cross_entropy
 from lm.optim import clipper, optimizer
+from lm.precision import in_precision
 from lm.train import numbers_of
 from lm.types import Batch
 
@@ -60,6 +62,12 @@ class Case(NamedTuple):
         return TEXT if self.does in READINGS else self.steps * self.lanes
 
 
+def in_bfloat16(case: Case) -> Case:
+    """The case with the products of its gradient in bfloat16."""
+    optim = dataclasses.replace(case.optim, precision="bfloat16")
+    return case._replace(optim=optim)
+
+
 def cell_of(cells: dict[str, Any], case: Case) -> Any:
     """The peer's own for the case.
 
@@ -103,7 +111,8 @@ def loss_of(case: Case, logits_TBV: Any, batch: Batch) -> Any:
 
 
 def training(case: Case, params: Any, carries: Any, apply: Callable[..., Any]) -> Any:
-    """(state, step): with the loss, the clipping and the optimizer of `lm`."""
+    """(state, step): with the loss, the precision, the clipping and the optimizer of
+    `lm`."""
     optim = case.optim
     numbers = numbers_of(Config(model=case.model, optim=optim))
 
@@ -114,7 +123,8 @@ def training(case: Case, params: Any, carries: Any, apply: Callable[..., Any]) -
             after, logits = apply(params, batch.inputs, carries)
             return loss_of(case, logits, batch), after
 
-        raw, after = jax.grad(loss, has_aux=True)(params)
+        gradient = in_precision(optim.precision, jax.grad(loss, has_aux=True))
+        raw, after = gradient(params)
         raw, _ = clipper(optim, numbers.clip_at).update(raw, optax.EmptyState())
         rule = optimizer(optim, numbers)
         updates, opt_state = rule.update(raw, opt_state, params)

@@ -14,6 +14,7 @@ from experiments.peers.case import READINGS, Case, writing
 from experiments.results.timing import Stepper
 from lm.generate import Filters, make_text_sampler
 from lm.models.language_model import build
+from lm.precision import in_precision
 from lm.train import init_state, make_loss, make_train_step, numbers_of
 from lm.types import Batch, Context
 from lm.unroll import Driver, scanned
@@ -50,7 +51,7 @@ def trainer(
     gradient = None
     if driver is not None:
         loss = partial(make_loss(problem, case.optim), context=Context(driver=driver))
-        gradient = jax.grad(loss, has_aux=True)
+        gradient = in_precision(case.optim.precision, jax.grad(loss, has_aux=True))
     key = jax.random.key(0)
     state = init_state(problem, case.optim, numbers, key, case.lanes)
     step = make_train_step(problem, case.optim, gradient)

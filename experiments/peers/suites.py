@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from experiments.config import load_named
-from experiments.peers.case import READINGS, Case
+from experiments.peers.case import READINGS, Case, in_bfloat16
 from lm.cells import make_cell
 from lm.config import DropoutConfig, ModelConfig, OptimConfig
 
@@ -49,6 +49,11 @@ def recurrence_cases() -> dict[str, Case]:
         name: Case(WORDS, T, B, ModelConfig(hidden=H, embedding=H), optim)
         for name, (H, B, T) in shapes.items()
     }
+
+
+def bfloat16_cases() -> dict[str, Case]:
+    """name: case, of the language models with products in bfloat16; LSTMs."""
+    return {name: in_bfloat16(case) for name, case in lm_cases().items()}
 
 
 def score_cases() -> dict[str, Case]:
@@ -98,6 +103,7 @@ def of_each_cell(cases: Callable[[], dict[str, Case]]) -> dict[str, Case]:
 
 OF_LSTMS = {
     "lm": lm_cases,
+    "bfloat16": bfloat16_cases,
     "recurrence": recurrence_cases,
     "score": score_cases,
     "generate": generate_cases,

@@ -66,7 +66,8 @@ def make(case: Case, batch: Batch) -> Callable[[], None]:
 
 
 def training(case: Case, model: TorchLM) -> Callable[..., Any]:
-    """Its training step: the gradient clipped by norm where the case clips.
+    """Its training step: the gradient clipped by norm where the case clips, under
+    autocast where it is to have products in bfloat16.
 
     Raises:
       Absent: another optimizer, another way of clipping.
@@ -75,10 +76,12 @@ def training(case: Case, model: TorchLM) -> Callable[..., Any]:
     if optim.optimizer not in OPTIMIZERS or optim.clip == "value":
         raise Absent(f"{optim.optimizer}, clipped by {optim.clip}")
     rule = OPTIMIZERS[optim.optimizer](model.parameters(), lr=optim.learning_rate)
+    mixed = optim.precision == "bfloat16"
 
     def act(ids, targets, carry) -> Any:
         rule.zero_grad()
-        carry, loss = loss_of(case, model, ids, targets, carry)
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=mixed):
+            carry, loss = loss_of(case, model, ids, targets, carry)
         loss.backward()
         if optim.clip == "norm":
             nn.utils.clip_grad_norm_(model.parameters(), optim.clip_at)
