@@ -46,6 +46,23 @@ def matmul_transposed(xs: Array, w_VD: Array) -> Array:
     return product.reshape(*xs.shape[:-1], w_VD.shape[0])
 
 
+@jax.custom_vjp
+def with_bias(zs: Array, b_G: Array) -> Array:
+    """zs (…, G) + b. Reverse-mode only."""
+    return zs + b_G.reshape((1,) * (zs.ndim - 1) + b_G.shape)
+
+
+def _with_bias_backward(_, δ):
+    """∂L/∂b as a product, 1ᵀ·δ: XLA:CPU sums rows at half the speed, and would make
+    another δ for that, in the shape of zs."""
+    δ_NG = flat(δ)
+    ones_N = jnp.ones((1, len(δ_NG)), δ.dtype)
+    return δ, jnp.matmul(ones_N, δ_NG, precision="highest")[0]
+
+
+with_bias.defvjp(lambda zs, b: (with_bias(zs, b), None), _with_bias_backward)
+
+
 def product_in_loop(w_HG: Array, steps: int, lanes: int) -> Callable[[Array], Array]:
     """h_BH -> h·w (B, G), for a loop that asks for it at each of its steps."""
     left = left_pays(w_HG.nbytes, steps, lanes)

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lm.cells.forms import add_bias, draw
+from lm.cells.forms import draw
 from lm.config import ModelConfig
 from lm.losses import token_nats
-from lm.products import matmul, matmul_transposed
+from lm.products import matmul, matmul_transposed, with_bias
 from lm.softmax import block_width, token_nats_of
 from lm.types import Array, Cell, Indexed, Params
 
@@ -75,7 +75,7 @@ def softmax_logits(params: Params, embedding_VD: Array | None, hs: Array) -> Arr
 
 def _logits(params: Params, hs: Array, w: Array, tied: bool) -> Array:
     logits = matmul_transposed(hs, w) if tied else matmul(hs, w)
-    return add_bias(logits, params["b"]) if "b" in params else logits
+    return with_bias(logits, params["b"]) if "b" in params else logits
 
 
 def softmax_nats(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lm.cells.forms import in_halves, interpolated, sigmoid, squashed
+from lm.products import with_bias
 from tests.zoo import close
 
 pytestmark = pytest.mark.usefixtures("strict", "x64")
@@ -58,3 +59,16 @@ def test_one_tanh_over_all_gates_is_each_gate_s_own(width):
     both(together, apart, drawn(3 * width, 1))
     (z,) = drawn(3 * width, 1)
     close(sigmoid(z), jax.nn.sigmoid(z))
+
+
+def test_a_bias_s_gradient_is_the_sum_over_all_rows():
+    rng = np.random.default_rng(0)
+    zs, b = jnp.asarray(rng.normal(size=(3, 2, 5))), jnp.asarray(rng.normal(size=5))
+
+    def gradients(plus):
+        def loss(zs, b):
+            return jnp.sum(jnp.sin(plus(zs, b)))
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(zs, b)
+
+    close(gradients(with_bias), gradients(lambda zs, b: zs + b[None, None]))

@@ -53,11 +53,13 @@ def rounded(x: np.ndarray) -> np.ndarray:
 
 
 def products_of(function, *args) -> list[tuple[str, ...]]:
-    """The types of the factors of all products in a function's program."""
+    """The types of the factors of all products in a function's program for which no
+    precision is asked."""
 
     def inside(jaxpr):
         for operation in jaxpr.eqns:
-            if operation.primitive.name == "dot_general":
+            params = operation.params
+            if operation.primitive.name == "dot_general" and not params["precision"]:
                 yield tuple(str(x.aval.dtype) for x in operation.invars)
             for value in operation.params.values():
                 for body in programs_in(value):

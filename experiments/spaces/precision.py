@@ -19,7 +19,7 @@ SPACE = {
     "small": {
         "data.max_vocabulary": 500,
         "model.hidden": 48,
-        "model.embedding": 32,
+        "model.embedding": 48,
         "train.epochs": 0,
         "train.steps": 200,
         "train.eval_batch": 40,
