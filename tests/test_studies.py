@@ -13,6 +13,7 @@ from experiments.gradients import (
     depth,
     initialisation,
     load,
+    precision,
     rates,
     runs,
     truncation,
@@ -44,6 +45,9 @@ TINY = {
     "clipping": clipping.Clipping(**SHORT, norms=(1.0,), values=(0.1,), hidden=5),
     "depth": depth.Depth(
         **TUNED, cell="tanh", layers=(1, 2), hidden=5, lags=6, lanes=4
+    ),
+    "precision": precision.Precision(
+        **TUNED, cells=("lstm",), hidden=5, lags=6, lanes=4
     ),
 }
 STUDIES = {name: load(name) for name in TINY}

@@ -1,8 +1,8 @@
 """A training step with the products of its gradient in float32 and in bfloat16
 (`--optim.precision`), taking turns, and how far the two gradients are apart.
 
-The models of the suite `lm`, with LSTMs, GRUs and tanh cells. How far perplexities come
-apart is another question: the sweep `precision`.
+The models of the suite `lm`, with LSTMs, GRUs and tanh cells. What becomes of
+perplexities, and of gradients many steps back, asks the study `precision`.
 """
 
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ STUDIES: dict[str, str] = {
     "pascanu": "How far do clipping and the regularizer Ω carry SGD on temporal order?",
     "parity": "Which recurrences learn parity that holds beyond the training's length?",
     "copying": "Which recurrences copy ten symbols over a hundred steps and more?",
+    "precision": "How far back is a gradient right whose products are in bfloat16?",
     "zoo": "At one budget, what does each cell predict, cost, and remember?",
 }
 """What each asks."""

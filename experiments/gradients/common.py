@@ -70,8 +70,7 @@ def lag_measure(model: Any, text: Windows, lags: int):
     An LSTM remembers in c, past its h; by h alone it looks shorter-sighted than it is.
     Windows are longer than the lags, so that none meets the zero state they begin in.
     """
-    mask_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
-    batch = Batch(*text, mask_TB, jnp.ones(text.targets_TB.shape[1], bool))
+    batch = last_alone(text)
 
     @jax.jit
     def norms(params):
@@ -89,6 +88,12 @@ def lag_measure(model: Any, text: Windows, lags: int):
         return {"lag_norms_LKB": lagged(whole), "h_norms_LKB": lagged(of_h)}
 
     return measure
+
+
+def last_alone(text: Windows) -> Batch:
+    """The windows, with the loss of the last token of each alone."""
+    mask_TB = jnp.zeros(text.targets_TB.shape).at[-1].set(1.0)
+    return Batch(*text, mask_TB, jnp.ones(text.targets_TB.shape[1], bool))
 
 
 def whole_norms(layer: Any):
