@@ -20,14 +20,15 @@ All give the same numbers; tests hold them together.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lm.lanes import by_lane, extent
+from lm.deferred import deferred
+from lm.events import Events, StepEvents, finish, restart, step_events
+from lm.lanes import extent
 from lm.linear import (
     ELEMENTWISE,
     MATRICES,
@@ -36,41 +37,9 @@ from lm.linear import (
     lane_wise,
     sequential,
 )
-from lm.products import flat, product_back_in_loop, product_in_loop
 from lm.types import Array, Cell, Params, State
 
 STRETCH = 32  # steps that a cell's `stretch` takes at once
-
-
-class Events(NamedTuple):
-    """What happens to the state besides the cell; None: nothing.
-
-    reset_TB  true where the initial state replaces the state before the step.
-    mask_TB   false where the step is padding: the state passes through unchanged.
-              The numbers behind it must be finite all the same: 0·NaN is NaN.
-    zoneout   a state of (T, B, …) weights u: h_t = u·new + (1 − u)·old.
-    taps      a state of (T, B, …) arrays added to the state after the step. Their
-              gradients at 0 are the ∂L/∂h_t.
-    """
-
-    reset_TB: Any = None
-    mask_TB: Any = None
-    zoneout: Any = None
-    taps: Any = None
-
-
-class StepEvents(NamedTuple):
-    """`Events` as a driver reads them, step by step.
-
-    reset   (T, B) 0/1.
-    update  a state of weights u, masks and zoneout in one. Constants: no gradient
-            flows to them.
-    taps    as they are.
-    """
-
-    reset: Any = None
-    update: Any = None
-    taps: Any = None
 
 
 Driver = Callable[..., Any]
@@ -129,20 +98,6 @@ def one_output(cell: Cell, params: Params, z: Array, state: State) -> Array:
     return cell.readout(params, *one)[0]
 
 
-def step_events(events: Events, state: State) -> StepEvents:
-    """Masks and zoneout as one weight, in the state's own type."""
-    dtype = jax.tree.leaves(state)[0].dtype
-    reset, mask, zoneout, taps = events
-    reset = None if reset is None else reset.astype(dtype)
-    update = zoneout
-    if mask is not None:
-        shaped = jax.tree.map(lambda s: by_lane(mask.astype(dtype), s), state)
-        update = (
-            shaped if zoneout is None else jax.tree.map(jnp.multiply, shaped, zoneout)
-        )
-    return StepEvents(reset, lax.stop_gradient(update), taps)
-
-
 def default_driver(cell: Cell, events: StepEvents, steps: int) -> Driver:
     """The fastest that the cell allows; under `jax.disable_jit` the Python loop, which
     is the one to step through with a debugger.
@@ -163,24 +118,6 @@ def default_driver(cell: Cell, events: StepEvents, steps: int) -> Driver:
         device = jax.default_backend()
         return associated if at_once(cell.product, steps, device) else sequential
     return scanned
-
-
-def restart(reset: Array | None, fresh: State, state: State) -> State:
-    """The initial state where reset_B is 1."""
-    if reset is None:
-        return state
-    return jax.tree.map(
-        lambda f, s: jnp.where(by_lane(reset, s) > 0, f, s), fresh, state
-    )
-
-
-def finish(events: StepEvents, new: State, old: State) -> State:
-    """The new state after masks, zoneout and taps of one step."""
-    if events.update is not None:
-        new = jax.tree.map(lambda u, n, o: u * n + (1 - u) * o, events.update, new, old)
-    if events.taps is not None:
-        new = jax.tree.map(jnp.add, new, events.taps)
-    return new
 
 
 def one_step(
@@ -246,104 +183,3 @@ def chunked(cell, params, zs, state, fresh, events, reverse):
         state, more = body(state, rest)
         hs = jnp.concatenate([hs, more])
     return state, hs[::-1] if reverse else hs
-
-
-def deferred(cell, params, zs, state, fresh, events, reverse):
-    """A scan whose weight gradients wait for one product over all steps."""
-    w_HG = cell.w_HG(params)
-    vectors = jax.tree.map(lambda p: p if p.ndim < 2 else None, params)
-    return _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _deferred(cell, reverse, vectors, w_HG, zs, state, fresh, events):
-    by_w = product_in_loop(w_HG, *extent(zs))
-
-    def body(state, at):
-        z, now = at
-        old = restart(now.reset, fresh, state)
-        new = cell.pointwise(vectors, z, by_w(cell.output(old)), old)
-        new = finish(now, new, old)
-        return new, cell.output(new)
-
-    return lax.scan(body, state, (zs, events), reverse=reverse)
-
-
-def _deferred_forward(cell, reverse, vectors, w_HG, zs, state, fresh, events):
-    """As `_deferred`, keeping of each step what its backward pass needs."""
-    by_w = product_in_loop(w_HG, *extent(zs))
-
-    def body(state, at):
-        z, now = at
-        old = restart(now.reset, fresh, state)
-        h_old = cell.output(old)
-        r = by_w(h_old)
-        new, pull = jax.vjp(cell.pointwise, vectors, z, r, old)
-        new = finish(now, new, old)
-        return new, (cell.output(new), (r, old) if cell.recompute else (h_old, pull))
-
-    last, (hs, kept) = lax.scan(body, state, (zs, events), reverse=reverse)
-    again = (vectors, zs) if cell.recompute else (None, None)
-    return (last, hs), (w_HG, last, fresh, events, kept, again)
-
-
-def _deferred_backward(cell, reverse, residuals, cotangents):
-    """Backpropagation through time (Werbos 1990), the sums over t taken last.
-
-    The carry is δ_t = ∂L/∂state_t without the direct path through the output of
-    step t, which is added first. A step emits ∂L/∂z_t and ∂L/∂r_t; the gradient of
-    the recurrent matrix, Σ_t h_{t−1}ᵀ·∂L/∂r_t, is one product afterwards.
-    """
-    w_HG, last, fresh, events, kept, (vectors, zs) = residuals
-    δ_last, δ_hs = cotangents
-    back_by_w = product_back_in_loop(w_HG, extent(δ_hs)[1])
-    _, through_output = jax.vjp(cell.output, last)
-
-    def body(carry, at):
-        δ, δ_fresh = carry
-        δ_h, kept, z, now = at
-        δ = jax.tree.map(jnp.add, δ, through_output(δ_h)[0])
-        δ_tap = None if now.taps is None else δ
-        δ_new, δ_kept = _split(now.update, δ)
-        δ_vectors, δ_z, δ_r, δ_old = _derivative(cell, vectors, z, kept)(δ_new)
-        δ_old = jax.tree.map(jnp.add, δ_old, through_output(back_by_w(δ_r))[0])
-        if δ_kept is not None:
-            δ_old = jax.tree.map(jnp.add, δ_old, δ_kept)
-        if now.reset is not None:
-            δ_fresh = jax.tree.map(
-                lambda f, d: f + by_lane(now.reset, d) * d, δ_fresh, δ_old
-            )
-            δ_old = jax.tree.map(lambda d: (1 - by_lane(now.reset, d)) * d, δ_old)
-        # A cell that adds z and r hands back one array for both: emit it once.
-        δ_r = None if δ_r is δ_z else δ_r
-        return (δ_old, δ_fresh), (δ_vectors, δ_z, δ_r, δ_tap)
-
-    start = (δ_last, jax.tree.map(jnp.zeros_like, fresh))
-    (δ_state, δ_fresh), (δ_vectors, δ_zs, δ_rs, δ_taps) = lax.scan(
-        body, start, (δ_hs, kept, zs, events), reverse=not reverse
-    )
-    δ_rs = δ_zs if δ_rs is None else δ_rs
-    hs_old = jax.vmap(cell.output)(kept[1]) if cell.recompute else kept[0]
-    δ_w_HG = flat(hs_old).T @ flat(δ_rs)
-    δ_vectors = jax.tree.map(lambda v: v.sum(0), δ_vectors)
-    δ_events = jax.tree.map(jnp.zeros_like, events)._replace(taps=δ_taps)
-    return δ_vectors, δ_w_HG, δ_zs, δ_state, δ_fresh, δ_events
-
-
-def _derivative(cell, vectors, z, kept):
-    """What takes δ_new back through `pointwise`: kept, or made anew of (r, old)."""
-    if not cell.recompute:
-        _, pull = kept
-        return pull
-    return jax.vjp(cell.pointwise, vectors, z, *kept)[1]
-
-
-def _split(update, δ: State) -> tuple[State, State | None]:
-    """δ through u·new + (1 − u)·old: (gradient of new, gradient of old)."""
-    if update is None:
-        return δ, None
-    δ_new = jax.tree.map(jnp.multiply, update, δ)
-    return δ_new, jax.tree.map(lambda u, d: (1 - u) * d, update, δ)
-
-
-_deferred.defvjp(_deferred_forward, _deferred_backward)
