@@ -80,7 +80,9 @@ def _deferred_backward(cell, reverse, residuals, cotangents):
         δ_tap = None if now.taps is None else δ
         δ_new, δ_kept = _split(now.update, δ)
         if again:
+            # Read first: a loop that reads where it writes would not be vectorised.
             r = lax.dynamic_index_in_dim(rs, t, keepdims=False)
+            r = lax.optimization_barrier(r)
             _, pull = jax.vjp(cell.pointwise, vectors, z, r, kept)
         else:
             pull = kept[1]
