@@ -171,8 +171,8 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
         f"{a['perplexity']:.3g} and {b['perplexity']:.3g}" for a, b in pairs
     )
     return (
-        f"Products in bfloat16 leave ∂ℓ_t/∂s_{{t−{whole[0]['lags']}}} {errors} off; "
-        f"perplexities in float32 and bfloat16: {perplexities}; "
+        f"{whole[0]['lags']} steps back a gradient by products in bfloat16 is {errors} "
+        f"off; perplexities in float32 and bfloat16: {perplexities}; "
         f"{'as expected' if shown else 'unexpected'}."
     )
 
@@ -215,7 +215,8 @@ def figure_of(rows: Rows) -> Figure:
             for later, when in enumerate(("before", "after")):
                 curve(errors, row, when, 2 * number + later)
         logarithmic(errors)
-        errors.set_ylabel("relative error of ∂ℓ_t/∂s_{t−k}")
+        errors.set_ylim(top=1.0)
+        errors.set_ylabel("relative error of the gradient")
         errors.set_xlabel("lag k, in steps")
         legend(errors)
         for number, precision in enumerate(("float32", "bfloat16")):
