@@ -166,13 +166,13 @@ def headline(rows: Sequence[dict[str, Any]]) -> str:
     shown = all(row["last_error"] < ALLOWED and row["grows_slower"] for row in whole)
     shown &= all(map(alike, whole, half))
     errors = ", ".join(f"{row['last_error']:.1%} ({row['cell']})" for row in whole)
-    pairs = zip(whole, half, strict=True)
-    perplexities = ", ".join(
-        f"{a['perplexity']:.3g} and {b['perplexity']:.3g}" for a, b in pairs
+    perplexities = "; ".join(
+        f"{a['perplexity']:.3g}, {b['perplexity']:.3g}"
+        for a, b in zip(whole, half, strict=True)
     )
     return (
-        f"{whole[0]['lags']} steps back a gradient by products in bfloat16 is {errors} "
-        f"off; perplexities in float32 and bfloat16: {perplexities}; "
+        f"In bfloat16 a gradient is off by {errors} {whole[0]['lags']} steps back; "
+        f"perplexities (float32, bfloat16) {perplexities}: "
         f"{'as expected' if shown else 'unexpected'}."
     )
 
