@@ -48,7 +48,8 @@ def matmul_transposed(xs: Array, w_VD: Array) -> Array:
 
 @jax.custom_vjp
 def with_bias(zs: Array, b_G: Array) -> Array:
-    """zs (…, G) + b. Reverse-mode only."""
+    """zs (…, G) + b, where rows are many and wide, as logits. Reverse-mode only:
+    inside a cell it is `lm.cells.forms.add_bias`."""
     return zs + b_G.reshape((1,) * (zs.ndim - 1) + b_G.shape)
 
 

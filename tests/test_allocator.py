@@ -16,6 +16,19 @@ from experiments.train.allocator import (
 )
 from tests.source import ROOT
 
+
+def printed(script: str) -> list[int]:
+    """The numbers that a script prints, in a process of its own."""
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [int(word) for word in told.stdout.split()]
+
+
 # A step whose work space is over 64 MiB, the most that one of glibc's further arenas
 # holds; XLA runs it on a thread of its own, which would have such an arena.
 STEPS = """
@@ -37,14 +50,7 @@ print(step.lower(1.0).compile().memory_analysis().temp_size_in_bytes, faults(10)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_a_large_step_does_not_fault_its_memory_in_again():
-    told = subprocess.run(
-        [sys.executable, "-c", STEPS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    size, faults = map(int, told.stdout.split())
+    size, faults = printed(STEPS)
     assert size > 64 * 2**20
     # Every step faults its pages in where nothing is kept. The heap may grow once more
     # among the ten: a step can begin before the last one's work space is free.
@@ -73,14 +79,7 @@ print(faults(), faults())
 def test_blocks_of_gibibytes_do_not_fault_their_memory_in_again():
     if os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") < 4 * 2**30:
         pytest.skip("too little memory is free")
-    told = subprocess.run(
-        [sys.executable, "-c", BLOCKS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    first, second = map(int, told.stdout.split())
+    first, second = printed(BLOCKS)
     assert second < first / 10
 
 
