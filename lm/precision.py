@@ -22,7 +22,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import (
+    ClosedJaxpr,  # type: ignore[reportPrivateImportUsage]  # Jaxpr itself from jax 0.12 on
+    Jaxpr,
+    JaxprEqn,
+    Literal,
+)
 
 from lm.config import Precision
 from lm.types import Array
@@ -141,7 +146,8 @@ def rewritten_in(value: Any) -> Any:
 
 def rewritten_program(program: ClosedJaxpr) -> ClosedJaxpr:
     """The program with its products rewritten."""
-    given = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in program.in_avals]
+    arrays: list[Any] = program.in_avals
+    given = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays]
     return jax.make_jaxpr(lambda *xs: evaluate(program, xs))(*given)
 
 
