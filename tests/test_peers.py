@@ -218,6 +218,13 @@ def told_of():
     }
 
 
+def test_where_a_run_shares_its_batches_the_step_is_timed_as_shared(monkeypatch):
+    assert not peers.shared_side(TINY)
+    monkeypatch.setattr(peers.devices, "number_by_table", lambda plan: 2)
+    assert peers.SHARED in peers.compared(TINY._replace(lanes=4), [], rounds=1)
+    assert not peers.shared_side(TINY._replace(does="read"))
+
+
 def test_the_table_of_peers_names_those_that_are_absent():
     found = told_of()
     told = peers.table([ROW | {"metrics": found}])

@@ -65,8 +65,8 @@ def measure() -> dict[str, Any]:
     "2_processes": ms}}."""
     cores_as_devices(2)
     found: dict[str, Any] = {}
-    for name in cases():
-        plan = plan_of_case(name)
+    for name, case in cases().items():
+        plan = plan_of(case)
         sides = {
             "1_device": stepper(plan, One(plan)),
             "2_devices": stepper(plan, Shared(plan, jax.devices()[:2])),
@@ -90,16 +90,15 @@ def stepper(plan: Plan, executor: One):
     return lambda: jax.block_until_ready(executor.step(block, numbers))
 
 
-def plan_of_case(name: str) -> Plan:
+def plan_of(case: Case) -> Plan:
     """A case as something to train, on one batch of random text."""
-    case = cases()[name]
     reading = Once(batch_for(case))
     application = APPLICATION._replace(
         problem=lambda *_: build(case.model, case.vocabulary).problem,
         reading=lambda *_: reading,
         probed=lambda *_: None,
     )
-    prepared = Prepared(Text(name, "", ""), {})
+    prepared = Prepared(Text("random", "", ""), {})
     return Plan(Config(model=case.model, optim=case.optim), application, prepared)
 
 
@@ -167,7 +166,7 @@ def main() -> None:
     keep_memory()
     given = Distributed(False, coordinator, int(processes), int(process))
     with group_of(given) as group:
-        plan = plan_of_case(name)
+        plan = plan_of(cases()[name])
         sides = {"ours": stepper(plan, Shared(plan, jax.devices(), group))}
         print(json.dumps(milliseconds(interleaved(sides, ROUNDS)["ours"])))
 

@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import batch_for, work_space
+from experiments.benchmark.devices import plan_of, stepper
+from experiments.config import Config
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
 from experiments.peers.apart import Apart
@@ -34,9 +36,12 @@ from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import Stepper, interleaved, milliseconds, ratio
 from experiments.run.files import plain
+from experiments.train import devices
+from experiments.train.shared import Shared
 from lm.config import Precision
 from lm.precision import in_precision
 
+SHARED = "shared"  # the side of `shared_side`
 PAUSE = 0.02  # seconds; threads of OpenMP, PyTorch's, wait busily for a while
 LEAD = 0.1  # seconds of steps that do not count
 PRODUCT = 2048  # rows and columns of the product whose speed is the measured peak
@@ -45,6 +50,7 @@ PRODUCT = 2048  # rows and columns of the product whose speed is the measured pe
 def measure(suite: str) -> dict[str, Any]:
     """{"peers": {name: version}, "absent": names, "cases": {name: see `compared`, the
     "peak_gflops" measured before it and "share_of_peak", if it has products}}."""
+    devices.prepare(Config())  # before JAX starts
     peers = installed()
     found: dict[str, Any] = {
         "peers": {name: peer.version for name, peer in peers.items()},
@@ -77,7 +83,8 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     "first_s", "work_space_mb"?, "over_ours"?}}: ours, the plain scan, the peers named
     that have the cell. Rounds: by how much there is to do, where not given."""
     batch, makers = batch_for(case), installed()
-    sides = {name: ready(make) for name, make in own_sides(case, batch).items()}
+    own = own_sides(case, batch) | shared_side(case)
+    sides = {name: ready(make) for name, make in own.items()}
     for name in peers:
         try:
             sides[name] = ready(partial(makers[name].make, case, batch))
@@ -107,6 +114,19 @@ def compared(case: Case, peers: Sequence[str], rounds: int = 0) -> dict[str, Any
     return found
 
 
+def shared_side(case: Case) -> dict[str, Callable[[], Any]]:
+    """{SHARED: what makes it} where `train` has several cores share the lanes by itself
+    (`train.devices auto`): a step as it is taken there, norms measured."""
+    if case.does != "train":
+        return {}
+    plan = plan_of(case)
+    number = devices.number_by_table(plan)
+    if number == 1:
+        return {}
+    chosen = jax.local_devices()[:number]
+    return {SHARED: lambda: stepper(plan, Shared(plan, chosen))}
+
+
 def ready(make: Callable[[], Any]) -> Side:
     """A side, compiled where it is JAX's, else after its first step."""
     call = make()
@@ -129,7 +149,9 @@ def product_peak(precision: Precision = "float32") -> float:
 def sides_in(found: dict[str, Any]) -> list[str]:
     """Those that some case was compared with, in their order."""
     cases = found["cases"].values()
-    return [s for s in (NORMS, SCAN, *PEERS) if any(s in case for case in cases)]
+    return [
+        s for s in (NORMS, SHARED, SCAN, *PEERS) if any(s in case for case in cases)
+    ]
 
 
 def gains(found: dict[str, Any], side: str) -> list[float]:
