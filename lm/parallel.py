@@ -1,11 +1,13 @@
 """Data parallel: the lanes of a batch shared out over devices, the rest in each.
 
-    ∂L/∂W = Σ_d share_d · ∂L_d/∂W        share_d = count_d / Σ count
+    ∂L/∂W = (Σ_d weight_d · ∂L_d/∂W) / Σ_d weight_d
 
-L_d is the loss over the lanes of device d and count_d what it is divided by: tokens,
-or lanes. So one sum over the devices gives the gradient of the whole batch, up to the
-rounding of another order of sums; clipping and the update follow on every device
-alike. Carried state stays with its lanes. Dropout draws the masks of the whole batch
+L_d is the loss over the lanes of device d and weight_d what it is divided by: tokens,
+or lanes. So one sum over the devices, of gradients and weights alike, gives the
+gradient of the whole batch, up to the rounding of another order of sums; clipping and
+the update follow on every device alike. A sum of the weights by itself, before the
+gradients, would have one device wait for the other: on a CPU idle threads do not take
+over. Carried state stays with its lanes. Dropout draws the masks of the whole batch
 and keeps its own lanes' (see `lm.dropout`): the numbers of a run do not depend on how
 many devices share it, but for rounding.
 
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -27,7 +30,7 @@ from lm.lanes import lane_axis
 from lm.precision import in_precision
 from lm.problem import Problem
 from lm.train import TrainState, make_eval_step, make_loss, make_train_step
-from lm.types import Array, Params, State
+from lm.types import Array, Params, State, Sum
 
 AXIS = "lanes"
 WHOLE, BY_LANE = P(), P(AXIS)  # BY_LANE: recurrent state, (B, …)
@@ -66,23 +69,23 @@ def make_shared_gradient(problem: Problem, optim: OptimConfig, devices: int):
 
         def part(params):
             scalar, (carry_after, total) = loss(params, carry, batch, key, rates)
-            share = share_of(optim, total.count, devices)
-            return share * scalar, (carry_after, total)
+            return weight_of(optim, total) * scalar, (carry_after, total)
 
         differentiate = in_precision(optim.precision, jax.grad(part, has_aux=True))
         raw, (after, total) = differentiate(params)
-        raw, total = lax.psum((raw, total), AXIS)
-        return raw, (after, total)
+        weight = weight_of(optim, total)
+        raw, total, whole = lax.psum((raw, total, weight), AXIS)
+        whole = jnp.maximum(whole, 1)
+        return jax.tree.map(lambda g: g / whole, raw), (after, total)
 
     return gradient
 
 
-def share_of(optim: OptimConfig, count: Array, devices: int):
-    """What the loss over the lanes here weighs in that over all lanes."""
-    if optim.reduction == "time_sum":
-        return 1 / devices
-    count = lax.stop_gradient(count)
-    return count / lax.psum(count, AXIS).clip(1)
+def weight_of(optim: OptimConfig, total: Sum) -> Array:
+    """What the loss over the lanes here was divided by, or 1 where that is the same on
+    every device."""
+    one = optim.reduction == "time_sum"
+    return jnp.ones_like(total.count) if one else lax.stop_gradient(total.count)
 
 
 def make_shared_train_step(problem: Problem, optim: OptimConfig, mesh: Mesh):

@@ -104,6 +104,17 @@ def test_three_steps_equal_those_of_one_device(name):
     )
 
 
+def test_devices_wait_for_each_other_once_a_step():
+    """An earlier sum, of counts alone, had a CPU's second thread wait in it while the
+    first did both devices' work."""
+    given = CASES["per token"]
+    with jax.enable_x64(False):
+        model, numbers, state = model_of(given)
+        step = make_shared_train_step(model.problem, given.optim, mesh())
+        told = jax.jit(step).lower(state, windows(False)[0], KEY, numbers).compile()
+    assert told.as_text().count(" all-reduce(") == 1
+
+
 def test_evaluation_equals_that_of_one_device():
     model, _, state = model_of(CASES["time sum"])
     alone = jax.jit(make_eval_step(model.problem))
