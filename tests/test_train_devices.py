@@ -31,12 +31,12 @@ def test_the_table_is_what_was_measured():
         if number == 2:
             assert gain > 1, f"{name}: write into SHARED what the row says"
         else:
-            assert gain < 1.15, f"{name}: write into SHARED what the row says"
+            assert gain < 1.2, f"{name}: write into SHARED what the row says"
 
 
 @pytest.mark.usefixtures("compile_cache")
 def test_a_run_keeps_to_what_was_chosen_at_its_beginning(tmp_path, monkeypatch, capsys):
-    for name, value in (("SHARED", {2: (1, 10**6)}), ("BLOCKS", 1), ("LANES", 1)):
+    for name, value in (("SHARED", {2: (1, 10**6)}), ("LANES", 1)):
         monkeypatch.setattr(devices, name, value)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(tiny(6), Options(whole))
@@ -56,7 +56,7 @@ def test_a_run_keeps_to_what_was_chosen_at_its_beginning(tmp_path, monkeypatch, 
 def test_one_device_where_nothing_was_measured_or_it_cannot_be(monkeypatch):
     planned, told = devices.settled(plan(tiny(1)))
     assert (planned.config.train.devices, told) == (1, ())
-    for name, value in (("SHARED", {2: (1, 10**6)}), ("BLOCKS", 1), ("LANES", 1)):
+    for name, value in (("SHARED", {2: (1, 10**6)}), ("LANES", 1)):
         monkeypatch.setattr(devices, name, value)
     config = tiny(1)
     assert devices.number_by_table(plan(config)) == 2

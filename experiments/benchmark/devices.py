@@ -47,10 +47,11 @@ def cases() -> dict[str, Case]:
     """Around the sizes where two devices begin and cease to be faster."""
     known, found = lm_cases(), {}
     small, lanes = known[SMALL], 20
-    for cell in ("lstm", "gru", "tanh"):
+    for cell in ("lstm", "gru", "tanh", "min_lstm"):
         found[f"{SMALL}_{cell}"] = with_model(small, cell=cell)
     found[f"{SMALL}_{lanes}_lanes"] = small._replace(lanes=lanes)
-    found["characters_1x64"] = with_model(small, layers=1, hidden=64)
+    for hidden in (32, 64, 128):
+        found[f"characters_1x{hidden}"] = with_model(small, layers=1, hidden=hidden)
     found["characters_2x256"] = with_model(small, hidden=256)
     return found | {n: known[n] for n in ("characters_2x512", "zaremba_small")}
 

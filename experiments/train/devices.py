@@ -22,13 +22,12 @@ from experiments.train.plan import Plan
 from lm.config import ConfigError
 from lm.train import count_parameters
 
-SHARED = {2: (100_000, 500_000)}
-"""{cores: the least and the most parameters of a language model whose cells have at
-least `BLOCKS` blocks and whose batch has at least `LANES` lanes a core, where they are
-faster as devices in a row}, as measured by experiments/benchmark, `devices`; a test
-holds it to the row. Whatever else, and other counts of cores, were not measured or not
-faster: one device."""
-BLOCKS, LANES = 3, 16
+SHARED = {2: (30_000, 1_000_000)}
+"""{cores: the least and the most parameters of a language model of factored cells whose
+batch has at least `LANES` lanes a core, where they are faster as devices in a row}, as
+measured by experiments/benchmark, `devices`; a test holds it to the row. Whatever else,
+and other counts of cores, were not measured or not faster: one device."""
+LANES = 16
 
 
 def kept(config: RunConfig, run_dir: Path | None) -> RunConfig:
@@ -81,7 +80,7 @@ def number_by_table(plan: Plan) -> int:
         local[0].platform == "cpu"
         and plan.config.application == Config.application
         and least <= count_parameters(plan.shapes.params) <= most
-        and all(len(part.cell.blocks) >= BLOCKS for part in plan.problem.parts)
+        and all(part.cell.pointwise for part in plan.problem.parts)
         and lanes >= LANES * len(local)
     )
     possible = lanes % len(local) == 0 and not plan.config.optim.omega
