@@ -51,10 +51,15 @@ from experiments.config import Config, GradflowConfig, TrainConfig
 from experiments.report.build import report
 from experiments.run.files import read_json
 from experiments.run.probes import read_probe
+from experiments.train.executor import One
+from experiments.train.plan import plan
+from experiments.train.shared import Shared
 from lm.config import ModelConfig
 from lm.gradflow.gates import seen
+from lm.train import numbers_of
 from tests.runs import trained
 from tests.tiny_run import TEXT
+from tests.zoo import close
 
 pytestmark = pytest.mark.usefixtures("compile_cache", "few_lengths")
 TRAIN = TrainConfig(
@@ -118,7 +123,7 @@ def configs(folder):
         "signals": SignalsConfig(data=tones, model=SignalsModel("gru", 1, 4), **PACE),
         "speech": SpeechConfig(data=keys, model=reader, **PACE),
         "sentiment": SentimentConfig(
-            data=OpinionsConfig(sentences=60, batch=5),
+            data=OpinionsConfig(sentences=60, batch=4),
             model=ReaderConfig(cell="gru", hidden=4, embedding=3, both_ways=True),
             **PACE,
         ),
@@ -128,7 +133,7 @@ def configs(folder):
             **PACE,
         ),
         "sequences": SequencesConfig(
-            data=RuleConfig(batch=5, updates=3, looked=6, examined=7),
+            data=RuleConfig(batch=4, updates=3, looked=6, examined=7),
             model=MODEL,
             **PACE,
         ),
@@ -182,6 +187,19 @@ def test_it_goes_on_bit_for_bit(whole, tmp_path):
         ):
             np.testing.assert_array_equal(a, b)
         assert summary["scores"] == read_json(run / "summary.json")["scores"]
+
+
+def test_two_devices_give_the_numbers_of_one(whole):
+    """As they share a batch where that is faster (`train.devices auto`)."""
+    _, config, _ = whole
+    planned, found = plan(config), []
+    for executor in (One(planned), Shared(planned, jax.devices()[:2])):
+        executor.restart([0], [config])
+        (block,) = executor.fetch((((0, 0, 0),),))
+        told = executor.step(block, executor.place([[numbers_of(config)]]))
+        found.append(executor.infos(told, 1)[0][0])
+    one, two = found
+    close(two, one, rtol=1e-4, atol=1e-6)
 
 
 def test_it_is_scored_probed_and_reported(whole, tmp_path, monkeypatch):

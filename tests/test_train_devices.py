@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.benchmark.devices import cases, plan_of
+from experiments.benchmark.devices import cases
 from experiments.config import AUTO, Config, TrainConfig, from_dict, to_dict
 from experiments.console.command_line import Options, parse
 from experiments.results import rows
@@ -26,7 +26,7 @@ def test_the_table_is_what_was_measured():
     assert [*found] == [*cases()]
     for name, told in found.items():
         gain = told["2_devices_speedup"]
-        number = devices.number_by_table(plan_of(cases()[name]))
+        number = devices.number_by_table(cases()[name]())
         assert number in (1, 2)
         if number == 2:
             assert gain > 1, f"{name}: write into SHARED what the row says"

@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from experiments.applications.application import Prepared
 from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import batch_for
-from experiments.config import Config
+from experiments.config import Config, load_named
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
 from experiments.peers.case import Case
@@ -31,20 +32,22 @@ from experiments.results.timing import interleaved, milliseconds, ratio
 from experiments.run.provenance import cores
 from experiments.run.record import Text
 from experiments.train.allocator import keep_memory
-from experiments.train.devices import cores_as_devices
+from experiments.train.devices import cores_as_devices, positions
 from experiments.train.executor import One
 from experiments.train.group import group_of
-from experiments.train.plan import Plan
+from experiments.train.plan import Plan, plan
 from experiments.train.shared import Shared
 from lm.models.language_model import build
 from lm.train import count_parameters, numbers_of
 
 ROUNDS = 15
 SMALL = "characters_2x128"
+APPLICATIONS = ("sequences", "speech", "captions", "translation", "correction")
 
 
-def cases() -> dict[str, Case]:
-    """Around the sizes where two devices begin and cease to be faster."""
+def cases() -> dict[str, Callable[[], Plan]]:
+    """name: what makes the plan. Language models around the sizes where two devices
+    begin and cease to be faster, and other applications as their configs have them."""
     known, found = lm_cases(), {}
     small, lanes = known[SMALL], 20
     for cell in ("lstm", "gru", "tanh", "min_lstm"):
@@ -53,7 +56,9 @@ def cases() -> dict[str, Case]:
     for hidden in (32, 64, 128):
         found[f"characters_1x{hidden}"] = with_model(small, layers=1, hidden=hidden)
     found["characters_2x256"] = with_model(small, hidden=256)
-    return found | {n: known[n] for n in ("characters_2x512", "zaremba_small")}
+    found |= {n: known[n] for n in ("characters_2x512", "zaremba_small")}
+    models = {name: partial(plan_of, case) for name, case in found.items()}
+    return models | {n: lambda n=n: plan(load_named(n)) for n in APPLICATIONS}
 
 
 def with_model(case: Case, **changes: Any) -> Case:
@@ -62,18 +67,21 @@ def with_model(case: Case, **changes: Any) -> Case:
 
 
 def measure() -> dict[str, Any]:
-    """{case: {"parameters", "1_device", "2_devices", "2_devices_speedup",
+    """{case: {"parameters", "positions", "1_device", "2_devices", "2_devices_speedup",
     "2_processes": ms}}."""
     cores_as_devices(2)
     found: dict[str, Any] = {}
-    for name, case in cases().items():
-        plan = plan_of(case)
+    for name, make in cases().items():
+        planned = make()
         sides = {
-            "1_device": stepper(plan, One(plan)),
-            "2_devices": stepper(plan, Shared(plan, jax.devices()[:2])),
+            "1_device": stepper(planned, One(planned)),
+            "2_devices": stepper(planned, Shared(planned, jax.devices()[:2])),
         }
         seconds = interleaved(sides, ROUNDS)
-        found[name] = {"parameters": count_parameters(plan.shapes.params)}
+        found[name] = {
+            "parameters": count_parameters(planned.shapes.params),
+            "positions": positions(planned),
+        }
         found[name] |= {side: milliseconds(s) for side, s in seconds.items()}
         found[name]["2_devices_speedup"] = ratio(
             seconds["1_device"], seconds["2_devices"]
@@ -147,6 +155,7 @@ def table(rows: Sequence[Row]) -> str:
         (
             name.replace("_", " "),
             f"{found['parameters']:,}",
+            f"{found['positions']:,}",
             *(f"{found[side]['median']:.3g}" for side in ("1_device", "2_devices")),
             f"{found['2_devices_speedup']:.2f}×",
             f"{found['2_processes']['median']:.3g}",
@@ -154,7 +163,15 @@ def table(rows: Sequence[Row]) -> str:
         for name, found in row["metrics"].items()
     ]
     two = "two, `--train.devices 2`"
-    head = ("ms a step", "parameters", "one device", two, "gain", "two processes")
+    head = (
+        "ms a step",
+        "parameters",
+        "tokens",
+        "one device",
+        two,
+        "gain",
+        "two processes",
+    )
     return f"{markdown(head, lines)}\n{measured(row)}\n"
 
 
@@ -167,8 +184,8 @@ def main() -> None:
     keep_memory()
     given = Distributed(False, coordinator, int(processes), int(process))
     with group_of(given) as group:
-        plan = plan_of(cases()[name])
-        sides = {"ours": stepper(plan, Shared(plan, jax.devices(), group))}
+        planned = cases()[name]()
+        sides = {"ours": stepper(planned, Shared(planned, jax.devices(), group))}
         print(json.dumps(milliseconds(interleaved(sides, ROUNDS)["ours"])))
 
 
