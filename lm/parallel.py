@@ -5,11 +5,11 @@
 L_d is the loss over the lanes of device d and weight_d what it is divided by: tokens,
 or lanes. So one sum over the devices, of gradients and weights alike, gives the
 gradient of the whole batch, up to the rounding of another order of sums; clipping and
-the update follow on every device alike. A sum of the weights by itself, before the
-gradients, would have one device wait for the other: on a CPU idle threads do not take
-over. Carried state stays with its lanes. Dropout draws the masks of the whole batch
-and keeps its own lanes' (see `lm.dropout`): the numbers of a run do not depend on how
-many devices share it, but for rounding.
+the update follow on every device alike. A sum of the weights by themselves, before the
+gradients, would have one device wait for the other, and a CPU's thread that waits does
+nothing else. Carried state stays with its lanes. Dropout draws the masks of the whole
+batch and keeps its own lanes' (see `lm.dropout`): the numbers of a run do not depend on
+how many devices share it, but for rounding.
 
 The devices are a mesh of one axis, on one machine or on many: the same code.
 """
