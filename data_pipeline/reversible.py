@@ -20,7 +20,7 @@ from data_pipeline.words import CJK, pattern_for, seen
 JOINER, SQUARE = "\uffed", "\u25a0"
 _CLOSING = frozenset(",.;:!?)]}%…’”»")
 _OPENING = frozenset("([{“«¿¡")
-_WHITE = re.compile(r"\s")
+_BETWEEN = re.compile(r"[\s\x00-\x1f\x7f]")  # what separates in a text that `seen` gave
 _WORD = re.compile(r"\w|<unk>")
 _DENSE = re.compile(f"[{CJK}\u3001-\u3003\u3008-\u3011\u3014-\u301f\uff01-\uff65]")
 SIGN, CHARACTER, WORD = range(3)
@@ -35,7 +35,7 @@ def split_reversible(text: str) -> list[str]:
         token, start = match.group(), match.start()
         kind_now = kind(token)
         if marked:
-            joined = start == end or not _WHITE.search(text, end, start)
+            joined = start == end or not _BETWEEN.search(text, end, start)
             if joined == apart(before, token, kind_before, kind_now):
                 if kind_before < kind_now:
                     marked[-1] += JOINER

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.config import DataConfig
@@ -25,6 +25,7 @@ WORDS = st.lists(st.text("abcé中", min_size=1, max_size=3), min_size=1, max_si
 
 @pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "bpe"])
 @given(text=TEXTS)
+@example(text="0\x1b0")
 def test_tokens_are_a_fixed_point_of_join_and_split(name, text):
     tokenizer = TOKENIZERS[name]
     tokens = tokenizer.split(text)
