@@ -28,6 +28,7 @@ def published(rows: dict[str, Row]) -> str:
             "Penn Treebank, Zaremba 2014 small",
             zaremba_small,
         ),
+        ("zaremba_small_bfloat16", "the same, products in bfloat16", bfloat16),
         ("ptb_hour", HOUR, ptb_hour),
         ("grammar", "`grammar`", grammar),
         ("stdlib_docs", "`stdlib_docs`, words", stdlib_docs),
@@ -63,6 +64,12 @@ def published(rows: dict[str, Row]) -> str:
 def zaremba_small(row: Row) -> str:
     """Published: Zaremba, Sutskever & Vinyals 2014, table 1."""
     return f"114.5 published (valid {row['metrics']['valid']['perplexity']:.1f}, 120.7)"
+
+
+def bfloat16(row: Row) -> str:
+    """Beside float32's, which is the line above."""
+    valid = row["metrics"]["valid"]["perplexity"]
+    return f"the line above, in float32 (valid {valid:.1f}; one run of each)"
 
 
 def ptb_hour(row: Row) -> str:
