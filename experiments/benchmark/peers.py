@@ -198,7 +198,8 @@ def figure(found: dict[str, Any]) -> Figure:
     """How many times as long each side takes, a line a case."""
     reading = (
         "The time that other implementations take, ours being 1: right of the line "
-        "they are slower. Sides took turns, those on JAX in one process."
+        "they are slower; shared is ours where a run has its cores share each batch. "
+        "Sides took turns, those on JAX in one process."
     )
     cases = found["cases"]
     with styled():
