@@ -17,11 +17,9 @@ from typing import Any
 
 import jax
 
-from experiments.applications.application import Prepared
-from experiments.applications.language_model.application import APPLICATION
 from experiments.benchmark import Benchmark
-from experiments.benchmark.common import batch_for
-from experiments.config import Config, load_named
+from experiments.benchmark.one_batch import plan_of_case, stepper
+from experiments.config import load_named
 from experiments.console.command_line import Distributed
 from experiments.launch import free_port
 from experiments.peers.case import Case
@@ -30,15 +28,13 @@ from experiments.results.markdown import markdown, measured
 from experiments.results.rows import Row
 from experiments.results.timing import interleaved, milliseconds, ratio
 from experiments.run.provenance import cores
-from experiments.run.record import Text
 from experiments.train.allocator import keep_memory
 from experiments.train.devices import cores_as_devices, positions
 from experiments.train.executor import One
 from experiments.train.group import group_of
 from experiments.train.plan import Plan, plan
 from experiments.train.shared import Shared
-from lm.models.language_model import build
-from lm.train import count_parameters, numbers_of
+from lm.train import count_parameters
 
 ROUNDS = 15
 SMALL = "characters_2x128"
@@ -57,7 +53,7 @@ def cases() -> dict[str, Callable[[], Plan]]:
         found[f"characters_1x{hidden}"] = with_model(small, layers=1, hidden=hidden)
     found["characters_2x256"] = with_model(small, hidden=256)
     found |= {n: known[n] for n in ("characters_2x512", "zaremba_small")}
-    models = {name: partial(plan_of, case) for name, case in found.items()}
+    models = {name: partial(plan_of_case, case) for name, case in found.items()}
     return models | {n: lambda n=n: plan(load_named(n)) for n in APPLICATIONS}
 
 
@@ -89,39 +85,6 @@ def measure() -> dict[str, Any]:
         found[name]["2_processes"] = by_processes(name)
         print(name, found[name], flush=True)
     return found
-
-
-def stepper(plan: Plan, executor: One):
-    """One step of a case, on an executor, as something to call and time."""
-    executor.restart([0], [plan.config])
-    (block,) = executor.fetch((((0, 0, 0),),))
-    numbers = executor.place([[numbers_of(plan.config)]])
-    return lambda: jax.block_until_ready(executor.step(block, numbers))
-
-
-def plan_of(case: Case) -> Plan:
-    """A case as something to train, on one batch of random text."""
-    reading = Once(batch_for(case))
-    application = APPLICATION._replace(
-        problem=lambda *_: build(case.model, case.vocabulary).problem,
-        reading=lambda *_: reading,
-        probed=lambda *_: None,
-    )
-    prepared = Prepared(Text("random", "", ""), {})
-    return Plan(Config(model=case.model, optim=case.optim), application, prepared)
-
-
-class Once:
-    """A reading of one batch."""
-
-    steps = 1
-
-    def __init__(self, batch: Any):
-        self._batch, self.batch = batch, batch.targets.shape[1]
-
-    def batch_at(self, seed: int, epoch: int, step: int) -> Any:
-        """The batch."""
-        return self._batch
 
 
 def by_processes(name: str, processes: int = 2) -> dict[str, float]:
@@ -163,15 +126,8 @@ def table(rows: Sequence[Row]) -> str:
         for name, found in row["metrics"].items()
     ]
     two = "two, `--train.devices 2`"
-    head = (
-        "ms a step",
-        "parameters",
-        "tokens",
-        "one device",
-        two,
-        "gain",
-        "two processes",
-    )
+    sizes = ("ms a step", "parameters", "positions")
+    head = (*sizes, "one device", two, "gain", "two processes")
     return f"{markdown(head, lines)}\n{measured(row)}\n"
 
 

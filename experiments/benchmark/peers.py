@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from experiments.benchmark import Benchmark
 from experiments.benchmark.common import batch_for, work_space
-from experiments.benchmark.devices import plan_of, stepper
+from experiments.benchmark.one_batch import plan_of_case, stepper
 from experiments.config import Config
 from experiments.figures.style import line_style, new_figure, styled
 from experiments.peers import PEERS, installed
@@ -119,7 +119,7 @@ def shared_side(case: Case) -> dict[str, Callable[[], Any]]:
     (`train.devices auto`): a step as it is taken there, norms measured."""
     if case.does != "train":
         return {}
-    plan = plan_of(case)
+    plan = plan_of_case(case)
     number = devices.number_by_table(plan)
     if number == 1:
         return {}
